@@ -1,0 +1,69 @@
+using System.Xml.Linq;
+
+namespace TransparencyLog.Tests.Architecture;
+
+/// <summary>The arrows of the house: a new project reference has to be drawn here first.</summary>
+public sealed class LayeringTests
+{
+    private static readonly Dictionary<string, string[]> Allowed = new(StringComparer.Ordinal)
+    {
+        ["TransparencyLog"] = [],
+        ["TransparencyLog.Signing"] = ["TransparencyLog"],
+        ["TransparencyLog.Storage"] = ["TransparencyLog"],
+        ["TransparencyLog.Client"] = ["TransparencyLog.Signing"],
+        ["TransparencyLog.Server"] = ["TransparencyLog.Client", "TransparencyLog.Storage"],
+        ["TransparencyLog.Cli"] = ["TransparencyLog.Client", "TransparencyLog.Storage"],
+        ["TransparencyLog.Witness"] = ["TransparencyLog.Signing", "TransparencyLog.Storage"],
+    };
+
+    [Fact]
+    public void Project_references_are_the_arrows_of_the_house_and_no_others()
+    {
+        string root = Repository.Root;
+        Dictionary<string, string[]> found = new[] { "src", "witness" }
+            .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(root, folder), "*.csproj", SearchOption.AllDirectories))
+            .ToDictionary(
+                project => Path.GetFileNameWithoutExtension(project),
+                project => XDocument.Load(project).Descendants("ProjectReference")
+                    .Select(reference => Path.GetFileNameWithoutExtension(reference.Attribute("Include")!.Value.Replace('\\', '/')))
+                    .Order(StringComparer.Ordinal).ToArray(),
+                StringComparer.Ordinal);
+
+        Assert.Equal(Allowed.Keys.Order(StringComparer.Ordinal), found.Keys.Order(StringComparer.Ordinal));
+        foreach ((string project, string[] references) in found)
+        {
+            Assert.Equal(Allowed[project], references);
+        }
+    }
+
+    [Fact]
+    public void Core_uses_the_base_library_alone()
+    {
+        XDocument core = XDocument.Load(Path.Combine(Repository.Root, "src/Core/TransparencyLog.csproj"));
+        Assert.Empty(core.Descendants("PackageReference"));
+        Assert.Empty(core.Descendants("FrameworkReference"));
+
+        string[] forbidden = ["System.IO", "System.Net", "System.Threading.Tasks", "Microsoft.Extensions", "RandomNumberGenerator", "TimeProvider", "async "];
+        string[] files = Directory.GetFiles(Path.Combine(Repository.Root, "src/Core"), "*.cs", SearchOption.AllDirectories);
+        Assert.NotEmpty(files);
+        foreach (string file in files)
+        {
+            foreach (string line in File.ReadLines(file).Where(line => !line.TrimStart().StartsWith("//", StringComparison.Ordinal)))
+            {
+                Assert.DoesNotContain(forbidden, word => line.Contains(word, StringComparison.Ordinal));
+            }
+        }
+    }
+
+    [Fact]
+    public void Native_code_stays_in_its_named_files()
+    {
+        string[] allowed = ["src/Signing/LibCrypto.cs", "src/Storage/Posix.cs"];
+        IEnumerable<string> native = new[] { "src", "witness" }
+            .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Repository.Root, folder), "*.cs", SearchOption.AllDirectories))
+            .Where(file => File.ReadAllText(file) is string text && (text.Contains("LibraryImport", StringComparison.Ordinal) || text.Contains("DllImport", StringComparison.Ordinal)))
+            .Select(file => Path.GetRelativePath(Repository.Root, file))
+            .Order(StringComparer.Ordinal);
+        Assert.Equal(allowed, native);
+    }
+}
