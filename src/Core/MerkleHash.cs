@@ -1,0 +1,98 @@
+// The hashes of the tree: RFC 6962 section 2.1 with SHA-256, which RFC 9162 section 2.1.1 repeats.
+//
+//   empty tree   SHA-256()
+//   leaf         SHA-256(0x00 || entry)
+//   node         SHA-256(0x01 || left || right)
+using System.Buffers;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+
+namespace TransparencyLog;
+
+/// <summary>Leaf, node and root hashes of RFC 6962 section 2.1 (SHA-256).</summary>
+public static class MerkleHash
+{
+    // Largest leaf input that is put together on the stack: one prefix byte and 255 of the entry.
+    private const int StackInput = 256;
+
+    /// <summary>The root hash of the empty tree: SHA-256 of no bytes.</summary>
+    public static Hash Empty { get; } = Sha256([]);
+
+    /// <summary>The leaf hash of an entry of any length: <c>SHA-256(0x00 || entry)</c>.</summary>
+    public static Hash Leaf(ReadOnlySpan<byte> entry)
+    {
+        // SPEC TT-06: leaf H(0x00 || d), node H(0x01 || l || r), empty H("").
+        int length = 1 + entry.Length;
+        byte[]? rented = length <= StackInput ? null : ArrayPool<byte>.Shared.Rent(length);
+        Span<byte> input = rented is null ? stackalloc byte[StackInput] : rented;
+        input[0] = 0x00;
+        entry.CopyTo(input[1..]);
+        Hash leaf = Sha256(input[..length]);
+        if (rented is not null) ArrayPool<byte>.Shared.Return(rented);
+        return leaf;
+    }
+
+    /// <summary>The hash of an inner node: <c>SHA-256(0x01 || left || right)</c>.</summary>
+    public static Hash Node(in Hash left, in Hash right)
+    {
+        Span<byte> input = stackalloc byte[1 + (2 * Hash.Size)];
+        input[0] = 0x01;
+        left.CopyTo(input[1..]);
+        right.CopyTo(input[(1 + Hash.Size)..]);
+        return Sha256(input);
+    }
+
+    /// <summary>
+    /// Hashes neighbours into their parents: <c>parents[i] = Node(children[2i], children[2i + 1])</c>.
+    /// Both may begin at the same place in memory, so that a level can be hashed in place.
+    /// </summary>
+    /// <exception cref="ArgumentException">The number of children is odd, or there is no room for half of them.</exception>
+    public static void Nodes(ReadOnlySpan<Hash> children, Span<Hash> parents)
+    {
+        if (children.Length % 2 != 0) throw new ArgumentException("children come in pairs", nameof(children));
+        if (parents.Length < children.Length / 2) throw new ArgumentException("no room for the parents", nameof(parents));
+        for (int i = 0; i < children.Length / 2; i++)
+        {
+            parents[i] = Node(children[2 * i], children[(2 * i) + 1]);
+        }
+    }
+
+    /// <summary>
+    /// The Merkle tree hash of a list of leaf hashes, of any length; <see cref="Empty"/> for none.
+    /// The list may equally be hashes of complete subtrees of one height, such as a tile's.
+    /// </summary>
+    public static Hash Root(ReadOnlySpan<Hash> leaves)
+    {
+        if (leaves.IsEmpty) return Empty;
+        if (leaves.Length == 1) return leaves[0];
+
+        // RFC 6962 splits at the largest power of two below n. Pairing from the left, where a last one without a
+        // neighbour goes up as it is, gives the same tree one level at a time.
+        Hash[] rented = ArrayPool<Hash>.Shared.Rent((leaves.Length + 1) / 2);
+        int n = Up(leaves, rented);
+        while (n > 1) n = Up(rented.AsSpan(0, n), rented);
+        Hash root = rented[0];
+        ArrayPool<Hash>.Shared.Return(rented);
+        return root;
+    }
+
+    /// <summary>Hashes a whole number of hashes, as a tile holds them, into their tree hash.</summary>
+    internal static Hash Root(ReadOnlySpan<byte> hashes) => Root(MemoryMarshal.Cast<byte, Hash>(hashes));
+
+    private static int Up(ReadOnlySpan<Hash> level, Span<Hash> above)
+    {
+        int pairs = level.Length / 2;
+        Hash last = level[^1];
+        Nodes(level[..(2 * pairs)], above);
+        if (level.Length % 2 == 0) return pairs;
+        above[pairs] = last;
+        return pairs + 1;
+    }
+
+    private static Hash Sha256(ReadOnlySpan<byte> input)
+    {
+        Hash hash = default;
+        SHA256.HashData(input, MemoryMarshal.AsBytes(new Span<Hash>(ref hash)));
+        return hash;
+    }
+}

@@ -1,0 +1,115 @@
+// The verification of proofs: RFC 9162 sections 2.1.3.2 (inclusion) and 2.1.4.2 (consistency), with its letters and its order.
+// Everything here comes from strangers: any sizes, any hashes and any number of them give true or false, never an exception.
+using System.Numerics;
+
+namespace TransparencyLog;
+
+/// <summary>Verifies inclusion and consistency proofs (RFC 9162 section 2.1). False is the only bad answer.</summary>
+public static class MerkleProof
+{
+    /// <summary>
+    /// Hashes of the longest inclusion proof: 63, the height of a tree of 2^63-1 leaves. Consistency proofs have one more than the
+    /// height at most, so 63 is enough for them too up to 2^62 leaves.
+    /// </summary>
+    public const int MaxLength = 63;
+
+    /// <summary>
+    /// Whether the leaf with this leaf hash is at <paramref name="index"/> in the tree of <paramref name="size"/> leaves with this root hash
+    /// (RFC 9162 section 2.1.3.2). The size must come from where the root comes from: some sizes share the shape of their proofs.
+    /// </summary>
+    public static bool VerifyInclusion(in Hash leaf, long index, long size, ReadOnlySpan<Hash> proof, in Hash root)
+    {
+        // 1. If leaf_index is greater than or equal to tree_size, fail.
+        if (index < 0 || index >= size) return false;
+
+        // 2, 3.
+        (long fn, long sn, Hash r) = (index, size - 1, leaf);
+
+        // 4. For each value p in the inclusion_path array:
+        foreach (Hash p in proof)
+        {
+            // a.
+            if (sn == 0) return false;
+
+            // b. and otherwise
+            if ((fn & 1) != 0 || fn == sn)
+            {
+                r = MerkleHash.Node(p, r);
+                while ((fn & 1) == 0 && fn != 0) (fn, sn) = (fn >> 1, sn >> 1);
+            }
+            else
+            {
+                r = MerkleHash.Node(r, p);
+            }
+
+            // c.
+            (fn, sn) = (fn >> 1, sn >> 1);
+        }
+
+        // 5.
+        return sn == 0 && r == root;
+    }
+
+    /// <summary>
+    /// Whether the tree of <paramref name="from"/> leaves with root hash <paramref name="fromRoot"/> is the beginning of the tree of
+    /// <paramref name="to"/> leaves with root hash <paramref name="toRoot"/> (RFC 9162 section 2.1.4.2). What the RFC leaves out: with
+    /// equal sizes, the roots must be equal and the proof empty; from 0, the proof must be empty and <paramref name="fromRoot"/> the
+    /// root hash of the empty tree.
+    /// </summary>
+    public static bool VerifyConsistency(long from, long to, in Hash fromRoot, in Hash toRoot, ReadOnlySpan<Hash> proof)
+    {
+        if (from < 0 || from > to) return false;
+        if (from == 0 && fromRoot != MerkleHash.Empty) return false;
+        if (from == to) return proof.IsEmpty && fromRoot == toRoot;
+        if (from == 0) return proof.IsEmpty;
+
+        // 1. If consistency_path is an empty array, fail.
+        if (proof.IsEmpty) return false;
+
+        // 2, 5. If first is an exact power of 2, the path begins with first_hash.
+        bool known = BitOperations.IsPow2(from);
+        Hash fr = known ? fromRoot : proof[0];
+        Hash sr = fr;
+
+        // 3, 4.
+        (long fn, long sn) = (from - 1, to - 1);
+        while ((fn & 1) != 0) (fn, sn) = (fn >> 1, sn >> 1);
+
+        // 6. For each subsequent value c in the consistency_path array:
+        foreach (Hash c in known ? proof : proof[1..])
+        {
+            // a.
+            if (sn == 0) return false;
+
+            // b. and otherwise
+            if ((fn & 1) != 0 || fn == sn)
+            {
+                fr = MerkleHash.Node(c, fr);
+                sr = MerkleHash.Node(c, sr);
+                while ((fn & 1) == 0 && fn != 0) (fn, sn) = (fn >> 1, sn >> 1);
+            }
+            else
+            {
+                sr = MerkleHash.Node(sr, c);
+            }
+
+            // c.
+            (fn, sn) = (fn >> 1, sn >> 1);
+        }
+
+        // 7.
+        return fr == fromRoot && sr == toRoot && sn == 0;
+    }
+
+    /// <summary>Hashes in the inclusion proof of the leaf at <paramref name="index"/> in a tree of <paramref name="size"/> leaves: 0 to 63.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt;= index &lt; size.</exception>
+    public static int InclusionLength(long index, long size)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, size);
+
+        // Up to where the ways to this leaf and to the last one part, every level has a neighbour; above, only those to the left.
+        int apart = 64 - BitOperations.LeadingZeroCount((ulong)(index ^ (size - 1)));
+        return apart + BitOperations.PopCount((ulong)index >> apart);
+    }
+}

@@ -1,0 +1,181 @@
+// Which tiles a proof needs, and the proof from them: RFC 9162 sections 2.1.3.1 and 2.1.4.1 over the tiles of C2SP tlog-tiles.
+//
+// A proof is a list of Merkle tree hashes of ranges of leaves. A range falls into complete subtrees; one of height h lies in the tile
+// at level h / 8, as 2^(h mod 8) neighbouring hashes. So the plan is pure arithmetic on sizes; then the caller reads each tile
+// once, from wherever tiles are; then the proof is pure hashing.
+using System.Numerics;
+using System.Runtime.InteropServices;
+
+namespace TransparencyLog;
+
+/// <summary>
+/// A plan for one proof, or one root hash, of a tree whose tiles are stored. Immutable once made, so one plan may be built from by many.
+/// </summary>
+public sealed class ProofPlan
+{
+    /// <summary>The tree whose tiles are read: widths are those of this size.</summary>
+    private readonly long _size;
+    private readonly List<TilePath> _tiles = [];
+    private readonly List<Subtree> _subtrees = [];
+
+    /// <summary>Hash i of the proof is folded from the subtrees [ends[i - 1], ends[i]).</summary>
+    private readonly List<int> _ends = [];
+
+    private ProofPlan(long size) => _size = size;
+
+    /// <summary>A complete subtree: <paramref name="Count"/> hashes, a power of two below 256, of one of the tiles.</summary>
+    private readonly record struct Subtree(int Tile, int First, int Count);
+
+    /// <summary>The inclusion proof of the leaf at <paramref name="index"/> in the tree of <paramref name="size"/> leaves (RFC 9162 section 2.1.3.1).</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt;= index &lt; size.</exception>
+    public static ProofPlan Inclusion(long index, long size)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, size);
+        ProofPlan plan = new(size);
+        plan.Path(index, 0, size);
+        return plan;
+    }
+
+    /// <summary>
+    /// The consistency proof between the trees of <paramref name="from"/> and <paramref name="to"/> leaves (RFC 9162 section 2.1.4.1).
+    /// It is empty, and needs no tile, when the sizes are equal or <paramref name="from"/> is 0.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt;= from &lt;= to.</exception>
+    public static ProofPlan Consistency(long from, long to)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(from);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(from, to);
+        ProofPlan plan = new(to);
+        if (from > 0) plan.Subproof(from, 0, to, b: true);
+        return plan;
+    }
+
+    /// <summary>The root hash of the tree of <paramref name="size"/> leaves: one hash. It needs the partial tiles, and nothing else.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The size is negative.</exception>
+    public static ProofPlan Root(long size)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(size);
+        ProofPlan plan = new(size);
+        plan.Need(0, size);
+        return plan;
+    }
+
+    /// <summary>
+    /// The tiles to read, each once. A tile that is partial in the tree of this size is named with its width there.
+    /// At most two for each tile level.
+    /// </summary>
+    public IReadOnlyList<TilePath> Tiles => _tiles;
+
+    /// <summary>
+    /// Makes the proof. <paramref name="tiles"/> is asked once for each of <see cref="Tiles"/>, in order, and gives the tile's bytes, empty
+    /// when there is none. False, with an empty proof, as soon as one has not exactly width * 32 bytes. The hashes are believed: verify
+    /// the proof before it is given to anyone.
+    /// </summary>
+    public bool TryBuild(Func<TilePath, ReadOnlyMemory<byte>> tiles, out Hash[] proof)
+    {
+        proof = [];
+        ReadOnlyMemory<byte>[] read = new ReadOnlyMemory<byte>[_tiles.Count];
+        for (int i = 0; i < read.Length; i++)
+        {
+            read[i] = tiles(_tiles[i]);
+            if (read[i].Length != _tiles[i].Width * Hash.Size) return false;
+        }
+
+        Hash[] hashes = new Hash[_ends.Count];
+        for (int i = 0; i < hashes.Length; i++)
+        {
+            hashes[i] = Fold(read, i == 0 ? 0 : _ends[i - 1], _ends[i]);
+        }
+
+        proof = hashes;
+        return true;
+    }
+
+    /// <summary>RFC 9162 section 2.1.3.1: PATH(m, D_n), where D_n is D[start:end].</summary>
+    private void Path(long m, long start, long end)
+    {
+        long n = end - start;
+        if (n == 1) return;
+        long k = LargestPowerOfTwoBelow(n);
+        if (m < k)
+        {
+            Path(m, start, start + k);
+            Need(start + k, end);
+        }
+        else
+        {
+            Path(m - k, start + k, end);
+            Need(start, start + k);
+        }
+    }
+
+    /// <summary>RFC 9162 section 2.1.4.1: SUBPROOF(m, D_n, b), where D_n is D[start:end].</summary>
+    private void Subproof(long m, long start, long end, bool b)
+    {
+        long n = end - start;
+        if (m == n)
+        {
+            // With b, the verifier knows this hash: it is the root it starts from.
+            if (!b) Need(start, end);
+            return;
+        }
+
+        long k = LargestPowerOfTwoBelow(n);
+        if (m <= k)
+        {
+            Subproof(m, start, start + k, b);
+            Need(start + k, end);
+        }
+        else
+        {
+            Subproof(m - k, start + k, end, b: false);
+            Need(start, start + k);
+        }
+    }
+
+    /// <summary>The next hash of the proof is MTH(D[start:end]), a range as the RFC's splits make them.</summary>
+    private void Need(long start, long end)
+    {
+        while (start < end)
+        {
+            int height = BitOperations.Log2((ulong)(end - start));
+            int level = height / 8;
+            long first = start >> (8 * level);
+            _subtrees.Add(new Subtree(Tile(level, first / TilePath.FullWidth), (int)(first % TilePath.FullWidth), 1 << (height % 8)));
+            start += 1L << height;
+        }
+
+        _ends.Add(_subtrees.Count);
+    }
+
+    private int Tile(int level, long index)
+    {
+        TilePath tile = new(level, index, TilePath.WidthAt(level, index, _size));
+
+        // At most 16 of them: looking through the list is quicker than any index of it.
+        int known = _tiles.IndexOf(tile);
+        if (known >= 0) return known;
+        _tiles.Add(tile);
+        return _tiles.Count - 1;
+    }
+
+    /// <summary>The tree hash of neighbouring subtrees, each larger than the next: they are joined from the right. None is the empty tree.</summary>
+    private Hash Fold(ReadOnlyMemory<byte>[] read, int from, int to)
+    {
+        if (from == to) return MerkleHash.Empty;
+        Hash r = HashOf(read, _subtrees[to - 1]);
+        for (int i = to - 2; i >= from; i--)
+        {
+            r = MerkleHash.Node(HashOf(read, _subtrees[i]), r);
+        }
+
+        return r;
+    }
+
+    private static Hash HashOf(ReadOnlyMemory<byte>[] read, Subtree subtree) =>
+        MerkleHash.Root(MemoryMarshal.Cast<byte, Hash>(read[subtree.Tile].Span).Slice(subtree.First, subtree.Count));
+
+    /// <summary>The k of RFC 9162 section 2.1.1: k &lt; n &lt;= 2k.</summary>
+    private static long LargestPowerOfTwoBelow(long n) => 1L << BitOperations.Log2((ulong)(n - 1));
+}
