@@ -1,0 +1,43 @@
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>
+/// One process for one data directory: an exclusive flock on its file <c>lock</c>, which also holds the owner's process id.
+/// The kernel releases it when the process ends, however it ends. The descriptor is close-on-exec: no child keeps it alive.
+/// </summary>
+public sealed class DirectoryLock : IDisposable
+{
+    private readonly SafeFileHandle _file;
+
+    private DirectoryLock(SafeFileHandle file) => _file = file;
+
+    /// <summary>Takes the lock. Throws <see cref="DirectoryInUseException"/>, which names the holder's process id, when another process has it.</summary>
+    public static DirectoryLock Acquire(string directory)
+    {
+        string path = Path.Combine(directory, "lock");
+        SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
+        try
+        {
+            if (!Posix.TryLock(file, exclusive: true))
+            {
+                byte[] holder = new byte[32];
+                int length = Posix.Read(file, holder, 0, path);
+                throw new DirectoryInUseException($"{directory} is in use by process {Encoding.ASCII.GetString(holder, 0, length).Trim()}");
+            }
+
+            Posix.SetLength(file, 0, path);
+            Posix.Write(file, Encoding.ASCII.GetBytes($"{Environment.ProcessId}\n"), 0, path);
+            return new DirectoryLock(file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Releases the lock.</summary>
+    public void Dispose() => _file.Dispose();
+}

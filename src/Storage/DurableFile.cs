@@ -1,0 +1,62 @@
+// Files whose bytes and names survive a power loss. The order is always: bytes, sync, name, sync of the directory.
+
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>Small files that are replaced as a whole, and directories that are made to last.</summary>
+public static class DurableFile
+{
+    /// <summary>
+    /// Replaces <paramref name="path"/> with <paramref name="bytes"/>: temporary file, fsync, rename, fsync of the directory.
+    /// A crash leaves the old content or the new, never a mixture and never nothing.
+    /// </summary>
+    public static void Replace(string path, ReadOnlySpan<byte> bytes)
+    {
+        string temporary = path + ".new";
+        using (SafeFileHandle file = Posix.Open(temporary, Posix.WriteOnly | Posix.Create | Posix.Truncate | Posix.NoFollow))
+        {
+            Posix.Write(file, bytes, 0, temporary);
+            Posix.Sync(file, temporary);
+        }
+
+        Posix.Rename(temporary, path);
+        Posix.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    /// <summary>Reads a small file whole. False when it does not exist; a <see cref="StorageException"/> when it is larger than <paramref name="limit"/> bytes.</summary>
+    public static bool TryRead(string path, int limit, out byte[] bytes)
+    {
+        bytes = [];
+        if (!File.Exists(path)) return false;
+        using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly);
+        long length = RandomAccess.GetLength(file);
+        if (length > limit) throw new StorageException($"{path} has {length} bytes; at most {limit} are read");
+        byte[] read = new byte[length];
+        int got = Posix.Read(file, read, 0, path);
+        bytes = got == read.Length ? read : read[..got];
+        return true;
+    }
+
+    /// <summary>Makes a file that others wrote last: fsync of the file and of its directory.</summary>
+    public static void Sync(string path)
+    {
+        using (SafeFileHandle file = Posix.Open(path, Posix.ReadOnly))
+        {
+            Posix.Sync(file, path);
+        }
+
+        Posix.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
+    /// <summary>Creates a directory (mode 0700) with all its parents, and makes each new name last.</summary>
+    public static void CreateDirectory(string path)
+    {
+        string full = Path.GetFullPath(path);
+        if (Directory.Exists(full)) return;
+        string parent = Path.GetDirectoryName(full)!;
+        CreateDirectory(parent);
+        Directory.CreateDirectory(full, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Posix.SyncDirectory(parent);
+    }
+}

@@ -1,0 +1,136 @@
+// The disk under FASTER. FASTER's own devices never sync data or directories and hide errors (spec/decisions/faster.md);
+// this one writes and syncs on one thread of its own, first in first out, and remembers the first failure for ever.
+//
+//   <directory>/data.0  data.1 ...   one file per device segment of 1 GiB, as long as what was written to it
+
+using System.Collections.Concurrent;
+using FASTER.core;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+internal sealed class FasterDevice : StorageDeviceBase
+{
+    private const uint ErrorCode = 1;
+
+    private readonly string _directory;
+    private readonly ConcurrentDictionary<int, SafeFileHandle> _files = new();
+    private readonly BlockingCollection<Action> _queue = new(boundedCapacity: 64);
+    private readonly Thread _thread;
+    private volatile Exception? _failure;
+
+    public FasterDevice(string directory) : base(Path.Combine(directory, "data"), sectorSize: 512, capacity: -1)
+    {
+        _directory = directory;
+        _thread = new Thread(Run) { IsBackground = true, Name = "segments" };
+        _thread.Start();
+    }
+
+    /// <summary>The first failure of a write or sync: nothing is committed after it.</summary>
+    public Exception? Failure => _failure;
+
+    public override void Initialize(long segmentSize, LightEpoch? epoch = null, bool omitSegmentIdFromFilename = false)
+    {
+        base.Initialize(segmentSize, epoch, omitSegmentIdFromFilename);
+
+        // Without the true range FASTER's first truncation after a restart asks to remove every file from 0 on.
+        int[] numbers = [.. ListFiles(_directory)];
+        if (numbers.Length == 0) return;
+        startSegment = numbers[0];
+        endSegment = numbers[^1];
+    }
+
+    public static IEnumerable<int> ListFiles(string directory) =>
+        Directory.EnumerateFiles(directory, "data.*")
+            .Select(path => Path.GetFileName(path).AsSpan(5).ToString())
+            .Where(digits => digits.Length is > 0 and < 9 && digits.AsSpan().IndexOfAnyExceptInRange('0', '9') < 0)
+            .Select(digits => digits.Aggregate(0, (number, digit) => (number * 10) + (digit - '0')))
+            .Order();
+
+    public override unsafe void WriteAsync(IntPtr sourceAddress, int segmentId, ulong destinationAddress, uint numBytesToWrite, DeviceIOCompletionCallback callback, object context) =>
+        _queue.Add(() =>
+        {
+            try
+            {
+                if (_failure is not null) throw new StorageException($"{_directory} has failed: {_failure.Message}");
+                SafeFileHandle file = FileOf(segmentId, create: true)!;
+                string path = PathOf(segmentId);
+                Posix.Write(file, new ReadOnlySpan<byte>((void*)sourceAddress, (int)numBytesToWrite), (long)destinationAddress, path);
+                Posix.SyncData(file, path);
+            }
+            catch (Exception failure)
+            {
+                _failure ??= failure;
+                callback(ErrorCode, 0, context);
+                return;
+            }
+
+            callback(0, numBytesToWrite, context);
+        });
+
+    public override unsafe void ReadAsync(int segmentId, ulong sourceAddress, IntPtr destinationAddress, uint readLength, DeviceIOCompletionCallback callback, object context)
+    {
+        // FASTER reads only while it recovers its last page; what lies behind the end of the file reads as zeros.
+        try
+        {
+            Span<byte> destination = new((void*)destinationAddress, (int)readLength);
+            SafeFileHandle? file = FileOf(segmentId, create: false);
+            int read = file is null ? 0 : Posix.Read(file, destination, (long)sourceAddress, PathOf(segmentId));
+            destination[read..].Clear();
+        }
+        catch (StorageException failure)
+        {
+            _failure ??= failure;
+            callback(ErrorCode, 0, context);
+            return;
+        }
+
+        callback(0, readLength, context);
+    }
+
+    public override void RemoveSegmentAsync(int segment, AsyncCallback callback, IAsyncResult result) =>
+        _queue.Add(() =>
+        {
+            try
+            {
+                if (_files.TryRemove(segment, out SafeFileHandle? file)) file.Dispose();
+                if (File.Exists(PathOf(segment)))
+                {
+                    Posix.Unlink(PathOf(segment));
+                    Posix.SyncDirectory(_directory);
+                }
+            }
+            catch (StorageException failure)
+            {
+                _failure ??= failure;
+            }
+
+            callback(result);
+        });
+
+    public override void Dispose()
+    {
+        _queue.CompleteAdding();
+        _thread.Join();
+        foreach (SafeFileHandle file in _files.Values) file.Dispose();
+        _queue.Dispose();
+    }
+
+    private void Run()
+    {
+        foreach (Action work in _queue.GetConsumingEnumerable()) work();
+    }
+
+    private SafeFileHandle? FileOf(int segment, bool create)
+    {
+        if (_files.TryGetValue(segment, out SafeFileHandle? file)) return file;
+        string path = PathOf(segment);
+        bool exists = File.Exists(path);
+        if (!exists && !create) return null;
+        file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow | (create ? Posix.Create : 0));
+        if (!exists) Posix.SyncDirectory(_directory);
+        return _files.GetOrAdd(segment, file);
+    }
+
+    private string PathOf(int segment) => GetSegmentFilename(FileName, segment);
+}

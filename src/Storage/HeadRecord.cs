@@ -1,0 +1,51 @@
+// One signed head as bytes: the commit record, the guard, and a line of the history.
+//
+//   tlog-head v1 <unix milliseconds> <reason, base64> <size> <root, base64> <checkpoint, base64> <CRC-32C of the line before it, 8 hex digits>\n
+//
+// One line of text: an operator can read it at 3 a.m., and a torn last line of the history is seen.
+
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Text;
+
+namespace TransparencyLog.Storage;
+
+internal sealed record HeadRecord(long UnixMilliseconds, string Reason, TreeHead? Head)
+{
+    public const int MaxSize = 128 * 1024;
+    private const string Prefix = "tlog-head v1 ";
+
+    public byte[] ToBytes()
+    {
+        string head = Head is null ? "- - -" : $"{Head.Size.ToString(CultureInfo.InvariantCulture)} {Head.Root.ToBase64()} {Convert.ToBase64String(Head.Checkpoint.Span)}";
+        string line = $"{Prefix}{UnixMilliseconds.ToString(CultureInfo.InvariantCulture)} {Convert.ToBase64String(Encoding.UTF8.GetBytes(Reason.Length == 0 ? "-" : Reason))} {head} ";
+        return Encoding.ASCII.GetBytes($"{line}{JournalFrame.Crc(Encoding.ASCII.GetBytes(line)):x8}\n");
+    }
+
+    public static bool TryParse(ReadOnlySpan<byte> line, [NotNullWhen(true)] out HeadRecord? record)
+    {
+        record = null;
+        if (line.Length is < 40 or > MaxSize || line[^1] != (byte)'\n') return false;
+        ReadOnlySpan<byte> text = line[..^9];
+        if (!Encoding.ASCII.GetBytes($"{JournalFrame.Crc(text):x8}").AsSpan().SequenceEqual(line[^9..^1])) return false;
+        string[] words = Encoding.ASCII.GetString(text).Split(' ');
+        if (words.Length != 8 || words[0] != "tlog-head" || words[1] != "v1" || words[7].Length != 0) return false;
+        if (!Strict.TryReadSize(Encoding.ASCII.GetBytes(words[2]), out long time)) return false;
+        if (!Strict.TryReadBase64(Encoding.ASCII.GetBytes(words[3]), MaxSize, out byte[] reason)) return false;
+        TreeHead? head = null;
+        if (words[4] != "-")
+        {
+            if (!Strict.TryReadSize(Encoding.ASCII.GetBytes(words[4]), out long size)
+                || !Hash.TryParseBase64(Encoding.ASCII.GetBytes(words[5]), out Hash root)
+                || !Strict.TryReadBase64(Encoding.ASCII.GetBytes(words[6]), TreeHead.MaxCheckpoint, out byte[] checkpoint))
+            {
+                return false;
+            }
+
+            head = new TreeHead(size, root, checkpoint);
+        }
+
+        record = new HeadRecord(time, Encoding.UTF8.GetString(reason), head);
+        return true;
+    }
+}

@@ -1,0 +1,446 @@
+// The embedded journal: frames (JournalFrame.cs) in a row of zero-filled files of one size, spec/storage.md.
+//
+//   journal/000000000001  journal/000000000002 ...   numbered without a gap; the oldest are removed by trimming
+//   journal/000000000003.new                         the next file while it is being filled with zeros
+//
+// A frame never crosses files. Files are never reused: what lies behind the last frame is zeros, or the frame that was being
+// written when the machine stopped. One thread of its own does every write and sync of the current file.
+
+using System.Globalization;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>How a journal lays out its files.</summary>
+public sealed record JournalOptions
+{
+    /// <summary>
+    /// Size of one file in bytes, a multiple of 4,096, at least 4 MiB (so that the largest frame fits with room). It is also the step in which trimming
+    /// gives space back. 64 MiB: zero-filling one takes tens of milliseconds in the background.
+    /// </summary>
+    public int FileBytes { get; init; } = 64 * 1024 * 1024;
+
+    /// <summary>Eight bytes that name the log; a frame with others is not ours.</summary>
+    public required ulong Identity { get; init; }
+}
+
+/// <summary>The journal in files. See <see cref="IJournal"/> for the promises.</summary>
+public sealed class Journal : IJournal
+{
+    private const int MinFileBytes = 4 * 1024 * 1024;
+    private static readonly byte[] Zeros = new byte[1024 * 1024];
+
+    private readonly string _directory;
+    private readonly JournalOptions _options;
+    private readonly List<(long Number, long FirstIndex)> _files = []; // oldest first; guarded by itself
+    private readonly Thread _thread;
+    private readonly SemaphoreSlim _work = new(0);
+    private SafeFileHandle _file;         // the writing thread's, once it runs
+    private string _path;
+    private int _offset;
+    private long _sequence;               // of the next frame
+    private Task<SafeFileHandle>? _next;  // the next file, being filled
+    private Pending? _pending;
+    private bool _closing;
+    private Exception? _failure;          // sticky: after it nothing is acknowledged
+
+    private Journal(string directory, JournalOptions options, Opened opened)
+    {
+        _directory = directory;
+        _options = options;
+        _files.AddRange(opened.Files);
+        _path = PathOf(directory, opened.Files[^1].Number);
+        _file = Posix.Open(_path, Posix.ReadWrite | Posix.NoFollow);
+        _offset = opened.Offset;
+        _sequence = opened.NextSequence;
+        NextIndex = opened.NextIndex;
+        Cut = opened.Cut;
+        _thread = new Thread(Run) { IsBackground = true, Name = "journal" };
+        _thread.Start();
+    }
+
+    /// <inheritdoc/>
+    public long FirstIndex
+    {
+        get
+        {
+            lock (_files) return _files[0].FirstIndex;
+        }
+    }
+
+    /// <inheritdoc/>
+    public long NextIndex { get; private set; }
+
+    /// <summary>What was cut away at opening as a torn frame, in words; null when nothing was.</summary>
+    public string? Cut { get; }
+
+    /// <summary>How many data syncs the writing thread has done: one per frame.</summary>
+    public long Syncs { get; private set; }
+
+    /// <summary>Makes an empty journal in a new directory.</summary>
+    public static void Create(string directory, JournalOptions options)
+    {
+        Check(options);
+        DurableFile.CreateDirectory(directory);
+        if (Directory.EnumerateFileSystemEntries(directory).Any()) throw new StorageException($"{directory} is not empty");
+        Fill(directory, 1, options.FileBytes).Dispose();
+    }
+
+    /// <summary>
+    /// Opens a journal, decides between torn and damaged, cuts a torn last frame, and writes every frame that holds entries at or after
+    /// <paramref name="rewriteFrom"/> anew and syncs it: a frame that was read from the page cache after a crash may not be on disk, and after a
+    /// failed sync a second sync would not write it.
+    /// </summary>
+    /// <exception cref="DamageException">The bytes are not those of an interrupted journal.</exception>
+    public static Journal Open(string directory, JournalOptions options, long rewriteFrom)
+    {
+        Check(options);
+        foreach (string unfinished in Directory.Exists(directory) ? Directory.GetFiles(directory, "*.new") : []) Posix.Unlink(unfinished);
+        Opened opened = Scan(directory, options, repair: true, rewriteFrom, null);
+        return new Journal(directory, options, opened);
+    }
+
+    /// <summary>Reads a journal without changing it: every frame in order. A torn last frame ends it. Throws <see cref="DamageException"/> like opening does.</summary>
+    /// <returns>The index after the last entry.</returns>
+    public static long Inspect(string directory, JournalOptions options, Action<JournalEntries> frame)
+    {
+        Check(options);
+        return Scan(directory, options, repair: false, long.MaxValue, frame).NextIndex;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<long> AppendAsync(JournalFrame frame, CancellationToken stop)
+    {
+        if (frame.Count == 0) throw new ArgumentException("a frame holds at least one entry", nameof(frame));
+        if (Volatile.Read(ref _failure) is Exception failure) return ValueTask.FromException<long>(Failed(failure));
+        Pending pending = new(frame);
+        if (Interlocked.CompareExchange(ref _pending, pending, null) is not null) throw new InvalidOperationException("an append is in flight");
+        _work.Release();
+        return new ValueTask<long>(pending.Done.Task);
+    }
+
+    /// <inheritdoc/>
+    public IEnumerable<JournalEntries> Read(long from)
+    {
+        (long Number, long FirstIndex)[] files;
+        lock (_files) files = [.. _files];
+        byte[] bytes = new byte[_options.FileBytes];
+        for (int i = 0; i < files.Length; i++)
+        {
+            if (i + 1 < files.Length && files[i + 1].FirstIndex <= from) continue;
+            string path = PathOf(_directory, files[i].Number);
+            Load(path, bytes, _options.FileBytes);
+            int offset = 0;
+            while (true)
+            {
+                FrameHeader header = FrameHeader.Read(bytes.AsSpan(offset), _options.Identity);
+                if (header.State != FrameState.Whole) break;
+                if (header.FirstIndex + header.Count > from)
+                {
+                    yield return new JournalEntries(header.FirstIndex, header.Count, bytes.AsMemory(offset + header.EntryOffset, header.EntryBytes));
+                }
+
+                offset += header.Size;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask TrimAsync(long below, CancellationToken stop)
+    {
+        List<long> remove = [];
+        lock (_files)
+        {
+            while (_files.Count > 1 && _files[1].FirstIndex <= below)
+            {
+                remove.Add(_files[0].Number);
+                _files.RemoveAt(0);
+            }
+        }
+
+        // Oldest first: a crash in between leaves an unbroken row.
+        foreach (long number in remove) Posix.Unlink(PathOf(_directory, number));
+        if (remove.Count > 0) Posix.SyncDirectory(_directory);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Ends the writing thread. An append that is in flight is finished first.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _closing = true;
+        _work.Release();
+        await Task.Run(_thread.Join).ConfigureAwait(false);
+        if (_next is not null)
+        {
+            try
+            {
+                (await _next.ConfigureAwait(false)).Dispose();
+            }
+            catch (StorageException)
+            {
+                // The next file was never used: opening removes what is left of it.
+            }
+        }
+
+        _file.Dispose();
+        _work.Dispose();
+    }
+
+    private void Run()
+    {
+        while (true)
+        {
+            _work.Wait();
+            Pending? pending = Volatile.Read(ref _pending);
+            if (pending is null)
+            {
+                if (_closing) return;
+                continue;
+            }
+
+            try
+            {
+                if (_failure is not null) throw Failed(_failure);
+                long first = Write(pending.Frame);
+                Volatile.Write(ref _pending, null);
+                pending.Done.SetResult(first);
+            }
+            catch (Exception failure)
+            {
+                // Whether the frame is on disk is unknown, and a second sync of this file would prove nothing.
+                Volatile.Write(ref _failure, failure);
+                Volatile.Write(ref _pending, null);
+                pending.Done.SetException(failure);
+            }
+
+            if (_closing && Volatile.Read(ref _pending) is null) return;
+        }
+    }
+
+    private long Write(JournalFrame frame)
+    {
+        long first = NextIndex;
+        ReadOnlyMemory<byte> bytes = frame.Seal(_sequence, first, _sequence - 1, _options.Identity);
+        if (_offset + bytes.Length > _options.FileBytes) Switch();
+        Posix.Write(_file, bytes.Span, _offset, _path);
+        Posix.SyncData(_file, _path);
+        Syncs++;
+        _offset += bytes.Length;
+        _sequence++;
+        NextIndex = first + frame.Count;
+        if (_next is null && _offset > _options.FileBytes / 2) _next = FillNextAsync();
+        return first;
+    }
+
+    private void Switch()
+    {
+        _next ??= FillNextAsync();
+        SafeFileHandle next = _next.GetAwaiter().GetResult();
+        _next = null;
+        _file.Dispose();
+        _file = next;
+        lock (_files)
+        {
+            long number = _files[^1].Number + 1;
+            _files.Add((number, NextIndex));
+            _path = PathOf(_directory, number);
+        }
+
+        _offset = 0;
+    }
+
+    private Task<SafeFileHandle> FillNextAsync()
+    {
+        long number;
+        lock (_files) number = _files[^1].Number + 1;
+        return Task.Factory.StartNew(
+            () => Fill(_directory, number, _options.FileBytes), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    }
+
+    private static SafeFileHandle Fill(string directory, long number, int size)
+    {
+        string path = PathOf(directory, number);
+        string unfinished = path + ".new";
+        SafeFileHandle file = Posix.Open(unfinished, Posix.ReadWrite | Posix.Create | Posix.Truncate | Posix.NoFollow);
+        try
+        {
+            for (int offset = 0; offset < size; offset += Zeros.Length)
+            {
+                Posix.Write(file, Zeros.AsSpan(0, Math.Min(Zeros.Length, size - offset)), offset, unfinished);
+            }
+
+            Posix.Sync(file, unfinished);
+            Posix.Rename(unfinished, path);
+            Posix.SyncDirectory(directory);
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    private static Opened Scan(string directory, JournalOptions options, bool repair, long rewriteFrom, Action<JournalEntries>? visit)
+    {
+        List<long> numbers = ListFiles(directory);
+        if (numbers.Count == 0) throw Damaged(directory, null, "journal files", "none");
+        byte[] bytes = new byte[options.FileBytes];
+        List<(long, long)> files = [];
+        List<long> empty = [];
+        long sequence = 0, nextIndex = 0;
+        int offset = 0;
+        string? cut = null;
+        (string Path, int Offset, FrameState State, string Reason)? stopped = null;
+
+        for (int i = 0; i < numbers.Count; i++)
+        {
+            string path = PathOf(directory, numbers[i]);
+            if (i > 0 && numbers[i] != numbers[i - 1] + 1) throw Damaged(path, null, $"journal file {numbers[i - 1] + 1}", $"journal file {numbers[i]}");
+            Load(path, bytes, options.FileBytes);
+            bool any = false;
+            int position = 0;
+            while (true)
+            {
+                FrameHeader header = FrameHeader.Read(bytes.AsSpan(position), options.Identity);
+                if (header.State != FrameState.Whole)
+                {
+                    // A frame that did not fit goes into the next file: the rest of this one is zeros then, and stays so.
+                    int last = bytes.AsSpan(position).LastIndexOfAnyExcept((byte)0);
+                    FrameHeader? later = FindLater(bytes.AsSpan(position), options.Identity, sequence);
+                    if (later is FrameHeader beyond)
+                    {
+                        throw Damaged(path, position, $"frame {sequence + 1}", $"{header.Reason}, while frame {beyond.Sequence} behind it is whole and says that {beyond.Durable} was durable");
+                    }
+
+                    if (header.State == FrameState.Damaged) throw Damaged(path, position, $"frame {sequence + 1}", header.Reason);
+                    if (last >= 0)
+                    {
+                        if (last >= JournalFrame.MaxSize) throw Damaged(path, position, "zeros behind the last frame", $"a byte that is not zero at {position + last}");
+                        if (stopped is null) stopped = (path, position, header.State, header.Reason);
+                        if (repair)
+                        {
+                            cut = $"{path}, offset {position}: a frame that was never answered ({header.Reason}) was cut";
+                            int length = (last + JournalFrame.Sector) / JournalFrame.Sector * JournalFrame.Sector;
+                            using SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
+                            Posix.Write(file, new byte[Math.Min(length, options.FileBytes - position)], position, path);
+                            Posix.SyncData(file, path);
+                        }
+                    }
+
+                    break;
+                }
+
+                if (stopped is { } place) throw Damaged(place.Path, place.Offset, $"frame {header.Sequence - 1}", $"{place.Reason}, while frame {header.Sequence} in {path} is whole");
+                if (sequence == 0) nextIndex = header.FirstIndex;
+                if (sequence != 0 && header.Sequence != sequence + 1) throw Damaged(path, position, $"frame {sequence + 1}", $"frame {header.Sequence}");
+                if (header.FirstIndex != nextIndex) throw Damaged(path, position, $"first index {nextIndex}", $"first index {header.FirstIndex}");
+                if (!any)
+                {
+                    any = true;
+                    files.Add((numbers[i], nextIndex));
+                    if (empty.Count > 0) throw Damaged(PathOf(directory, empty[0]), 0, $"frame {header.Sequence - 1}", "zeros");
+                }
+
+                sequence = header.Sequence;
+                nextIndex = header.FirstIndex + header.Count;
+                if (nextIndex > rewriteFrom)
+                {
+                    using SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
+                    Posix.Write(file, bytes.AsSpan(position, header.Size), position, path);
+                    Posix.SyncData(file, path);
+                }
+
+                visit?.Invoke(new JournalEntries(header.FirstIndex, header.Count, bytes.AsMemory(position + header.EntryOffset, header.EntryBytes)));
+                position += header.Size;
+            }
+
+            if (any)
+            {
+                offset = position;
+            }
+            else
+            {
+                empty.Add(numbers[i]);
+            }
+        }
+
+        // Behind the file in use at most one stands ready, filled with zeros.
+        if (files.Count == 0)
+        {
+            files.Add((empty[0], 0));
+            empty.RemoveAt(0);
+        }
+
+        if (empty.Count > 1) throw Damaged(PathOf(directory, empty[1]), 0, "at most one prepared file", "a second one");
+        if (repair)
+        {
+            foreach (long prepared in empty) Posix.Unlink(PathOf(directory, prepared));
+            if (empty.Count > 0) Posix.SyncDirectory(directory);
+        }
+
+        return new Opened(files, offset, sequence + 1, nextIndex, cut);
+    }
+
+    /// <summary>The first whole frame behind a bad one whose header says that the bad one, sequence + 1, was durable before it was written.</summary>
+    private static FrameHeader? FindLater(ReadOnlySpan<byte> bytes, ulong identity, long sequence)
+    {
+        for (int offset = JournalFrame.Sector; offset + JournalFrame.Sector <= bytes.Length; offset += JournalFrame.Sector)
+        {
+            if (!bytes.Slice(offset, 8).SequenceEqual(JournalFrame.Magic)) continue;
+            FrameHeader header = FrameHeader.Read(bytes[offset..], identity);
+            if (header.State == FrameState.Whole && header.Durable > sequence) return header;
+        }
+
+        return null;
+    }
+
+    private static List<long> ListFiles(string directory)
+    {
+        if (!Directory.Exists(directory)) throw Damaged(directory, null, "a directory", "nothing");
+        List<long> numbers = [];
+        foreach (string path in Directory.EnumerateFileSystemEntries(directory))
+        {
+            string name = Path.GetFileName(path);
+            if (name.EndsWith(".new", StringComparison.Ordinal)) continue;
+            if (name.Length != 12 || name.AsSpan().IndexOfAnyExceptInRange('0', '9') >= 0) throw Damaged(path, null, "journal files only", $"a file named {name}");
+            numbers.Add(name.Aggregate(0L, (number, digit) => (number * 10) + (digit - '0')));
+        }
+
+        numbers.Sort();
+        return numbers;
+    }
+
+    private static void Load(string path, byte[] bytes, int size)
+    {
+        using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
+        long length = RandomAccess.GetLength(file);
+        if (length != size) throw Damaged(path, null, $"{size} bytes", $"{length} bytes");
+        int read = Posix.Read(file, bytes.AsSpan(0, size), 0, path);
+        if (read != size) throw Damaged(path, null, $"{size} bytes", $"{read} bytes that could be read");
+    }
+
+    private static string PathOf(string directory, long number) => Path.Combine(directory, number.ToString("D12", CultureInfo.InvariantCulture));
+
+    private static DamageException Damaged(string path, int? offset, string expected, string found) =>
+        new(new Damage("journal", offset is int at ? $"{path}, offset {at}" : path, null, null, expected, found));
+
+    private static StorageException Failed(Exception cause) => new($"the journal has failed and takes nothing more: {cause.Message}");
+
+    private static void Check(JournalOptions options)
+    {
+        if (options.FileBytes < MinFileBytes || options.FileBytes % 4096 != 0)
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), $"FileBytes is a multiple of 4,096 from {MinFileBytes} on");
+        }
+    }
+
+    private sealed record Opened(List<(long Number, long FirstIndex)> Files, int Offset, long NextSequence, long NextIndex, string? Cut);
+
+    private sealed class Pending(JournalFrame frame)
+    {
+        public JournalFrame Frame { get; } = frame;
+
+        public TaskCompletionSource<long> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+}

@@ -1,0 +1,214 @@
+// One frame of the journal: everything that one group commit makes durable.
+//
+//   offset  size
+//        0     8  magic "TLJRNL01"
+//        8     4  length of the extensions (0 in this version; a reader skips them)
+//       12     4  length of the entries in bytes, at most 2 MiB + 64 KiB
+//       16     8  sequence of the frame, from 1, unbroken
+//       24     8  index of the first entry
+//       32     4  number of entries
+//       36     4  how many 512-byte sectors of the frame, the first one left out, are all zeros by right
+//       40     8  highest sequence known durable when this frame was written (one frame in flight: sequence - 1)
+//       48     8  identity of the journal, so that a frame of another log is never taken for ours
+//       56     4  CRC-32C of bytes 0 to 55
+//       60     4  mark, not zero
+//       64        extensions, entries (u16 length prefixes, as in an entry bundle)
+//        +     4  CRC-32C of everything before
+//        +     4  mark, not zero
+//   zeros to the next multiple of 512: no later write ever touches a sector of an answered frame.
+//
+// All numbers are big-endian. Frames lie one behind the other in zero-filled files. That makes "torn" exact: a frame that was
+// being written when the power went has zeros where data belongs, a damaged one has not (spec/storage.md, "Torn or damaged").
+
+using System.Buffers.Binary;
+using System.Numerics;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>
+/// Collects the entries of one group commit and becomes one frame of the journal. Not thread-safe; one owner at a time.
+/// Its buffer grows to what it once held and is reused.
+/// </summary>
+public sealed class JournalFrame
+{
+    /// <summary>
+    /// Most bytes of entries, prefixes included: 2 MiB, the largest body of add-batch, which is all or nothing and so has to fit one frame.
+    /// </summary>
+    public const int MaxEntryBytes = 2 * 1024 * 1024;
+
+    internal const int Sector = 512;
+    internal const int HeaderSize = 64;
+    internal const int TrailerSize = 8;
+    internal const int MaxSize = (HeaderSize + MaxEntryBytes + TrailerSize + Sector - 1) / Sector * Sector;
+    internal const uint Mark = 0x544C4A21; // "TLJ!"
+
+    internal static ReadOnlySpan<byte> Magic => "TLJRNL01"u8;
+
+    private byte[] _buffer = new byte[64 * 1024];
+    private int _end = HeaderSize;
+
+    /// <summary>How many entries are in it.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>How many bytes the entries take, prefixes included.</summary>
+    public int EntryBytes => _end - HeaderSize;
+
+    /// <summary>The entries as an entry bundle. Valid until the frame is changed.</summary>
+    public ReadOnlyMemory<byte> Entries => _buffer.AsMemory(HeaderSize, EntryBytes);
+
+    /// <summary>Adds one entry of 0 to 65,535 bytes. False, with nothing changed, when it does not fit.</summary>
+    public bool TryAdd(ReadOnlySpan<byte> entry)
+    {
+        int size = EntryBundle.EncodedSize(entry.Length);
+        if (!TryReserve(size)) return false;
+        EntryBundle.Write(entry, _buffer.AsSpan(_end));
+        _end += size;
+        Count++;
+        return true;
+    }
+
+    /// <summary>Adds all entries of a well-formed bundle of <paramref name="count"/> entries. False, with nothing changed, when they do not fit.</summary>
+    public bool TryAddBundle(ReadOnlySpan<byte> bundle, int count)
+    {
+        if (!TryReserve(bundle.Length)) return false;
+        bundle.CopyTo(_buffer.AsSpan(_end));
+        _end += bundle.Length;
+        Count += count;
+        return true;
+    }
+
+    /// <summary>Empties it, and keeps the buffer.</summary>
+    public void Clear()
+    {
+        _end = HeaderSize;
+        Count = 0;
+    }
+
+    private bool TryReserve(int size)
+    {
+        if (EntryBytes + size > MaxEntryBytes) return false;
+        int needed = (_end + size + TrailerSize + Sector - 1) / Sector * Sector;
+        if (needed > _buffer.Length) Array.Resize(ref _buffer, Math.Min(Math.Max(needed, _buffer.Length * 2), MaxSize));
+        return true;
+    }
+
+    /// <summary>Writes header and trailer around the entries; returns the bytes to store, a whole number of sectors.</summary>
+    internal ReadOnlyMemory<byte> Seal(long sequence, long firstIndex, long durable, ulong identity)
+    {
+        int end = _end + TrailerSize;
+        int size = (end + Sector - 1) / Sector * Sector;
+        Span<byte> bytes = _buffer.AsSpan(0, size);
+        bytes[end..].Clear();
+        BinaryPrimitives.WriteUInt32BigEndian(bytes[(end - 4)..], Mark);
+        Magic.CopyTo(bytes);
+        BinaryPrimitives.WriteInt32BigEndian(bytes[8..], 0);
+        BinaryPrimitives.WriteInt32BigEndian(bytes[12..], EntryBytes);
+        BinaryPrimitives.WriteInt64BigEndian(bytes[16..], sequence);
+        BinaryPrimitives.WriteInt64BigEndian(bytes[24..], firstIndex);
+        BinaryPrimitives.WriteInt32BigEndian(bytes[32..], Count);
+        BinaryPrimitives.WriteInt32BigEndian(bytes[36..], CountZeroSectors(bytes));
+        BinaryPrimitives.WriteInt64BigEndian(bytes[40..], durable);
+        BinaryPrimitives.WriteUInt64BigEndian(bytes[48..], identity);
+        BinaryPrimitives.WriteUInt32BigEndian(bytes[56..], Crc(bytes[..56]));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes[60..], Mark);
+        BinaryPrimitives.WriteUInt32BigEndian(bytes[(end - TrailerSize)..], Crc(bytes[..(end - TrailerSize)]));
+        return _buffer.AsMemory(0, size);
+    }
+
+    internal static int CountZeroSectors(ReadOnlySpan<byte> frame)
+    {
+        int zero = 0;
+        for (int sector = Sector; sector < frame.Length; sector += Sector)
+        {
+            if (frame.Slice(sector, Sector).IndexOfAnyExcept((byte)0) < 0) zero++;
+        }
+
+        return zero;
+    }
+
+    /// <summary>CRC-32C (Castagnoli) as in RFC 3720: initial value and final exclusive-or of all ones.</summary>
+    internal static uint Crc(ReadOnlySpan<byte> bytes)
+    {
+        uint crc = ~0u;
+        while (bytes.Length >= 8)
+        {
+            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
+            bytes = bytes[8..];
+        }
+
+        foreach (byte value in bytes) crc = BitOperations.Crc32C(crc, value);
+        return ~crc;
+    }
+}
+
+/// <summary>What lies at a place of a journal file where a frame may begin.</summary>
+internal enum FrameState
+{
+    /// <summary>A frame, whole.</summary>
+    Whole,
+
+    /// <summary>Nothing: a sector of zeros, or too little room for a header.</summary>
+    Empty,
+
+    /// <summary>A frame whose writing did not finish: preallocated zeros stand where data belongs.</summary>
+    Torn,
+
+    /// <summary>Bytes that no interrupted write leaves behind.</summary>
+    Damaged,
+}
+
+/// <summary>The header of a whole frame, and why a frame is not whole.</summary>
+internal readonly record struct FrameHeader(FrameState State, long Sequence, long FirstIndex, int Count, long Durable, int Size, int EntryOffset, int EntryBytes, string Reason)
+{
+    /// <summary>Reads the frame at the beginning of <paramref name="bytes"/>, which reach to the end of the file or beyond the largest frame.</summary>
+    public static FrameHeader Read(ReadOnlySpan<byte> bytes, ulong identity)
+    {
+        if (bytes.Length < JournalFrame.Sector || bytes[..JournalFrame.Sector].IndexOfAnyExcept((byte)0) < 0) return Bad(FrameState.Empty, "zeros");
+
+        // The header ends in a mark: where that still is zero, the header's own write did not finish.
+        if (BinaryPrimitives.ReadUInt32BigEndian(bytes[60..]) == 0) return Bad(FrameState.Torn, "the header stops in zeros");
+        if (!bytes[..8].SequenceEqual(JournalFrame.Magic)) return Bad(FrameState.Damaged, "no frame magic");
+        if (BinaryPrimitives.ReadUInt32BigEndian(bytes[60..]) != JournalFrame.Mark
+            || BinaryPrimitives.ReadUInt32BigEndian(bytes[56..]) != JournalFrame.Crc(bytes[..56]))
+        {
+            return Bad(FrameState.Damaged, "the header's CRC does not match");
+        }
+
+        if (BinaryPrimitives.ReadUInt64BigEndian(bytes[48..]) != identity) return Bad(FrameState.Damaged, "a frame of another log");
+        long extensions = BinaryPrimitives.ReadUInt32BigEndian(bytes[8..]);
+        long entryBytes = BinaryPrimitives.ReadUInt32BigEndian(bytes[12..]);
+        long end = JournalFrame.HeaderSize + extensions + entryBytes + JournalFrame.TrailerSize;
+        long size = (end + JournalFrame.Sector - 1) / JournalFrame.Sector * JournalFrame.Sector;
+        if (size > bytes.Length) return Bad(FrameState.Damaged, $"a frame of {size} bytes where {bytes.Length} are left");
+
+        ReadOnlySpan<byte> frame = bytes[..(int)size];
+        int zeroByRight = BinaryPrimitives.ReadInt32BigEndian(frame[36..]);
+        uint crc = BinaryPrimitives.ReadUInt32BigEndian(frame[((int)end - 8)..]);
+        uint mark = BinaryPrimitives.ReadUInt32BigEndian(frame[((int)end - 4)..]);
+        int count = BinaryPrimitives.ReadInt32BigEndian(frame[32..]);
+        FrameHeader header = new(
+            FrameState.Whole,
+            BinaryPrimitives.ReadInt64BigEndian(frame[16..]),
+            BinaryPrimitives.ReadInt64BigEndian(frame[24..]),
+            count,
+            BinaryPrimitives.ReadInt64BigEndian(frame[40..]),
+            (int)size,
+            JournalFrame.HeaderSize + (int)extensions,
+            (int)entryBytes,
+            "");
+        if (mark == JournalFrame.Mark
+            && crc == JournalFrame.Crc(frame[..((int)end - JournalFrame.TrailerSize)])
+            && frame[(int)end..].IndexOfAnyExcept((byte)0) < 0
+            && EntryBundle.TryCount(frame.Slice(header.EntryOffset, header.EntryBytes), out int entries) && entries == count)
+        {
+            return header;
+        }
+
+        if (mark == 0) return header with { State = FrameState.Torn, Reason = "the frame's end is still zeros" };
+        return JournalFrame.CountZeroSectors(frame) > zeroByRight
+            ? header with { State = FrameState.Torn, Reason = "sectors of the frame are still zeros" }
+            : header with { State = FrameState.Damaged, Reason = "the frame's CRC does not match" };
+    }
+
+    private static FrameHeader Bad(FrameState state, string reason) => new(state, 0, 0, 0, 0, 0, 0, 0, reason);
+}

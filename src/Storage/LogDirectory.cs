@@ -1,0 +1,159 @@
+// The data directory of a log (spec/storage.md): its identity, its lock, and the parts in it.
+//
+//   log        identity: version, origin, vkey, where the key is. Written last by `create`: without it there is no log
+//   key.pem    the signing key, unless it lies elsewhere
+//   lock       flock of the process that has it open
+//   journal/ segments/ tree/ commit heads halted guarded published
+
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>What a log's directory says it is.</summary>
+/// <param name="Origin">The origin line of its checkpoints.</param>
+/// <param name="VerifierKey">The vkey of its Ed25519 key.</param>
+/// <param name="KeyPath">The key file; relative to the directory, or absolute.</param>
+public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath)
+{
+    private const string Header = "tlog-directory v1";
+    internal const int MaxSize = 16 * 1024;
+
+    internal byte[] ToBytes() => Encoding.UTF8.GetBytes($"{Header}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\n");
+
+    internal static bool TryParse(byte[] bytes, [NotNullWhen(true)] out LogIdentity? identity)
+    {
+        identity = null;
+        if (!Strict.IsUtf8(bytes)) return false;
+        string[] lines = Encoding.UTF8.GetString(bytes).Split('\n');
+        if (lines.Length != 5 || lines[0] != Header || lines[4].Length != 0) return false;
+        if (!lines[1].StartsWith("origin ", StringComparison.Ordinal) || !lines[2].StartsWith("vkey ", StringComparison.Ordinal) || !lines[3].StartsWith("key ", StringComparison.Ordinal)) return false;
+        identity = new LogIdentity(lines[1][7..], lines[2][5..], lines[3][4..]);
+        return true;
+    }
+}
+
+/// <summary>Creates and opens the directory of a log. Opening never creates: an empty directory must never look like a new log.</summary>
+public sealed class LogDirectory : IAsyncDisposable
+{
+    private readonly DirectoryLock _lock;
+
+    private LogDirectory(string path, LogIdentity identity, DirectoryLock held, TreeRegister register, TileStore tiles, Journal journal)
+    {
+        Root = path;
+        Identity = identity;
+        _lock = held;
+        Register = register;
+        Tiles = tiles;
+        Journal = journal;
+    }
+
+    /// <summary>The directory.</summary>
+    public string Root { get; }
+
+    /// <summary>Whose log it is.</summary>
+    public LogIdentity Identity { get; }
+
+    /// <summary>What has been signed.</summary>
+    public TreeRegister Register { get; }
+
+    /// <summary>The sealed bytes.</summary>
+    public TileStore Tiles { get; }
+
+    /// <summary>The order of entries.</summary>
+    public Journal Journal { get; }
+
+    /// <summary>
+    /// Makes a new log in a directory that does not exist or is empty but for <paramref name="allowed"/> (the key just made). The identity is written
+    /// last: a crash before leaves a directory that neither serves nor can be mistaken for a log.
+    /// </summary>
+    public static void Create(string path, LogIdentity identity, TimeProvider time, JournalOptions? options = null, params string[] allowed)
+    {
+        DurableFile.CreateDirectory(path);
+        RequireEmpty(path, allowed);
+        TreeRegister.Create(path, time);
+        TileStore.Create(path);
+        Journal.Create(Path.Combine(path, "journal"), options ?? OptionsFor(identity.Origin));
+        DurableFile.Replace(Path.Combine(path, "log"), identity.ToBytes());
+    }
+
+    /// <summary>Refuses a directory that holds anything but <paramref name="allowed"/>.</summary>
+    public static void RequireEmpty(string path, params string[] allowed)
+    {
+        if (!Directory.Exists(path)) return;
+        string? other = Directory.EnumerateFileSystemEntries(path).Select(Path.GetFileName).FirstOrDefault(name => !allowed.Contains(name, StringComparer.Ordinal));
+        if (other is not null) throw new StorageException($"{path} is not empty: it holds {other}; a log is created in an empty directory");
+    }
+
+    /// <summary>Reads whose log it is, and changes nothing.</summary>
+    /// <exception cref="StorageException">The directory is not a log.</exception>
+    public static LogIdentity ReadIdentity(string path)
+    {
+        if (!Directory.Exists(path)) throw new StorageException($"{path} does not exist; tlog-server create makes a new log");
+        if (!DurableFile.TryRead(Path.Combine(path, "log"), LogIdentity.MaxSize, out byte[] bytes))
+        {
+            throw new StorageException($"{path} is not a log: it has no file named log; tlog-server create makes a new log");
+        }
+
+        return LogIdentity.TryParse(bytes, out LogIdentity? identity)
+            ? identity
+            : throw new StorageException($"{Path.Combine(path, "log")} is damaged or of a newer version: expected four lines that begin with tlog-directory v1");
+    }
+
+    /// <summary>
+    /// Opens all of it, with the lock. What does not fit together is refused by name: commit record, history, guard, segments, journal. Whether the tree
+    /// that these give has the signed root is for the caller to check, with the verifier's code.
+    /// </summary>
+    public static async Task<LogDirectory> OpenAsync(string path, string? guardDirectory, TimeProvider time, JournalOptions? options = null)
+    {
+        LogIdentity identity = ReadIdentity(path);
+        DirectoryLock held = DirectoryLock.Acquire(path);
+        TreeRegister? register = null;
+        TileStore? tiles = null;
+        try
+        {
+            register = TreeRegister.Open(path, guardDirectory, identity.Origin, time);
+            tiles = await TileStore.OpenAsync(path).ConfigureAwait(false);
+            long signed = register.Current?.Size ?? 0;
+            Journal journal = Journal.Open(Path.Combine(path, "journal"), options ?? OptionsFor(identity.Origin), signed);
+            long sealedSize = tiles.DurableSegmentCount * EntryBundle.Width;
+            string? refusal = Reconcile(journal.FirstIndex, journal.NextIndex, sealedSize, signed);
+            if (refusal is null) return new LogDirectory(path, identity, held, register, tiles, journal);
+            await journal.DisposeAsync().ConfigureAwait(false);
+            throw new StorageException($"{path}: {refusal}");
+        }
+        catch
+        {
+            if (tiles is not null) await tiles.DisposeAsync().ConfigureAwait(false);
+            register?.Dispose();
+            held.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Why journal, segments and commit record cannot belong together; null when they can.</summary>
+    internal static string? Reconcile(long journalFirst, long journalNext, long sealedSize, long signed)
+    {
+        if (journalNext < signed) return $"the journal ends at {journalNext} entries, but size {signed} is signed: entries are missing";
+        if (journalNext < sealedSize) return $"the journal ends at {journalNext} entries, but the segments hold {sealedSize}: one of the two is an older copy";
+        if (journalFirst > sealedSize) return $"the journal begins at entry {journalFirst}, but the segments end at {sealedSize}: entries {sealedSize} to {journalFirst - 1} are missing";
+        return null;
+    }
+
+    /// <summary>Closes everything and releases the lock.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await Journal.DisposeAsync().ConfigureAwait(false);
+        await Tiles.DisposeAsync().ConfigureAwait(false);
+        Register.Dispose();
+        _lock.Dispose();
+    }
+
+    /// <summary>The journal's options of a log of this origin.</summary>
+    public static JournalOptions OptionsFor(string origin)
+    {
+        Span<byte> hash = stackalloc byte[Hash.Size];
+        Checkpoint.HashOrigin(origin).CopyTo(hash);
+        return new JournalOptions { Identity = System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(hash) };
+    }
+}

@@ -1,0 +1,344 @@
+// A log of our records in FASTER: segments and tree are one each. FASTER gives addresses, pages and flushing; what is believed
+// after a restart is decided by our own commit file and our own CRCs (spec/storage.md, spec/decisions/faster.md).
+//
+//   data.N      FASTER's pages, through FasterDevice
+//   commit      the last commit: FASTER's metadata, end address, number of records, address of the last record, CRC-32C
+//   addresses   8 bytes, big-endian, at offset number * 8: where each record lies; synced before each commit. Each record also
+//               holds the address of the one before it, from which the file could be made again
+//
+//   record  = magic "TLR1" | number i64 | address of the record before it i64 | payload | CRC-32C of all before
+//   part    = magic "TLP1" | number of the record it belongs to i64 | place among its parts i64 | payload | CRC-32C
+//
+// Parts lie before the record that names their addresses. One writer; readers read committed bytes through file handles of
+// their own, so that a read never takes a lock or a page of FASTER's.
+
+using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using FASTER.core;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+internal sealed class RecordLog : IAsyncDisposable
+{
+    /// <summary>Most payload bytes of a record or part: with its envelope it fits FASTER's page of 4 MiB several times, so little is lost at page ends.</summary>
+    public const int MaxPayload = (1024 * 1024) - 64;
+
+    private const int EnvelopeSize = 20, CrcSize = 4, FasterHeader = 4;
+    private const int CommitLimit = 4096;
+    private const int DeviceSegmentBits = 30;
+    private static ReadOnlySpan<byte> RecordMagic => "TLR1"u8;
+    private static ReadOnlySpan<byte> PartMagic => "TLP1"u8;
+    private static ReadOnlySpan<byte> CommitMagic => "TLCMT001"u8;
+
+    private readonly string _directory;
+    private readonly SafeFileHandle _addresses;
+    private readonly string _addressesPath;
+    private readonly ConcurrentDictionary<int, SafeFileHandle> _readers = new();
+    private readonly FasterDevice? _device;
+    private readonly CommitManager? _commits;
+    private readonly FasterLog? _log;
+    private readonly Lock _position = new(); // Count and _lastAddress together, between the writer and a commit
+    private long _lastAddress;
+    private long _committedUntil;
+    private long _durableCount;
+
+    private RecordLog(string directory, bool readOnly)
+    {
+        _directory = directory;
+        Commit commit = ReadCommit(directory);
+        Count = DurableCount = commit.Count;
+        _lastAddress = commit.LastAddress;
+        _committedUntil = commit.Until;
+        _addressesPath = Path.Combine(directory, "addresses");
+        _addresses = Posix.Open(_addressesPath, (readOnly ? Posix.ReadOnly : Posix.ReadWrite) | Posix.NoFollow);
+        try
+        {
+            // The last record is there, where commit file and address file say: otherwise nothing is believed.
+            if (Count > 0)
+            {
+                Read(Count - 1);
+                if (AddressOf(Count - 1) != _lastAddress) throw Damaged("address", Place("address", Count - 1), $"{_lastAddress}", $"{AddressOf(Count - 1)}");
+            }
+
+            if (readOnly) return;
+            _commits = new CommitManager(directory, commit);
+            _device = new FasterDevice(directory);
+            _log = new FasterLog(new FasterLogSettings
+            {
+                LogDevice = _device,
+                LogCommitManager = _commits,
+                PageSize = 4 * 1024 * 1024,
+                MemorySize = 16 * 1024 * 1024,
+                SegmentSize = 1L << DeviceSegmentBits,
+                TryRecoverLatest = false,
+                TolerateDeviceFailure = false,
+            });
+            if (commit.Until > 0)
+            {
+                _log.Recover();
+                if (_device.Failure is not null) throw new StorageException($"{directory}: {_device.Failure.Message}");
+                if (_log.TailAddress != commit.Until || _log.CommittedUntilAddress != commit.Until)
+                {
+                    // Never trust "empty": FASTER swallows what goes wrong while it recovers.
+                    throw new DamageException(new Damage("storage", directory, null, null, $"a log that ends at {commit.Until}", $"one that ends at {_log.TailAddress}"));
+                }
+            }
+        }
+        catch
+        {
+            _log?.Dispose();
+            _device?.Dispose();
+            _addresses.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>How many records were appended.</summary>
+    public long Count { get; private set; }
+
+    /// <summary>How many records are on disk for good, and can be read.</summary>
+    public long DurableCount
+    {
+        get => Volatile.Read(ref _durableCount);
+        private set => Volatile.Write(ref _durableCount, value);
+    }
+
+    /// <summary>Bytes appended and not committed.</summary>
+    public long Uncommitted => _log is null ? 0 : _log.TailAddress - Math.Max(_committedUntil, _log.BeginAddress);
+
+    public static void Create(string directory)
+    {
+        DurableFile.CreateDirectory(directory);
+        if (Directory.EnumerateFileSystemEntries(directory).Any()) throw new StorageException($"{directory} is not empty");
+        DurableFile.Replace(Path.Combine(directory, "addresses"), []);
+        DurableFile.Replace(Path.Combine(directory, "commit"), new Commit([], 0, 0, 0, 0).ToBytes());
+    }
+
+    public static RecordLog Open(string directory) => new(directory, readOnly: false);
+
+    public static RecordLog OpenReadOnly(string directory) => new(directory, readOnly: true);
+
+    /// <summary>Appends a part of the record that will get number <see cref="Count"/>. Returns its address.</summary>
+    public long AppendPart(int place, ReadOnlySpan<byte> payload) => Enqueue(PartMagic, Count, place, payload);
+
+    /// <summary>Appends a record and returns its number. It can be read once it is committed.</summary>
+    public long Append(ReadOnlySpan<byte> payload)
+    {
+        long number = Count;
+        long address = Enqueue(RecordMagic, number, _lastAddress, payload);
+        Span<byte> slot = stackalloc byte[8];
+        BinaryPrimitives.WriteInt64BigEndian(slot, address);
+        Posix.Write(_addresses, slot, number * 8, _addressesPath);
+        lock (_position)
+        {
+            _lastAddress = address;
+            Count = number + 1;
+        }
+
+        return number;
+    }
+
+    /// <summary>
+    /// Makes everything appended before the call durable. One at a time; appending may go on meanwhile.
+    /// Throws <see cref="StorageException"/> when a write or sync failed: nothing is ever committed after that.
+    /// </summary>
+    public async Task CommitAsync()
+    {
+        FasterLog log = _log!;
+        long count, lastAddress;
+        lock (_position) (count, lastAddress) = (Count, _lastAddress);
+        if (count == DurableCount) return;
+        Posix.SyncData(_addresses, _addressesPath);
+        _commits!.Next(count, lastAddress);
+        Task commit = log.CommitAsync().AsTask();
+
+        // FASTER swallows what a commit manager throws and leaves its waiters hanging: the manager's own failure is awaited beside it.
+        Task first = await Task.WhenAny(commit, _commits.Failed).ConfigureAwait(false);
+        try
+        {
+            await first.ConfigureAwait(false);
+        }
+        catch (CommitFailureException failure)
+        {
+            throw new StorageException($"{_directory}: {_device!.Failure?.Message ?? failure.Message}");
+        }
+
+        Volatile.Write(ref _committedUntil, log.CommittedUntilAddress);
+        if (_commits.DurableCount < count) throw new StorageException($"{_directory}: FASTER reported a commit that was not written");
+        DurableCount = count;
+    }
+
+    /// <summary>Reads a durable record; its payload, checked: number, CRC.</summary>
+    public byte[] Read(long number) => Split(ReadAt(AddressOf(number), Place("record", number)), RecordMagic, number, null, Place("record", number));
+
+    /// <summary>Reads a part of a durable record, checked: number, place, CRC.</summary>
+    public byte[] ReadPart(long address, long number, int place) =>
+        Split(ReadAt(address, Place($"part {place} of record", number)), PartMagic, number, place, Place($"part {place} of record", number));
+
+    public async ValueTask DisposeAsync()
+    {
+        _log?.Dispose();
+        _device?.Dispose();
+        await Task.CompletedTask.ConfigureAwait(false);
+        _addresses.Dispose();
+        foreach (SafeFileHandle reader in _readers.Values) reader.Dispose();
+    }
+
+    private long Enqueue(ReadOnlySpan<byte> magic, long number, long link, ReadOnlySpan<byte> payload)
+    {
+        if (payload.Length > MaxPayload) throw new ArgumentOutOfRangeException(nameof(payload), $"at most {MaxPayload} bytes");
+        if (_device!.Failure is not null || _commits!.Failed.IsFaulted) throw new StorageException($"{_directory} has failed and takes nothing more");
+        byte[] bytes = new byte[EnvelopeSize + payload.Length + CrcSize];
+        magic.CopyTo(bytes);
+        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(4), number);
+        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(12), link);
+        payload.CopyTo(bytes.AsSpan(EnvelopeSize));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - CrcSize), JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - CrcSize)));
+        return _log!.Enqueue((ReadOnlySpan<byte>)bytes);
+    }
+
+    private long AddressOf(long number)
+    {
+        if (number < 0 || number >= DurableCount) throw new ArgumentOutOfRangeException(nameof(number), $"0 to {DurableCount - 1}");
+        Span<byte> slot = stackalloc byte[8];
+        if (Posix.Read(_addresses, slot, number * 8, _addressesPath) != 8) throw Damaged("address", Place("address", number), "8 bytes", "the end of the file");
+        return BinaryPrimitives.ReadInt64BigEndian(slot);
+    }
+
+    private byte[] ReadAt(long address, string place)
+    {
+        if (address < 64 || address + FasterHeader + EnvelopeSize + CrcSize > Volatile.Read(ref _committedUntil))
+        {
+            throw Damaged("address", place, $"an address below {_committedUntil}", $"{address}");
+        }
+
+        int fileNumber = (int)(address >> DeviceSegmentBits);
+        long offset = address & ((1L << DeviceSegmentBits) - 1);
+        string path = Path.Combine(_directory, $"data.{fileNumber}");
+        if (!_readers.TryGetValue(fileNumber, out SafeFileHandle? file))
+        {
+            if (!File.Exists(path)) throw Damaged("storage", place, path, "no such file");
+            file = _readers.GetOrAdd(fileNumber, Posix.Open(path, Posix.ReadOnly | Posix.NoFollow));
+        }
+
+        Span<byte> header = stackalloc byte[FasterHeader];
+        if (Posix.Read(file, header, offset, path) != FasterHeader) throw Damaged("storage", place, "a record", "the end of the file");
+        int length = BinaryPrimitives.ReadInt32LittleEndian(header);
+        if (length < EnvelopeSize + CrcSize || length > MaxPayload + EnvelopeSize + CrcSize) throw Damaged("storage", place, "a record", $"a length of {length} at address {address}");
+        byte[] bytes = new byte[length];
+        int read = Posix.Read(file, bytes, offset + FasterHeader, path);
+        if (read != length) throw Damaged("storage", place, $"{length} bytes", $"{read} bytes before the end of the file");
+        return bytes;
+    }
+
+    private static byte[] Split(byte[] bytes, ReadOnlySpan<byte> magic, long number, int? partPlace, string place)
+    {
+        uint crc = BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - CrcSize));
+        uint found = JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - CrcSize));
+        if (crc != found) throw Damaged("storage", place, $"CRC-32C {crc:x8}", $"{found:x8}");
+        if (!bytes.AsSpan(0, 4).SequenceEqual(magic)) throw Damaged("storage", place, "its magic", Convert.ToHexStringLower(bytes.AsSpan(0, 4)));
+        long foundNumber = BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(4));
+        if (foundNumber != number) throw Damaged("storage", place, $"number {number}", $"number {foundNumber}");
+        if (partPlace is int wanted && BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(12)) is long link && link != wanted) throw Damaged("storage", place, $"part {wanted}", $"part {link}");
+        return bytes[EnvelopeSize..^CrcSize];
+    }
+
+    private string Place(string what, long number) => $"{_directory}, {what} {number}";
+
+    private static DamageException Damaged(string kind, string place, string expected, string found) => new(new Damage(kind, place, null, null, expected, found));
+
+    private static Commit ReadCommit(string directory)
+    {
+        string path = Path.Combine(directory, "commit");
+        if (!DurableFile.TryRead(path, CommitLimit, out byte[] bytes)) throw Damaged("storage", path, "a commit file", "nothing");
+        return Commit.TryParse(bytes, out Commit? commit) ? commit : throw Damaged("storage", path, "a whole commit file", $"{bytes.Length} bytes whose CRC does not match");
+    }
+
+    /// <summary>Our commit file: what FASTER wants back, and what we check it against.</summary>
+    private sealed record Commit(byte[] Metadata, long Number, long Until, long Count, long LastAddress)
+    {
+        public byte[] ToBytes()
+        {
+            byte[] bytes = new byte[8 + 32 + 4 + Metadata.Length + 4];
+            CommitMagic.CopyTo(bytes);
+            BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(8), Number);
+            BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(16), Until);
+            BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(24), Count);
+            BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(32), LastAddress);
+            BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(40), Metadata.Length);
+            Metadata.CopyTo(bytes.AsSpan(44));
+            BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - 4), JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - 4)));
+            return bytes;
+        }
+
+        public static bool TryParse(byte[] bytes, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Commit? commit)
+        {
+            commit = null;
+            if (bytes.Length < 48 || !bytes.AsSpan(0, 8).SequenceEqual(CommitMagic)) return false;
+            if (BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - 4)) != JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - 4))) return false;
+            if (BinaryPrimitives.ReadInt32BigEndian(bytes.AsSpan(40)) != bytes.Length - 48) return false;
+            commit = new Commit(
+                bytes[44..^4],
+                BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(8)),
+                BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(16)),
+                BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(24)),
+                BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(32)));
+            return true;
+        }
+    }
+
+    /// <summary>
+    /// FASTER's commit manager: one file, replaced as a whole. FASTER swallows exceptions thrown here, so a failure is kept and whoever waits for
+    /// the commit is told.
+    /// </summary>
+    private sealed class CommitManager(string directory, Commit last) : ILogCommitManager
+    {
+        private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private Commit _last = last;
+        private long _nextCount, _nextAddress;
+
+        public Task Failed => _failed.Task;
+
+        public long DurableCount => Volatile.Read(ref _last).Count;
+
+        /// <summary>What the commit that is asked for next covers. Called by the one writer, before it asks.</summary>
+        public void Next(long count, long lastAddress) => (_nextCount, _nextAddress) = (count, lastAddress);
+
+        public void Commit(long beginAddress, long untilAddress, byte[] commitMetadata, long commitNum, bool forceWriteMetadata)
+        {
+            if (_failed.Task.IsFaulted) throw new StorageException($"{directory} has failed");
+            try
+            {
+                Commit next = new(commitMetadata, commitNum, untilAddress, _nextCount, _nextAddress);
+                DurableFile.Replace(Path.Combine(directory, "commit"), next.ToBytes());
+                Volatile.Write(ref _last, next);
+            }
+            catch (Exception failure)
+            {
+                _failed.TrySetException(failure);
+                throw;
+            }
+        }
+
+        public byte[] GetCommitMetadata(long commitNum) => _last.Metadata;
+
+        public IEnumerable<long> ListCommits() => _last.Metadata.Length == 0 ? [] : [_last.Number];
+
+        public void RemoveCommit(long commitNum)
+        {
+        }
+
+        public void RemoveAllCommits()
+        {
+        }
+
+        public void OnRecovery(long commitNum)
+        {
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+}

@@ -1,0 +1,33 @@
+namespace TransparencyLog.Storage;
+
+/// <summary>
+/// A storage call failed, or what is stored cannot be used. It ends the engine that meets it: nothing is retried on the same
+/// file, readers may stay, a restart decides. The message names the file and is written for an operator.
+/// </summary>
+public class StorageException : IOException
+{
+    /// <summary>A refusal in words.</summary>
+    public StorageException(string message) : base(message)
+    {
+    }
+
+    /// <summary>A failed system call.</summary>
+    /// <param name="call">Its name, as <c>fdatasync</c>.</param>
+    /// <param name="path">The file it was about.</param>
+    /// <param name="errno">The error number of Linux.</param>
+    public StorageException(string call, string path, int errno) : base($"{call} of {path} failed: {Posix.Describe(errno)} (errno {errno})") =>
+        Errno = errno;
+
+    /// <summary>The error number of the system call; 0 when there was none.</summary>
+    public int Errno { get; }
+}
+
+/// <summary>The bytes on disk are not what was written: refuse, and name the place. Never repaired in silence.</summary>
+public sealed class DamageException(Damage damage) : StorageException(damage.ToString())
+{
+    /// <summary>What is damaged, and where.</summary>
+    public Damage Damage { get; } = damage;
+}
+
+/// <summary>The directory is held by another process.</summary>
+public sealed class DirectoryInUseException(string message) : StorageException(message);

@@ -1,0 +1,330 @@
+// The embedded tile store: two record logs in FASTER.
+//
+//   segments/   one record per segment, its seal (Seal.cs), behind the parts of its entry bundle (at most 1 MiB each)
+//   tree/       one record per full tile of level 1 and above, in the order in which they become full:
+//               level u8 | index i64 | Merkle root 32 | 256 hashes, 8,192 bytes
+//
+// The tree's record number of a tile follows from its level and index. Appends are collected and committed in the background,
+// 4 MiB at a time, on both logs; until then they are served from memory and the journal still holds their entries.
+
+using System.Buffers.Binary;
+using System.Collections.Concurrent;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>Segments and upper tiles in two FASTER logs below one directory. See <see cref="ITileStore"/> for the promises.</summary>
+public sealed class TileStore : ITileStore
+{
+    /// <summary>
+    /// Appended bytes after which a commit starts in the background: a commit costs four syncs, so at 4 MiB it is one sync per MiB and more. It bounds
+    /// what a restart replays from the journal, and with <see cref="MaxUncommitted"/> what waits in memory.
+    /// </summary>
+    private const int CommitAt = 4 * 1024 * 1024;
+
+    /// <summary>Appended and uncommitted bytes at which a put waits for the commit in flight.</summary>
+    private const int MaxUncommitted = 32 * 1024 * 1024;
+
+    private const int TileRecordSize = 1 + 8 + Hash.Size + Seal.TileSize;
+
+    private readonly RecordLog _segments;
+    private readonly RecordLog _tree;
+    private readonly ConcurrentDictionary<long, SealedSegment> _uncommittedSegments = new();
+    private readonly ConcurrentDictionary<long, FullTile> _uncommittedTiles = new();
+    private Hash _lastSeal;
+    private long _segmentCount;
+    private long _durableSegmentCount;
+    private long _uncommitted;
+    private Task _commit = Task.CompletedTask;
+
+    private TileStore(RecordLog segments, RecordLog tree)
+    {
+        _segments = segments;
+        _tree = tree;
+        _segmentCount = segments.Count;
+        _lastSeal = segments.Count == 0 ? default : Seal.HashOf(segments.Read(segments.Count - 1));
+    }
+
+    /// <inheritdoc/>
+    public long SegmentCount => Volatile.Read(ref _segmentCount);
+
+    /// <inheritdoc/>
+    public long DurableSegmentCount => Volatile.Read(ref _durableSegmentCount);
+
+    /// <summary>Makes an empty store in two new directories below <paramref name="directory"/>.</summary>
+    public static void Create(string directory)
+    {
+        RecordLog.Create(Path.Combine(directory, "segments"));
+        RecordLog.Create(Path.Combine(directory, "tree"));
+    }
+
+    /// <summary>
+    /// Opens the store. What the two logs hold may differ by what one commit covers: missing tiles of the tree are made again from the roots below them.
+    /// </summary>
+    public static async Task<TileStore> OpenAsync(string directory)
+    {
+        RecordLog segments = RecordLog.Open(Path.Combine(directory, "segments"));
+        RecordLog? tree = null;
+        try
+        {
+            tree = RecordLog.Open(Path.Combine(directory, "tree"));
+            TileStore store = new(segments, tree);
+            await store.CompleteTreeAsync().ConfigureAwait(false);
+            return store;
+        }
+        catch
+        {
+            await segments.DisposeAsync().ConfigureAwait(false);
+            if (tree is not null) await tree.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask PutSegmentAsync(SealedSegment segment, CancellationToken stop)
+    {
+        if (segment.Number < _segmentCount)
+        {
+            ReadOnlyMemory<byte>? stored = await GetAsync(new TilePath(TilePath.EntriesLevel, segment.Number), stop).ConfigureAwait(false);
+            if (!stored!.Value.Span.SequenceEqual(segment.Bundle.Span)) throw new ConflictException($"segment {segment.Number} is stored with other bytes");
+            return;
+        }
+
+        if (segment.Number > _segmentCount) throw new ArgumentException($"segment {_segmentCount} comes next", nameof(segment));
+        List<(long, int)> parts = [];
+        for (int offset = 0; offset < segment.Bundle.Length; offset += RecordLog.MaxPayload)
+        {
+            ReadOnlyMemory<byte> part = segment.Bundle[offset..Math.Min(segment.Bundle.Length, offset + RecordLog.MaxPayload)];
+            parts.Add((_segments.AppendPart(parts.Count, part.Span), part.Length));
+        }
+
+        byte[] seal = new Seal(segment.Number * EntryBundle.Width, segment.Tile, segment.Root, _lastSeal, parts).ToPayload();
+        _uncommittedSegments[segment.Number] = segment;
+        _segments.Append(seal);
+        _lastSeal = Seal.HashOf(seal);
+        Volatile.Write(ref _segmentCount, segment.Number + 1);
+        await CountAsync(segment.Bundle.Length + seal.Length).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(tile.Level, 1);
+        long number = RecordNumber(tile.Level, tile.Index);
+        if (number < _tree.Count)
+        {
+            if (!ReadTile(tile.Level, tile.Index).Hashes.Span.SequenceEqual(tile.Hashes.Span)) throw new ConflictException($"tile {tile.Index} of level {tile.Level} is stored with other bytes");
+            return;
+        }
+
+        if (number > _tree.Count) throw new ArgumentException($"tile {number} of the tree comes after {_tree.Count}", nameof(tile));
+        byte[] payload = new byte[TileRecordSize];
+        payload[0] = (byte)tile.Level;
+        BinaryPrimitives.WriteInt64BigEndian(payload.AsSpan(1), tile.Index);
+        tile.Root.CopyTo(payload.AsSpan(9));
+        tile.Hashes.Span.CopyTo(payload.AsSpan(9 + Hash.Size));
+        _uncommittedTiles[number] = tile;
+        _tree.Append(payload);
+        await CountAsync(payload.Length).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask FlushAsync(CancellationToken stop)
+    {
+        await _commit.ConfigureAwait(false);
+        _uncommitted = 0;
+        _commit = CommitAsync();
+        await _commit.ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop)
+    {
+        if (path.Level >= 1)
+        {
+            long number = RecordNumber(path.Level, path.Index);
+            if (number < 0 || number >= _tree.Count) return ValueTask.FromResult<ReadOnlyMemory<byte>?>(null);
+            return ValueTask.FromResult<ReadOnlyMemory<byte>?>(ReadTile(path.Level, path.Index).Hashes[..(path.Width * Hash.Size)]);
+        }
+
+        if (path.Index >= SegmentCount) return ValueTask.FromResult<ReadOnlyMemory<byte>?>(null);
+        if (_uncommittedSegments.TryGetValue(path.Index, out SealedSegment? segment))
+        {
+            return ValueTask.FromResult<ReadOnlyMemory<byte>?>(Prefix(path, path.IsEntries ? segment.Bundle : segment.Tile));
+        }
+
+        Seal seal = ReadSeal(_segments, path.Index);
+        return ValueTask.FromResult<ReadOnlyMemory<byte>?>(Prefix(path, path.IsEntries ? ReadBundle(_segments, path.Index, seal) : seal.Tile));
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop)
+    {
+        if (level > 0) return ValueTask.FromResult(ReadTile(level, index).Root);
+        return ValueTask.FromResult(_uncommittedSegments.TryGetValue(index, out SealedSegment? segment) ? segment.Root : ReadSeal(_segments, index).Root);
+    }
+
+    /// <summary>Waits for the commit in flight and closes; what is not committed stays in the journal.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await _commit.ConfigureAwait(false);
+        }
+        catch (StorageException)
+        {
+            // Whoever put something last was told, or will be at the next opening.
+        }
+
+        await _segments.DisposeAsync().ConfigureAwait(false);
+        await _tree.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// The place of a full tile in the tree's log. After m full tiles of level 1, level j has m / 256^(j-1) full ones; a tile is
+    /// the last of the levels up to its own that its last level-1 tile completes.
+    /// </summary>
+    internal static long RecordNumber(int level, long index)
+    {
+        int shift = 8 * (level - 1);
+        if (level > 8 || index >= (long.MaxValue >> shift) - 1) return long.MaxValue;
+        long m = (index + 1) << shift;
+        long number = -1;
+        for (int j = 1; 8 * (j - 1) < 63; j++) number += (j <= level ? m : m - 1) >> (8 * (j - 1));
+        return number;
+    }
+
+    internal static Seal ReadSeal(RecordLog segments, long number)
+    {
+        byte[] payload = segments.Read(number);
+        return Seal.TryParse(payload, out Seal? seal) && seal.FirstIndex == number * EntryBundle.Width
+            ? seal
+            : throw new DamageException(new Damage("seal", "segments", number, null, $"the seal of segment {number}", "something else"));
+    }
+
+    internal static byte[] ReadBundle(RecordLog segments, long number, Seal seal)
+    {
+        byte[] bundle = new byte[seal.Parts.Sum(part => (long)part.Length)];
+        int offset = 0;
+        for (int i = 0; i < seal.Parts.Count; i++)
+        {
+            byte[] part = segments.ReadPart(seal.Parts[i].Address, number, i);
+            if (part.Length != seal.Parts[i].Length) throw new DamageException(new Damage("seal", "segments", number, null, $"part {i} of {seal.Parts[i].Length} bytes", $"{part.Length} bytes"));
+            part.CopyTo(bundle, offset);
+            offset += part.Length;
+        }
+
+        return bundle;
+    }
+
+    internal static FullTile ParseTile(byte[] payload, int level, long index)
+    {
+        if (payload.Length != TileRecordSize || payload[0] != level || BinaryPrimitives.ReadInt64BigEndian(payload.AsSpan(1)) != index)
+        {
+            throw new DamageException(new Damage("tile", "tree", null, null, $"tile {index} of level {level}", "something else"));
+        }
+
+        return new FullTile(level, index, payload.AsMemory(9 + Hash.Size), new Hash(payload.AsSpan(9, Hash.Size)));
+    }
+
+    private FullTile ReadTile(int level, long index)
+    {
+        long number = RecordNumber(level, index);
+        return _uncommittedTiles.TryGetValue(number, out FullTile tile) ? tile : ParseTile(_tree.Read(number), level, index);
+    }
+
+    private static ReadOnlyMemory<byte> Prefix(TilePath path, ReadOnlyMemory<byte> full)
+    {
+        if (!path.IsPartial) return full;
+        return full[..(path.IsEntries ? EntryBundle.PrefixLength(full.Span, path.Width) : path.Width * Hash.Size)];
+    }
+
+    private async ValueTask CountAsync(long bytes)
+    {
+        _uncommitted += bytes;
+        if (_uncommitted < CommitAt) return;
+        if (!_commit.IsCompleted)
+        {
+            if (_uncommitted < MaxUncommitted) return;
+        }
+
+        await _commit.ConfigureAwait(false);
+        _uncommitted = 0;
+        _commit = CommitAsync();
+    }
+
+    private Task CommitAsync()
+    {
+        long segments = _segments.Count, tiles = _tree.Count;
+        return Task.Run(async () =>
+        {
+            await _segments.CommitAsync().ConfigureAwait(false);
+            await _tree.CommitAsync().ConfigureAwait(false);
+
+            // Read back before the memory copy goes and the journal may be trimmed: a device may say "written" and not have done it.
+            foreach ((long number, SealedSegment segment) in _uncommittedSegments)
+            {
+                if (number >= segments) continue;
+                Seal seal = ReadSeal(_segments, number);
+                if (!ReadBundle(_segments, number, seal).AsSpan().SequenceEqual(segment.Bundle.Span) || !seal.Tile.Span.SequenceEqual(segment.Tile.Span))
+                {
+                    throw new DamageException(new Damage("storage", "segments", number, null, "the bytes just committed", "others"));
+                }
+
+                _uncommittedSegments.TryRemove(number, out _);
+            }
+
+            foreach ((long number, FullTile tile) in _uncommittedTiles)
+            {
+                if (number >= tiles) continue;
+                if (!ParseTile(_tree.Read(number), tile.Level, tile.Index).Hashes.Span.SequenceEqual(tile.Hashes.Span))
+                {
+                    throw new DamageException(new Damage("storage", "tree", null, null, "the bytes just committed", "others"));
+                }
+
+                _uncommittedTiles.TryRemove(number, out _);
+            }
+
+            Volatile.Write(ref _durableSegmentCount, segments);
+        });
+    }
+
+    private async Task CompleteTreeAsync()
+    {
+        // Tile i of level 1 is complete with segment 256 (i + 1) - 1, and with it perhaps tiles above.
+        for (long i = Math.Max(0, LevelOneCount(_tree.Count) - 1); (i + 1) * 256 <= _segmentCount; i++)
+        {
+            for (int level = 1; level <= 8; level++)
+            {
+                long index = ((i + 1) >> (8 * (level - 1))) - 1;
+                if (((i + 1) & ((1L << (8 * (level - 1))) - 1)) != 0) break;
+                if (RecordNumber(level, index) < _tree.Count) continue;
+                byte[] hashes = new byte[Seal.TileSize];
+                RightEdge edge = new();
+                for (int k = 0; k < 256; k++)
+                {
+                    Hash root = await GetRootAsync(level - 1, (index * 256) + k, CancellationToken.None).ConfigureAwait(false);
+                    root.CopyTo(hashes.AsSpan(k * Hash.Size));
+                    edge.Append(root, null);
+                }
+
+                await PutUpperTileAsync(new FullTile(level, index, hashes, edge.Root()), CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+
+        await FlushAsync(CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>How many full tiles of level 1 are among the first <paramref name="records"/> records of the tree.</summary>
+    private static long LevelOneCount(long records)
+    {
+        long low = 0, high = records;
+        while (low < high)
+        {
+            long middle = low + ((high - low + 1) / 2);
+            if (RecordNumber(1, middle - 1) < records) low = middle;
+            else high = middle - 1;
+        }
+
+        return low;
+    }
+}

@@ -1,0 +1,300 @@
+// The embedded register of signed heads, in the data directory (spec/storage.md):
+//
+//   commit    the newest head (HeadRecord.cs), replaced as a whole
+//   heads     every head, one line each, appended and synced before `commit` is swapped; at 16 MiB it becomes heads.old
+//   halted    evidence against ourselves, until an operator resumes
+//   <guard>/<origin hash>.head    a copy of the newest head in another place, written before `commit`
+//
+// The order of a swap is history, guard, commit; only then may the signature leave the process. So history and guard are never behind
+// `commit`, and at most one head ahead of it. `commit` lost or damaged: the history's last line is taken. `commit` older than that by
+// more than a crash can explain: someone put an older file there, and the log does not start.
+
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>The register of signed heads in files. The caller holds the <see cref="DirectoryLock"/>. See <see cref="ITreeRegister"/> for the promises.</summary>
+public sealed class TreeRegister : ITreeRegister
+{
+    /// <summary>Size at which the history starts anew and the old file is kept beside it: some 30,000 heads.</summary>
+    public const long HistoryLimit = 16 * 1024 * 1024;
+
+    private const int HaltedLimit = 1024 * 1024;
+
+    private readonly string _commitPath;
+    private readonly string _historyPath;
+    private readonly string _haltedPath;
+    private readonly string? _guardPath;
+    private readonly TimeProvider _time;
+    private SafeFileHandle _history;
+    private long _historyEnd;
+    private bool _failed;
+
+    private TreeRegister(string directory, string? guardPath, TimeProvider time)
+    {
+        _commitPath = Path.Combine(directory, "commit");
+        _historyPath = Path.Combine(directory, "heads");
+        _haltedPath = Path.Combine(directory, "halted");
+        _guardPath = guardPath;
+        _time = time;
+        _history = Posix.Open(_historyPath, Posix.ReadWrite | Posix.NoFollow);
+    }
+
+    /// <inheritdoc/>
+    public TreeHead? Current { get; private set; }
+
+    /// <inheritdoc/>
+    public string? Halted { get; private set; }
+
+    /// <summary>What opening found and mended, in words for the operator; null when there was nothing.</summary>
+    public string? Mended { get; private set; }
+
+    /// <summary>Whether a guard was there at opening and is no newer than the register: then an older copy of this directory would have been noticed.</summary>
+    public bool GuardAgrees { get; private set; }
+
+    /// <summary>The name of a log's file in a guard directory.</summary>
+    public static string GuardName(string origin) => $"{Checkpoint.HashOrigin(origin).ToHex()}.head";
+
+    /// <summary>Makes an empty register.</summary>
+    public static void Create(string directory, TimeProvider time)
+    {
+        byte[] first = new HeadRecord(time.GetUtcNow().ToUnixTimeMilliseconds(), "created", null).ToBytes();
+        DurableFile.Replace(Path.Combine(directory, "heads"), first);
+        DurableFile.Replace(Path.Combine(directory, "commit"), first);
+    }
+
+    /// <summary>
+    /// Opens it. Refuses with <see cref="DamageException"/> or <see cref="StorageException"/> when commit record, history and guard do not tell one story.
+    /// </summary>
+    /// <param name="directory">The data directory, locked by the caller.</param>
+    /// <param name="guardDirectory">Where the guard is kept; null for none. A log that has signed and once had a guard does not start without it.</param>
+    /// <param name="origin">The log's origin.</param>
+    /// <param name="time">The clock, for the history.</param>
+    public static TreeRegister Open(string directory, string? guardDirectory, string origin, TimeProvider time)
+    {
+        string? guardPath = guardDirectory is null ? null : Path.Combine(guardDirectory, GuardName(origin));
+        TreeRegister register = new(directory, guardPath, time);
+        try
+        {
+            register.Load();
+            return register;
+        }
+        catch
+        {
+            register.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<bool> SwapAsync(TreeHead? expected, TreeHead next, string reason, CancellationToken stop)
+    {
+        if (_failed) throw new StorageException("the register has failed and takes nothing more");
+        if (next.Checkpoint.Length > TreeHead.MaxCheckpoint) throw new ArgumentException($"a checkpoint has at most {TreeHead.MaxCheckpoint} bytes", nameof(next));
+        if (Halted is not null || !Equals(expected, Current)) return ValueTask.FromResult(false);
+        if (Current is not null && (next.Size < Current.Size || (next.Size == Current.Size && next.Root != Current.Root)))
+        {
+            throw new ConflictException($"size {Current.Size}, root {Current.Root} is signed; size {next.Size}, root {next.Root} may not follow");
+        }
+
+        try
+        {
+            // The file is what counts, not what we remember of it: another process that got past the lock would have moved it.
+            if (!TryReadHead(_commitPath, out HeadRecord? stored) || !Equals(stored.Head, Current)) return ValueTask.FromResult(false);
+            byte[] line = new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next).ToBytes();
+
+            // History first: a crash behind this line finds it one ahead, and takes it.
+            Append(line);
+
+            // Guard before the commit record, so that it is never behind anything that was released.
+            if (_guardPath is not null) DurableFile.Replace(_guardPath, line);
+
+            // The commit point.
+            DurableFile.Replace(_commitPath, line);
+            Current = next;
+            return ValueTask.FromResult(true);
+        }
+        catch
+        {
+            _failed = true;
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask HaltAsync(string evidence, CancellationToken stop)
+    {
+        if (Halted is null)
+        {
+            Halted = evidence;
+            DurableFile.Replace(_haltedPath, Encoding.UTF8.GetBytes($"{_time.GetUtcNow():yyyy-MM-ddTHH:mm:ssZ}\n{evidence}\n"));
+            Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), $"halted: {evidence}", Current).ToBytes());
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ResumeAsync(string reason, CancellationToken stop)
+    {
+        if (Halted is null) throw new StorageException("the log is not halted");
+        Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), $"resumed: {reason}", Current).ToBytes());
+        Posix.Unlink(_haltedPath);
+        Posix.SyncDirectory(Path.GetDirectoryName(_haltedPath)!);
+        Halted = null;
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _history.Dispose();
+
+    internal static bool TryReadHead(string path, [NotNullWhen(true)] out HeadRecord? record)
+    {
+        record = null;
+        return DurableFile.TryRead(path, HeadRecord.MaxSize, out byte[] bytes) && HeadRecord.TryParse(bytes, out record);
+    }
+
+    private void Load()
+    {
+        if (DurableFile.TryRead(_haltedPath, HaltedLimit, out byte[] halted)) Halted = Encoding.UTF8.GetString(halted).Trim();
+        List<HeadRecord> last = ReadHistory();
+        HeadRecord newest = last[^1];
+        if (TryReadHead(_commitPath, out HeadRecord? commit))
+        {
+            if (!Equals(commit.Head, newest.Head))
+            {
+                // One head behind is a crash between the two writes; anything else is a file from another time.
+                HeadRecord? before = last.Count > 1 ? last[^2] : null;
+                if (before is null || !Equals(commit.Head, before.Head))
+                {
+                    throw Disagree(_commitPath, newest.Head, commit.Head);
+                }
+
+                Mended = $"{_commitPath} was one head behind {_historyPath}: a crash came between the two; taken from the history";
+            }
+        }
+        else
+        {
+            Mended = $"{_commitPath} was {(File.Exists(_commitPath) ? "damaged" : "missing")}: taken from the last line of {_historyPath}";
+        }
+
+        CheckGuard(newest);
+        if (Mended is not null) DurableFile.Replace(_commitPath, newest.ToBytes());
+        Current = newest.Head;
+    }
+
+    private void CheckGuard(HeadRecord newest)
+    {
+        string used = Path.Combine(Path.GetDirectoryName(_commitPath)!, "guarded");
+        if (_guardPath is null)
+        {
+            if (File.Exists(used) && newest.Head is not null)
+            {
+                DurableFile.TryRead(used, 4096, out byte[] where);
+                throw new StorageException($"this log has a guard in {Encoding.UTF8.GetString(where).Trim()}: start with --guard, or remove {used} to give it up");
+            }
+
+            return;
+        }
+
+        if (!File.Exists(_guardPath))
+        {
+            if (File.Exists(used) && newest.Head is not null)
+            {
+                throw new StorageException($"the guard {_guardPath} is missing, and this log has signed size {newest.Head.Size} with it");
+            }
+
+            DurableFile.CreateDirectory(Path.GetDirectoryName(_guardPath)!);
+            DurableFile.Replace(_guardPath, newest.ToBytes());
+            DurableFile.Replace(used, Encoding.UTF8.GetBytes(Path.GetDirectoryName(Path.GetFullPath(_guardPath))! + "\n"));
+            return;
+        }
+
+        if (!TryReadHead(_guardPath, out HeadRecord? guard)) throw new StorageException($"the guard {_guardPath} is damaged");
+        if (Equals(guard.Head, newest.Head))
+        {
+            if (!File.Exists(used)) DurableFile.Replace(used, Encoding.UTF8.GetBytes(Path.GetDirectoryName(Path.GetFullPath(_guardPath))! + "\n"));
+            GuardAgrees = true;
+            return;
+        }
+
+        if (guard.Head is not null && (newest.Head is null || guard.Head.Size > newest.Head.Size))
+        {
+            throw new StorageException(
+                $"the guard {_guardPath} has seen size {guard.Head.Size}, root {guard.Head.Root}, but {_commitPath} holds {Describe(newest.Head)}: this directory is an older copy");
+        }
+
+        if (guard.Head is not null && guard.Head.Size == newest.Head!.Size && guard.Head.Root != newest.Head.Root)
+        {
+            throw new StorageException($"the guard {_guardPath} has seen {Describe(guard.Head)}, but {_commitPath} holds {Describe(newest.Head)}: two roots for one size");
+        }
+
+        // Behind by the head that was being swapped when the process ended.
+        DurableFile.Replace(_guardPath, newest.ToBytes());
+        GuardAgrees = true;
+    }
+
+    /// <summary>The last two different heads of the history. A torn last line is cut; a bad line before the last is damage.</summary>
+    private List<HeadRecord> ReadHistory()
+    {
+        long length = RandomAccess.GetLength(_history);
+        byte[] bytes = new byte[length];
+        if (Posix.Read(_history, bytes, 0, _historyPath) != length) throw new StorageException($"{_historyPath} could not be read whole");
+        List<HeadRecord> last = [];
+        int offset = 0;
+        while (offset < bytes.Length)
+        {
+            int end = bytes.AsSpan(offset).IndexOf((byte)'\n');
+            int line = end < 0 ? bytes.Length - offset : end + 1;
+            if (!HeadRecord.TryParse(bytes.AsSpan(offset, line), out HeadRecord? record))
+            {
+                if (end >= 0 || last.Count == 0)
+                {
+                    throw new DamageException(new Damage("heads", $"{_historyPath}, offset {offset}", null, null, "a head record", "a line whose CRC does not match"));
+                }
+
+                Mended = $"{_historyPath}: a torn last line was cut";
+                Posix.SetLength(_history, offset, _historyPath);
+                Posix.Sync(_history, _historyPath);
+                break;
+            }
+
+            if (last.Count > 0 && Equals(last[^1].Head, record.Head)) last[^1] = record;
+            else last.Add(record);
+            if (last.Count > 2) last.RemoveAt(0);
+            offset += line;
+        }
+
+        if (last.Count == 0) throw new DamageException(new Damage("heads", _historyPath, null, null, "the history of signed heads", "an empty file"));
+        _historyEnd = offset;
+        return last;
+    }
+
+    private void Append(byte[] line)
+    {
+        if (_historyEnd + line.Length > HistoryLimit)
+        {
+            // The new file begins with the head in force, so it alone tells the story of `commit`.
+            byte[] start = new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), "history goes on from heads.old", Current).ToBytes();
+            string next = _historyPath + ".next";
+            DurableFile.Replace(next, start);
+            DurableFile.Replace(_historyPath + ".old", File.ReadAllBytes(_historyPath));
+            Posix.Rename(next, _historyPath);
+            Posix.SyncDirectory(Path.GetDirectoryName(_historyPath)!);
+            _history.Dispose();
+            _history = Posix.Open(_historyPath, Posix.ReadWrite | Posix.NoFollow);
+            _historyEnd = start.Length;
+        }
+
+        Posix.Write(_history, line, _historyEnd, _historyPath);
+        Posix.SyncData(_history, _historyPath);
+        _historyEnd += line.Length;
+    }
+
+    private StorageException Disagree(string path, TreeHead? newest, TreeHead? found) =>
+        new($"{path} holds {Describe(found)}, but the newest line of {_historyPath} is {Describe(newest)}: one of the two files is from another time");
+
+    private static string Describe(TreeHead? head) => head is null ? "no signed head" : $"size {head.Size}, root {head.Root}";
+}
