@@ -42,7 +42,8 @@ build: bin/fault.so
 	done
 
 run: build
-	@./src/run
+	@[ -x src/run ] || { echo 'make run: src/run, the demonstration, is not there yet' >&2; exit 1; }
+	@src/run
 
 test: deps build artifacts/shim/victim
 	@tests/run $(TESTS)
