@@ -192,6 +192,11 @@ internal static class Commands
         {
             return 0;
         }
+        catch (Exception failure)
+        {
+            // A defect of ours; an operator at 3 a.m. still gets one line.
+            (code, line) = (Trouble, $"unexpected {failure.GetType().Name}: {failure.Message}");
+        }
 
         await Console.Error.WriteLineAsync($"tlog-server: {line}").ConfigureAwait(false);
         return code;

@@ -9,13 +9,20 @@ internal static class Host
     public static WebApplication Build(Settings settings, Engine engine)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = "tlog-server" });
-        builder.Configuration.Sources.Clear(); // Settings has read everything; nothing else of the environment counts
+        ((IConfigurationBuilder)builder.Configuration).Sources.Clear(); // Settings has read everything; nothing else of the environment counts
+        builder.Configuration.AddInMemoryCollection();
         builder.Logging.ClearProviders();
         ConfigureLogging(builder.Logging);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Limit(kestrel, settings));
         builder.WebHost.UseUrls(settings.Listen);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
-        builder.Services.AddOpenApi("v1");
+        builder.Services.AddOpenApi("v1", api => api.AddDocumentTransformer((document, _, _) =>
+        {
+            document.Info.Title = "TransparencyLog";
+            document.Info.Description = "A transparency log: c2sp.org/tlog-tiles and more; spec/log-api.md.";
+            document.Servers = [];
+            return Task.CompletedTask;
+        }));
         WebApplication app = builder.Build();
         ILogger logger = app.Logger;
         app.Use(next => context => Gate.PassAsync(context, next, logger));

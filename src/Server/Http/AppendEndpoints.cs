@@ -18,11 +18,11 @@ internal static class AppendEndpoints
         app.MapPost("/add", Gate.Handle(context => AddAsync(context, engine, settings)))
             .WithName("add").WithSummary("Append one entry: 1 to 65,535 bytes.")
             .WithDescription("?wait=durable (default): 200 with the index. ?wait=published or ?wait=witnessed: 200 with a tlog-proof, or 202 with the index when that takes too long.")
-            .Accepts<byte[]>("application/octet-stream").Produces<string>(200, "text/plain").Produces<string>(202, "text/plain")
+            .Accepts<byte[]>(isOptional: true, "*/*").Produces<string>(200, "text/plain").Produces<string>(202, "text/plain")
             .ProducesProblem(400).ProducesProblem(413).ProducesProblem(503);
         app.MapPost("/add-batch", Gate.Handle(context => AddBatchAsync(context, engine)))
             .WithName("add-batch").WithSummary("Append entries with big-endian u16 length prefixes, at most 2 MiB; all or nothing.")
-            .Accepts<byte[]>("application/octet-stream").Produces<string>(200, "text/plain")
+            .Accepts<byte[]>(isOptional: true, "*/*").Produces<string>(200, "text/plain")
             .ProducesProblem(400).ProducesProblem(413).ProducesProblem(503);
     }
 
