@@ -148,10 +148,13 @@ public sealed class Journal : IJournal
     /// <inheritdoc/>
     public ValueTask TrimAsync(long below, CancellationToken stop)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(below, NextIndex);
         List<long> remove = [];
         lock (_files)
         {
-            while (_files.Count > 1 && _files[1].FirstIndex <= below)
+            // The second file must begin below what is durable: while its first frame is still being written, the files before it
+            // are all that tells the next index.
+            while (_files.Count > 1 && _files[1].FirstIndex < below)
             {
                 remove.Add(_files[0].Number);
                 _files.RemoveAt(0);
@@ -167,6 +170,7 @@ public sealed class Journal : IJournal
     /// <summary>Ends the writing thread. An append that is in flight is finished first.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (_closing) return;
         _closing = true;
         _work.Release();
         await Task.Run(_thread.Join).ConfigureAwait(false);

@@ -67,9 +67,11 @@ public sealed class JournalFrame
         return true;
     }
 
-    /// <summary>Adds all entries of a well-formed bundle of <paramref name="count"/> entries. False, with nothing changed, when they do not fit.</summary>
+    /// <summary>Adds all entries of a bundle of any number of entries. False, with nothing changed, when they do not fit.</summary>
+    /// <exception cref="ArgumentException">The bundle does not hold exactly <paramref name="count"/> entries: a frame that says otherwise could not be read again.</exception>
     public bool TryAddBundle(ReadOnlySpan<byte> bundle, int count)
     {
+        if (!Holds(bundle, count)) throw new ArgumentException($"not a bundle of {count} entries", nameof(bundle));
         if (!TryReserve(bundle.Length)) return false;
         bundle.CopyTo(_buffer.AsSpan(_end));
         _end += bundle.Length;
@@ -124,6 +126,20 @@ public sealed class JournalFrame
         }
 
         return zero;
+    }
+
+    /// <summary>Whether the bytes are <paramref name="count"/> entries behind their lengths. A frame holds any number, a bundle of the tree at most 256.</summary>
+    internal static bool Holds(ReadOnlySpan<byte> entries, int count)
+    {
+        while (entries.Length >= 2)
+        {
+            int size = 2 + BinaryPrimitives.ReadUInt16BigEndian(entries);
+            if (size > entries.Length) return false;
+            entries = entries[size..];
+            count--;
+        }
+
+        return entries.IsEmpty && count == 0;
     }
 
     /// <summary>CRC-32C (Castagnoli) as in RFC 3720: initial value and final exclusive-or of all ones.</summary>
@@ -199,7 +215,7 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
         if (mark == JournalFrame.Mark
             && crc == JournalFrame.Crc(frame[..((int)end - JournalFrame.TrailerSize)])
             && frame[(int)end..].IndexOfAnyExcept((byte)0) < 0
-            && EntryBundle.TryCount(frame.Slice(header.EntryOffset, header.EntryBytes), out int entries) && entries == count)
+            && JournalFrame.Holds(frame.Slice(header.EntryOffset, header.EntryBytes), count))
         {
             return header;
         }
