@@ -181,8 +181,16 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
     {
         if (bytes.Length < JournalFrame.Sector || bytes[..JournalFrame.Sector].IndexOfAnyExcept((byte)0) < 0) return Bad(FrameState.Empty, "zeros");
 
-        // The header ends in a mark: where that still is zero, the header's own write did not finish.
-        if (BinaryPrimitives.ReadUInt32BigEndian(bytes[60..]) == 0) return Bad(FrameState.Torn, "the header stops in zeros");
+        // The header ends in a mark, and its last byte is written last: where that still is zero, the write stopped in the header. What is
+        // there is the beginning of one, then, and zeros follow.
+        if (bytes[JournalFrame.HeaderSize - 1] == 0)
+        {
+            int there = Math.Min(8, bytes[..JournalFrame.Sector].LastIndexOfAnyExcept((byte)0) + 1);
+            return bytes[..there].SequenceEqual(JournalFrame.Magic[..there]) && bytes[JournalFrame.HeaderSize..JournalFrame.Sector].IndexOfAnyExcept((byte)0) < 0
+                ? Bad(FrameState.Torn, "the header stops in zeros")
+                : Bad(FrameState.Damaged, "neither a frame nor the beginning of one");
+        }
+
         if (!bytes[..8].SequenceEqual(JournalFrame.Magic)) return Bad(FrameState.Damaged, "no frame magic");
         if (BinaryPrimitives.ReadUInt32BigEndian(bytes[60..]) != JournalFrame.Mark
             || BinaryPrimitives.ReadUInt32BigEndian(bytes[56..]) != JournalFrame.Crc(bytes[..56]))
@@ -201,6 +209,7 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
         int zeroByRight = BinaryPrimitives.ReadInt32BigEndian(frame[36..]);
         uint crc = BinaryPrimitives.ReadUInt32BigEndian(frame[((int)end - 8)..]);
         uint mark = BinaryPrimitives.ReadUInt32BigEndian(frame[((int)end - 4)..]);
+        bool stops = frame[(int)end - 1] == 0; // the mark's last byte is the last one written
         int count = BinaryPrimitives.ReadInt32BigEndian(frame[32..]);
         FrameHeader header = new(
             FrameState.Whole,
@@ -220,9 +229,10 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
             return header;
         }
 
-        if (mark == 0) return header with { State = FrameState.Torn, Reason = "the frame's end is still zeros" };
-        return JournalFrame.CountZeroSectors(frame) > zeroByRight
-            ? header with { State = FrameState.Torn, Reason = "sectors of the frame are still zeros" }
+        // Sectors that were not written are zeros, more of them than by right; or the write stopped within the last sector.
+        bool inLastSector = stops && frame[(((int)end - 1) / JournalFrame.Sector * JournalFrame.Sector)..].IndexOfAnyExcept((byte)0) >= 0;
+        return inLastSector || JournalFrame.CountZeroSectors(frame) > zeroByRight
+            ? header with { State = FrameState.Torn, Reason = stops ? "the frame's end is still zeros" : "sectors of the frame are still zeros" }
             : header with { State = FrameState.Damaged, Reason = "the frame's CRC does not match" };
     }
 

@@ -175,12 +175,24 @@ public sealed class JournalTests : IDisposable
         Journal.Create(Folder, Options);
         await using Journal journal = Open();
         JournalFrame first = new(), second = new();
-        foreach (int _ in Enumerable.Range(0, 30)) first.TryAdd(new byte[60_000]);
-        second.TryAdd([1]);
-        ValueTask<long> append = journal.AppendAsync(first, CancellationToken.None);
-        await Assert.ThrowsAsync<InvalidOperationException>(async () => await journal.AppendAsync(second, CancellationToken.None));
-        Assert.Equal(0, await append);
-        Assert.Equal(30, await journal.AppendAsync(second, CancellationToken.None));
+        first.TryAdd([1]);
+        second.TryAdd([2]);
+        using ManualResetEventSlim written = new();
+        Task<long> append;
+        using (FaultScope.On(Folder, (call, _, done) =>
+        {
+            if (call == "fdatasync" && !done) written.Wait();
+            return 0;
+        }))
+        {
+            append = journal.AppendAsync(first, CancellationToken.None).AsTask();
+            await Assert.ThrowsAsync<InvalidOperationException>(async () => await journal.AppendAsync(second, CancellationToken.None));
+            Assert.False(append.IsCompleted);
+            written.Set();
+            Assert.Equal(0, await append);
+        }
+
+        Assert.Equal(1, await journal.AppendAsync(second, CancellationToken.None));
     }
 
     [Fact]
