@@ -92,6 +92,9 @@ internal sealed class Publisher
         if (_register.Current is TreeHead signed) await OfferAsync(signed, stop).ConfigureAwait(false);
         else await SignAsync(stop).ConfigureAwait(false);
 
+        // Entries that were durable beyond that head are signed now, not with the next append: recovery ended before this loop could hear of them.
+        Grown();
+
         using PeriodicTimer renewal = new(_settings.RenewInterval, _time);
         Task renewals = RenewAsync(renewal, stop);
         while (await _events.Reader.WaitToReadAsync(stop).ConfigureAwait(false))
