@@ -16,22 +16,57 @@ public sealed class JournalDamageTests : IDisposable
         // Header, entries, trailer and padding alike. What may not happen: that the frame, which was answered, is cut in silence.
         JournalImage image = await JournalImage.CreateAsync(_scratch);
         Random random = new(21);
+        byte[] bytes = [.. image.Bytes];
         for (int offset = image.LastStart; offset < image.End; offset++)
         {
             int bit = random.Next(8);
-            Scratch.Overwrite(image.File, offset, (byte)(image.Bytes[offset] ^ (1 << bit)));
-            DamageException damage = JournalImage.Refused(() => Journal.Inspect(image.Folder, Options, _ => { }), $"bit {bit} of byte {offset - image.LastStart}");
-            Assert.Contains($"{image.File}, offset {image.LastStart}:", damage.Message, StringComparison.Ordinal);
-            Scratch.Overwrite(image.File, offset, image.Bytes[offset]);
+            bytes[offset] ^= (byte)(1 << bit);
+            Assert.Equal((offset, FrameState.Damaged), (offset, FrameHeader.Read(bytes.AsSpan(image.LastStart), Options.Identity).State));
+            if (offset % 17 == 0)
+            {
+                Scratch.Overwrite(image.File, offset, bytes[offset]);
+                DamageException damage = JournalImage.Refused(() => Journal.Inspect(image.Folder, Options, _ => { }), $"bit {bit} of byte {offset - image.LastStart}");
+                Assert.Contains($"{image.File}, offset {image.LastStart}:", damage.Message, StringComparison.Ordinal);
+                Scratch.Overwrite(image.File, offset, image.Bytes[offset]);
+            }
+
+            bytes[offset] = image.Bytes[offset];
         }
 
         // The same through opening, which may repair: every bit of the header and of the trailer.
         int end = image.Bytes.AsSpan(0, image.End).LastIndexOfAnyExcept((byte)0) + 1;
         foreach (int offset in (int[])[image.LastStart, image.LastStart + 12, image.LastStart + 36, image.LastStart + 63, end - 8, end - 1, image.End - 1])
         {
-            image.Write(bytes => bytes[offset] ^= 1);
+            image.Write(flipped => flipped[offset] ^= 1);
             image.RefusedAt(image.LastStart, $"byte {offset - image.LastStart}");
         }
+    }
+
+    [Fact]
+    public async Task A_flip_that_leaves_a_sector_all_zeros_looks_torn_and_is_the_one_that_does()
+    {
+        // A sector with one bit set, and that one flipped: the same bytes as a sector that was never written. Entries of zeros can make
+        // such a sector, so this is the limit of what the zeros can tell.
+        string folder = _scratch["journal"];
+        Journal.Create(folder, Options);
+        await using (Journal journal = Journal.Open(folder, Options, 0)) await AppendAsync(journal, new byte[512 - 64 - 2], new byte[512], new byte[600]);
+        string file = Path.Combine(folder, "000000000001");
+        byte[] bytes = await File.ReadAllBytesAsync(file);
+        int torn = 0;
+        int[] set = [.. Enumerable.Range(0, 2048).Where(i => bytes[i] != 0)];
+        foreach (int offset in set)
+        {
+            for (int bit = 0; bit < 8; bit++)
+            {
+                bytes[offset] ^= (byte)(1 << bit);
+                bool zeroed = bytes.AsSpan(offset / 512 * 512, 512).IndexOfAnyExcept((byte)0) < 0;
+                Assert.Equal(zeroed ? FrameState.Torn : FrameState.Damaged, FrameHeader.Read(bytes, Options.Identity).State);
+                bytes[offset] ^= (byte)(1 << bit);
+                if (zeroed) torn++;
+            }
+        }
+
+        Assert.Equal(1, torn);
     }
 
     [Fact]

@@ -81,7 +81,7 @@ public sealed class JournalFilesTests : IDisposable
     {
         await CreateAsync();
         Scratch.Overwrite(FileOf(1), 3 * 1_040_384 + 2000, new byte[1_040_384 - 2000]);
-        SortedDictionary<string, byte[]> before = Scratch.Content(Folder);
+        SortedDictionary<string, string> before = Scratch.Content(Folder);
         DamageException damage = JournalImage.Refused(() => Journal.Open(Folder, Options, 0), "torn in the middle");
         Assert.Contains($"{FileOf(1)}, offset {3 * 1_040_384}:", damage.Message, StringComparison.Ordinal);
         Assert.Equal(before, Scratch.Content(Folder));

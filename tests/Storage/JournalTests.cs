@@ -253,7 +253,7 @@ public sealed class JournalTests : IDisposable
     public void Inspecting_reads_every_frame_and_changes_nothing()
     {
         Journal.Create(Folder, Options);
-        SortedDictionary<string, byte[]> before = Scratch.Content(Folder);
+        SortedDictionary<string, string> before = Scratch.Content(Folder);
         Assert.Equal(0, Journal.Inspect(Folder, Options, _ => Assert.Fail("there is no frame")));
         Assert.Equal(before, Scratch.Content(Folder));
     }

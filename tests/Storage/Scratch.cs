@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace TransparencyLog.Tests.Storage;
 
 /// <summary>A directory of its own for one test, removed afterwards.</summary>
@@ -10,13 +12,13 @@ internal sealed class Scratch : IDisposable
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
-    /// <summary>Every file below a directory with its bytes: two of these are equal when nothing was written between them.</summary>
-    public static SortedDictionary<string, byte[]> Content(string directory)
+    /// <summary>Every file below a directory with a hash of its bytes: two of these are equal when nothing was written between them.</summary>
+    public static SortedDictionary<string, string> Content(string directory)
     {
-        SortedDictionary<string, byte[]> content = new(StringComparer.Ordinal);
+        SortedDictionary<string, string> content = new(StringComparer.Ordinal);
         foreach (string path in Directory.EnumerateFileSystemEntries(directory, "*", SearchOption.AllDirectories))
         {
-            content[Path.GetRelativePath(directory, path)] = Directory.Exists(path) ? [] : File.ReadAllBytes(path);
+            content[Path.GetRelativePath(directory, path)] = Directory.Exists(path) ? "directory" : Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(path)));
         }
 
         return content;
