@@ -16,7 +16,7 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
     private Exception? _halted;
 
     /// <summary>Why nothing is cosigned any more, until a restart; null while all is well.</summary>
-    public Exception? Halted => Volatile.Read(ref _halted);
+    public Exception? Halted => Volatile.Read(ref _halted) ?? store.Failure;
 
     /// <summary>Judges one request. Only cancelled while it waits; from the comparison on it runs to its end.</summary>
     public async Task<CosignOutcome> AddCheckpointAsync(ReadOnlyMemory<byte> body, CancellationToken stop)

@@ -64,6 +64,7 @@ internal sealed class WitnessHost : IAsyncDisposable
 
             if (store.Cut is string cut) log.FrameCut(cut);
             if (settings.Guard is null) log.NoGuard();
+            app.Lifetime.ApplicationStopping.Register(log.Stopping);
             await app.StartAsync();
             string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
             log.Started(vkey.Name, configured.Count, url, store.Loaded.Count);

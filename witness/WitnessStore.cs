@@ -35,7 +35,8 @@ internal sealed class WitnessStore : IAsyncDisposable
     private readonly StoredNotes _notes; // the writer's, once it runs
     private readonly JournalFrame _frame = new();
     private readonly Task _writer;
-    private long _sinceSnapshot; // bytes of entries
+    private long _sinceSnapshot; // bytes of entries; the writer's
+    private Exception? _failure; // the writer's, read by anyone
 
     // Not bounded by itself: each origin has at most one update here (its lock is held until the answer), and origins are configured.
     private readonly Channel<Update> _waiting = Channel.CreateUnbounded<Update>(new UnboundedChannelOptions { SingleReader = true });
@@ -60,7 +61,7 @@ internal sealed class WitnessStore : IAsyncDisposable
     public string? Cut { get; private init; }
 
     /// <summary>Why nothing is taken any more; null while all is well.</summary>
-    public Exception? Failure { get; private set; }
+    public Exception? Failure => Volatile.Read(ref _failure);
 
     /// <summary>Makes an empty store.</summary>
     public static void Create(string directory, VerifierKey witness, int journalFileBytes)
@@ -147,7 +148,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         catch (Exception failure)
         {
             // Sticky, and before the callers hear of it: nobody may see the failure and a store that seems well.
-            Failure = failure;
+            Volatile.Write(ref _failure, failure);
             _waiting.Writer.TryComplete();
             foreach (Update update in batch) update.Done.TrySetException(failure);
             while (_waiting.Reader.TryRead(out Update? update)) update.Done.TrySetException(failure);

@@ -54,8 +54,13 @@ internal sealed class Routes(AddCheckpointEndpoint add, ReadEndpoints read)
     }
 
     /// <summary>SPEC TW-72: GET and HEAD; other methods are 405.</summary>
-    private static Task Get(HttpContext context, Func<Task> answer) =>
-        HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method) ? answer() : Answers.MethodNotAllowed(context, "GET, HEAD");
+    private static Task Get(HttpContext context, Func<Task> answer)
+    {
+        if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method)) return Answers.MethodNotAllowed(context, "GET, HEAD");
+        // Nothing to read in a body here: one that comes anyway ends the connection.
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } body) body.MaxRequestBodySize = 0;
+        return answer();
+    }
 
     /// <summary>Conformance 13.6: pages of any site may verify.</summary>
     private static void AllowOrigins(IHeaderDictionary headers) => headers.AccessControlAllowOrigin = "*";
