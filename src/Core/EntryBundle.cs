@@ -1,4 +1,5 @@
-// An entry bundle: C2SP tlog-tiles, "Log Entries". Up to 256 entries, each behind its length as a big-endian uint16.
+// An entry bundle: C2SP tlog-tiles, "Log Entries". Each entry behind its length as a big-endian uint16. A tile's bundle holds at most
+// 256; the same framing carries any number in the journal and in add-batch.
 //
 //   00 03 6f 6e 65   00 00   00 02 61 62      "one", "", "ab"
 using System.Buffers.Binary;
@@ -17,8 +18,7 @@ public static class EntryBundle
     private const int PrefixSize = 2;
 
     /// <summary>
-    /// Counts the entries of a whole bundle, 0 to 256. False when a length points past the end, a single byte is left over,
-    /// or more than 256 entries follow each other.
+    /// Counts the entries of a whole bundle, of any number. False when a length points past the end or a single byte is left over.
     /// </summary>
     public static bool TryCount(ReadOnlySpan<byte> bundle, out int count) => TryCount(bundle, out count, out _);
 
@@ -33,7 +33,7 @@ public static class EntryBundle
         int offset = 0;
         while (offset < bundle.Length)
         {
-            if (count == Width || !TryEnd(bundle, offset, out int end))
+            if (!TryEnd(bundle, offset, out int end))
             {
                 count = 0;
                 badOffset = offset;
@@ -75,7 +75,7 @@ public static class EntryBundle
         return size;
     }
 
-    /// <summary>Bytes at the start of the bundle that hold its first <paramref name="entries"/> entries: the partial bundle of that width.</summary>
+    /// <summary>Bytes at the start that hold the first <paramref name="entries"/> entries: the partial bundle of that width.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="entries"/> is negative or more than the bundle holds.</exception>
     public static int PrefixLength(ReadOnlySpan<byte> bundle, int entries)
     {
@@ -83,7 +83,10 @@ public static class EntryBundle
         int offset = 0;
         for (int i = 0; i < entries; i++)
         {
-            if (!TryEnd(bundle, offset, out offset)) throw new ArgumentOutOfRangeException(nameof(entries), entries, $"the bundle holds {i}");
+            if (!TryEnd(bundle, offset, out offset))
+            {
+                throw new ArgumentOutOfRangeException(nameof(entries), entries, $"the bundle holds {i}");
+            }
         }
 
         return offset;

@@ -14,8 +14,8 @@ public static class MerkleProof
     public const int MaxLength = 63;
 
     /// <summary>
-    /// Whether the leaf with this leaf hash is at <paramref name="index"/> in the tree of <paramref name="size"/> leaves with this root hash
-    /// (RFC 9162 section 2.1.3.2). The size must come from where the root comes from: some sizes share the shape of their proofs.
+    /// Whether the leaf with this leaf hash is at <paramref name="index"/> in the tree of <paramref name="size"/> leaves with this
+    /// root hash (RFC 9162 section 2.1.3.2). The size must come from where the root comes from: some sizes share the shape of their proofs.
     /// </summary>
     public static bool VerifyInclusion(in Hash leaf, long index, long size, ReadOnlySpan<Hash> proof, in Hash root)
     {
@@ -101,7 +101,9 @@ public static class MerkleProof
         return fr == fromRoot && sr == toRoot && sn == 0;
     }
 
-    /// <summary>Hashes in the inclusion proof of the leaf at <paramref name="index"/> in a tree of <paramref name="size"/> leaves: 0 to 63.</summary>
+    /// <summary>
+    /// Hashes in the inclusion proof of the leaf at <paramref name="index"/> in a tree of <paramref name="size"/> leaves: 0 to 63.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt;= index &lt; size.</exception>
     public static int InclusionLength(long index, long size)
     {

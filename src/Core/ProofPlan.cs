@@ -26,7 +26,10 @@ public sealed class ProofPlan
     /// <summary>A complete subtree: <paramref name="Count"/> hashes, a power of two below 256, of one of the tiles.</summary>
     private readonly record struct Subtree(int Tile, int First, int Count);
 
-    /// <summary>The inclusion proof of the leaf at <paramref name="index"/> in the tree of <paramref name="size"/> leaves (RFC 9162 section 2.1.3.1).</summary>
+    /// <summary>
+    /// The inclusion proof of the leaf at <paramref name="index"/> in the tree of <paramref name="size"/> leaves
+    /// (RFC 9162 section 2.1.3.1).
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt;= index &lt; size.</exception>
     public static ProofPlan Inclusion(long index, long size)
     {
@@ -51,7 +54,7 @@ public sealed class ProofPlan
         return plan;
     }
 
-    /// <summary>The root hash of the tree of <paramref name="size"/> leaves: one hash. It needs the partial tiles, and nothing else.</summary>
+    /// <summary>The root hash of the tree of <paramref name="size"/> leaves: one hash, from the partial tiles alone.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is negative.</exception>
     public static ProofPlan Root(long size)
     {
@@ -160,7 +163,7 @@ public sealed class ProofPlan
         return _tiles.Count - 1;
     }
 
-    /// <summary>The tree hash of neighbouring subtrees, each larger than the next: they are joined from the right. None is the empty tree.</summary>
+    /// <summary>The tree hash of neighbouring subtrees, each larger than the next, joined from the right. None is the empty tree.</summary>
     private Hash Fold(ReadOnlyMemory<byte>[] read, int from, int to)
     {
         if (from == to) return MerkleHash.Empty;

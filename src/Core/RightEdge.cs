@@ -26,7 +26,7 @@ public sealed class RightEdge
     private const int MaxLevels = 8;
     private const int TileBytes = TilePath.FullWidth * Hash.Size;
 
-    /// <summary>[h] is the root of the complete subtree of 2^h leaves that the edge holds when bit h of the size is set; otherwise stale.</summary>
+    /// <summary>[h] is the root of the complete subtree of 2^h leaves, when bit h of the size is set; otherwise stale.</summary>
     private readonly Hash[] _peaks = new Hash[MaxHeight];
 
     /// <summary>
@@ -57,7 +57,8 @@ public sealed class RightEdge
             int width = level < MaxLevels ? edge.OpenWidth(level) : 0;
             if (tile.Length != width * Hash.Size)
             {
-                throw new ArgumentException($"the partial tile at level {level} of size {size} has {width} hashes, not {tile.Length} bytes", nameof(partialTiles));
+                throw new ArgumentException(
+                    $"the partial tile at level {level} of size {size} has {width} hashes, not {tile.Length} bytes", nameof(partialTiles));
             }
 
             if (width > 0) edge.RestoreLevel(level, tile);
@@ -69,7 +70,7 @@ public sealed class RightEdge
     /// <summary>The tree size: how many leaves were appended.</summary>
     public long Size { get; private set; }
 
-    /// <summary>How many tile levels the tree has: those with at least one hash, 0 to 8. The partial tile of such a level may be empty.</summary>
+    /// <summary>How many tile levels have a hash, 0 to 8. The partial tile of such a level may be empty.</summary>
     public int Levels => (MaxHeight + 1 - BitOperations.LeadingZeroCount((ulong)Size) + 7) / 8;
 
     /// <summary>

@@ -1,1 +1,3 @@
-return 2;
+using TransparencyLog.Server;
+
+return await Commands.RunAsync(args).ConfigureAwait(false);

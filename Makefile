@@ -1,0 +1,66 @@
+# Two commands do everything on a machine with the .NET 10 SDK: make run, make test.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help build run test deps fmt clean
+
+export DOTNET_NOLOGO := 1
+export DOTNET_CLI_TELEMETRY_OPTOUT := 1
+export DOTNET_GENERATE_ASPNET_CERTIFICATE := false
+
+# dotnet and its packages want a home they can write to.
+ifneq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+export HOME := $(CURDIR)/artifacts/home
+export DOTNET_CLI_HOME := $(HOME)
+$(shell mkdir -p '$(HOME)')
+endif
+
+CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror
+PROGRAMS := Server Witness Cli
+
+help:
+	@echo 'make run      builds, starts a log and a witness on loopback, appends a first entry; stays in the foreground'
+	@echo 'make test     everything CI runs; the last line is "N passed, N failed"; TESTS="Core shim format" runs only those'
+	@echo 'make build    builds everything; the programs are bin/tlog-server, bin/tlog-witness, bin/tlog'
+	@echo 'make deps     installs what the tests want from the system (root), or names it'
+	@echo 'make fmt      formats the code'
+	@echo 'make clean    removes what was built; ./run, the keys and data of make run, stays'
+
+# The build puts a program and all it loads into one folder of its own; bin/ gets what differs, under a new inode, so that
+# a running program keeps the files it has open.
+build: bin/fault.so
+	@command -v dotnet > /dev/null || { echo 'The .NET 10 SDK is needed (the command dotnet)' >&2; exit 1; }
+	@dotnet build TransparencyLog.sln -c Release -v quiet --nologo -nodeReuse:false
+	@mkdir -p bin
+	@for program in $(PROGRAMS); do \
+	  from=artifacts/bin/TransparencyLog.$$program/release; \
+	  (cd $$from && find . -type f ! -name '*.xml') | while read -r file; do \
+	    cmp -s "$$from/$$file" "bin/$$file" || install -D --mode="$$(stat -c %a "$$from/$$file")" "$$from/$$file" "bin/$$file" || exit 1; \
+	  done || exit 1; \
+	done
+
+run: build
+	@src/run
+
+test: deps build artifacts/shim/victim
+	@tests/run $(TESTS)
+
+deps:
+	@tests/deps
+
+fmt:
+	@dotnet format TransparencyLog.sln
+
+clean:
+	@rm -rf artifacts bin
+
+# Without a C compiler there is no shim; the tests that need it are skipped then, and say so.
+bin/fault.so: tests/shim/fault.c tests/shim/calls.c tests/shim/fault.h
+	@mkdir -p $(@D)
+	@if command -v cc > /dev/null; then cc $(CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $(filter %.c,$^) -ldl -lpthread; fi
+
+artifacts/shim/victim: tests/shim/victim.c
+	@mkdir -p $(@D)
+	@if command -v cc > /dev/null; then cc $(CFLAGS) -o $@ $< -ldl -lpthread; fi

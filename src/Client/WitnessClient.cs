@@ -1,0 +1,182 @@
+// The client of a witness: one POST of c2sp.org/tlog-witness add-checkpoint, its answer read with suspicion.
+// Where deployed witnesses differ from the text, the differences are tolerated as spec/decisions/witness-client.md lists them.
+
+using System.Net;
+using System.Net.Http.Headers;
+using Polly;
+using Polly.Retry;
+using Polly.Timeout;
+
+namespace TransparencyLog.Client;
+
+/// <summary>What a witness answered.</summary>
+public abstract record WitnessAnswer
+{
+    private WitnessAnswer()
+    {
+    }
+
+    /// <summary>200: the lines whose name and key ID are those of a known key of this witness and that verify. All others were dropped.</summary>
+    public sealed record Cosigned(IReadOnlyList<NoteSignature> Lines, int Dropped) : WitnessAnswer;
+
+    /// <summary>409: the witness has last cosigned <paramref name="Size"/>, not the old size of the request.</summary>
+    public sealed record Conflict(long Size) : WitnessAnswer;
+
+    /// <summary>Anything else: an error of the witness, of the way to it, or a refusal. In words for the operator.</summary>
+    public sealed record Failed(string Reason) : WitnessAnswer;
+}
+
+/// <summary>Limits of the witness client.</summary>
+public sealed record WitnessClientOptions
+{
+    /// <summary>Time for one attempt, answer read. Default 2 s; 100 ms to 60 s.</summary>
+    public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How often a failed attempt is repeated at once (with jitter, from 100 ms on). Default 1; 0 to 5.</summary>
+    public int Retries { get; init; } = 1;
+}
+
+/// <summary>
+/// Talks to one submission prefix, which may answer for several keys of one witness. Thread-safe; its caller keeps to one request at a time.
+/// Never follows a redirect, sends no credentials, reads at most <see cref="AddCheckpointResponse.MaxSize"/> bytes of an answer.
+/// </summary>
+public sealed class WitnessClient : IDisposable
+{
+    private readonly HttpClient _http;
+    private readonly Uri _addCheckpoint;
+    private readonly IReadOnlyList<INoteVerifier> _keys;
+    private readonly ResiliencePipeline<WitnessAnswer> _pipeline;
+
+    /// <summary>A client for one submission prefix.</summary>
+    /// <param name="submissionPrefix">An absolute http or https URL; <c>/add-checkpoint</c> is appended.</param>
+    /// <param name="keys">Verifiers of the cosigner keys expected there, at least one.</param>
+    /// <param name="options">Limits.</param>
+    public WitnessClient(string submissionPrefix, IReadOnlyList<INoteVerifier> keys, WitnessClientOptions options)
+    {
+        if (keys.Count == 0) throw new ArgumentException("at least one key", nameof(keys));
+        if (!TryGetUri(submissionPrefix, out Uri? uri)) throw new ArgumentException($"{submissionPrefix} is not an http or https URL", nameof(submissionPrefix));
+        SubmissionPrefix = submissionPrefix;
+        _addCheckpoint = uri;
+        _keys = keys;
+        _http = new HttpClient(new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            ConnectTimeout = options.AttemptTimeout,
+            MaxConnectionsPerServer = 2,
+            MaxResponseHeadersLength = 16,
+            PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2),
+        })
+        {
+            Timeout = Timeout.InfiniteTimeSpan, // the pipeline's limit counts
+        };
+        ResiliencePipelineBuilder<WitnessAnswer> builder = new();
+        if (options.Retries > 0)
+        {
+            builder.AddRetry(new RetryStrategyOptions<WitnessAnswer>
+            {
+                ShouldHandle = new PredicateBuilder<WitnessAnswer>().Handle<HttpRequestException>().Handle<IOException>().Handle<TimeoutRejectedException>(),
+                MaxRetryAttempts = options.Retries,
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                Delay = TimeSpan.FromMilliseconds(100),
+            });
+        }
+
+        _pipeline = builder.AddTimeout(options.AttemptTimeout).Build();
+    }
+
+    /// <summary>Where it sends.</summary>
+    public string SubmissionPrefix { get; }
+
+    /// <summary>The vkeys expected there.</summary>
+    public IEnumerable<VerifierKey> Keys => _keys.Select(key => key.Key);
+
+    /// <summary>
+    /// Asks for cosignatures on a checkpoint. Every line that is returned was verified against <paramref name="request"/>'s checkpoint.
+    /// Never throws for what a witness or the network does; only for cancellation.
+    /// </summary>
+    public async Task<WitnessAnswer> AddCheckpointAsync(AddCheckpointRequest request, CancellationToken stop)
+    {
+        byte[] body = request.ToBytes();
+        if (!Note.TryParse(request.Checkpoint.Span, out Note? note) || note is null) throw new ArgumentException("the checkpoint is not a note", nameof(request));
+        try
+        {
+            return await _pipeline.ExecuteAsync(async token => await PostAsync(body, note, token).ConfigureAwait(false), stop).ConfigureAwait(false);
+        }
+        catch (TimeoutRejectedException)
+        {
+            return new WitnessAnswer.Failed("no answer within the time limit");
+        }
+        catch (Exception failure) when (failure is HttpRequestException or IOException)
+        {
+            return new WitnessAnswer.Failed(failure.InnerException?.Message ?? failure.Message);
+        }
+    }
+
+    /// <summary>Closes its connections.</summary>
+    public void Dispose() => _http.Dispose();
+
+    /// <summary>Whether a submission prefix of a policy can be used.</summary>
+    public static bool TryGetUri(string submissionPrefix, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Uri? addCheckpoint)
+    {
+        addCheckpoint = null;
+        return Uri.TryCreate(submissionPrefix.TrimEnd('/') + "/add-checkpoint", UriKind.Absolute, out Uri? uri)
+            && (uri.Scheme == Uri.UriSchemeHttp || uri.Scheme == Uri.UriSchemeHttps)
+            && uri.Query.Length == 0 && uri.Fragment.Length == 0 && uri.UserInfo.Length == 0
+            && (addCheckpoint = uri) is not null;
+    }
+
+    private async Task<WitnessAnswer> PostAsync(byte[] body, Note note, CancellationToken stop)
+    {
+        using HttpRequestMessage message = new(HttpMethod.Post, _addCheckpoint) { Content = new ByteArrayContent(body) };
+        message.Content.Headers.ContentType = new MediaTypeHeaderValue("text/plain") { CharSet = "utf-8" };
+        using HttpResponseMessage response = await _http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, stop).ConfigureAwait(false);
+        byte[]? answer = await ReadAsync(response.Content, AddCheckpointResponse.MaxSize, stop).ConfigureAwait(false);
+        if (answer is null) return new WitnessAnswer.Failed($"{(int)response.StatusCode} with more than {AddCheckpointResponse.MaxSize} bytes");
+        return response.StatusCode switch
+        {
+            HttpStatusCode.OK => Check(answer, note),
+
+            // An empty 409 is how some witnesses say "same size, other root": never to be read as size 0.
+            HttpStatusCode.Conflict => AddCheckpointResponse.TryParseSize(answer, out long size)
+                ? new WitnessAnswer.Conflict(size)
+                : new WitnessAnswer.Failed("409 without a tree size in its body"),
+            HttpStatusCode.NotFound => new WitnessAnswer.Failed("404: the witness does not know this origin"),
+            HttpStatusCode.Forbidden => new WitnessAnswer.Failed("403: the witness knows no key that signed, or no such log"),
+            HttpStatusCode.UnprocessableEntity => new WitnessAnswer.Failed("422: the witness does not accept the consistency proof or the root"),
+            _ => new WitnessAnswer.Failed($"status {(int)response.StatusCode}"),
+        };
+    }
+
+    private WitnessAnswer Check(byte[] answer, Note note)
+    {
+        if (!AddCheckpointResponse.TryParse(answer, out IReadOnlyList<NoteSignature> lines)) return new WitnessAnswer.Failed("200 with a body that is not signature lines");
+        List<NoteSignature> good = [];
+        foreach (NoteSignature line in lines)
+        {
+            INoteVerifier? key = _keys.FirstOrDefault(key => key.Key.KeyId == line.KeyId && key.Key.Name == line.Name);
+            if (key is null || good.Exists(other => other.KeyId == line.KeyId && other.Name == line.Name)) continue;
+            if (key.Verify(note.Text.Span, line.Signature.Span)) good.Add(line);
+        }
+
+        return good.Count > 0
+            ? new WitnessAnswer.Cosigned(good, lines.Count - good.Count)
+            : new WitnessAnswer.Failed($"200, but none of its {lines.Count} lines is a valid cosignature of a key we know");
+    }
+
+    private static async Task<byte[]?> ReadAsync(HttpContent content, int limit, CancellationToken stop)
+    {
+        using Stream stream = await content.ReadAsStreamAsync(stop).ConfigureAwait(false);
+        byte[] buffer = new byte[limit + 1];
+        int length = 0;
+        while (length < buffer.Length)
+        {
+            int read = await stream.ReadAsync(buffer.AsMemory(length), stop).ConfigureAwait(false);
+            if (read == 0) return buffer[..length];
+            length += read;
+        }
+
+        return null;
+    }
+}

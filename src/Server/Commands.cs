@@ -1,0 +1,204 @@
+// The commands of tlog-server and their exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.
+
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Server;
+
+internal static class Commands
+{
+    private const int Usage = 2, Refused = 3, Trouble = 4;
+
+    private static readonly Option<string> Data = new("--data") { Description = "The log's directory.", HelpName = "DIR" };
+    private static readonly Option<string> Origin = new("--origin") { Description = "The origin line of its checkpoints and the name of its key: a schema-less URL, as example.com/log.", HelpName = "NAME", Required = true };
+    private static readonly Option<string> Key = new("--key") { Description = "A key file to use instead of a new one; it stays where it is.", HelpName = "FILE" };
+    private static readonly Option<string> Listen = new("--listen") { Description = "http://ADDRESS:PORT; default http://127.0.0.1:2025. Port 0 takes a free one.", HelpName = "URL" };
+    private static readonly Option<string> PolicyFile = new("--policy") { Description = "A tlog-policy file: its witnesses are asked, its quorum must be met to publish. Without it: quorum none.", HelpName = "FILE" };
+    private static readonly Option<string> Guard = new("--guard") { Description = "A directory elsewhere for a copy of the newest signed head, so that an older copy of the data is noticed.", HelpName = "DIR" };
+    private static readonly Option<string> Config = new("--config") { Description = "A JSON file of settings; the environment (TLOG_NAME) and the command line override it.", HelpName = "FILE" };
+    private static readonly Option<string> Reason = new("--reason") { Description = "Why it is right to go on; kept in the history.", HelpName = "TEXT", Required = true };
+
+    public static async Task<int> RunAsync(string[] args)
+    {
+        RootCommand root = new("A transparency log server: c2sp.org/tlog-tiles, with proofs and witnesses. Exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.");
+        Command create = new("create", "Make a new log and its key in an empty directory; prints the vkey.") { Data, Origin, Key };
+        create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(Required(result, Data), result.GetValue(Origin)!, result.GetValue(Key)))));
+        Command serve = new("serve", "Serve a log. Never creates one.") { Data, Listen, PolicyFile, Guard, Config };
+        serve.SetAction((result, stop) => Guarded(() => ServeAsync(result, stop)));
+        Command resume = new("resume", "End a halt, after its evidence was looked into.") { Data, Reason };
+        resume.SetAction((result, _) => Guarded(() => ResumeAsync(Required(result, Data), result.GetValue(Reason)!)));
+        root.Subcommands.Add(create);
+        root.Subcommands.Add(serve);
+        root.Subcommands.Add(resume);
+        ParseResult parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (System.CommandLine.Parsing.ParseError error in parsed.Errors) await Console.Error.WriteLineAsync($"tlog-server: {error.Message}").ConfigureAwait(false);
+            return Usage;
+        }
+
+        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }).ConfigureAwait(false);
+    }
+
+    private static int Create(string data, string origin, string? keyPath)
+    {
+        if (!VerifierKey.IsKeyName(origin) || origin.Length > 255) throw new ConfigurationException($"origin: '{origin}' is not a key name: 1 to 255 bytes, no white space, no +, no control characters");
+        string path = Path.GetFullPath(data);
+        const string KeyName = "key.pem";
+        if (keyPath is not null)
+        {
+            NoteSigner given = new(origin, KeyFile.Read(keyPath, origin).Key);
+            LogDirectory.Create(path, new LogIdentity(origin, given.Key.ToString(), Path.GetFullPath(keyPath)), TimeProvider.System);
+            Console.Out.WriteLine(given.Key);
+            return 0;
+        }
+
+        DurableFile.CreateDirectory(path);
+        LogDirectory.RequireEmpty(path);
+        using Ed25519PrivateKey key = Ed25519PrivateKey.Generate();
+        NoteSigner signer = new(origin, key);
+
+        // The key lasts before anything says that it is the log's.
+        KeyFile.Create(Path.Combine(path, KeyName), origin, VerifierKey.Ed25519, key);
+        DurableFile.Sync(Path.Combine(path, KeyName));
+        LogDirectory.Create(path, new LogIdentity(origin, signer.Key.ToString(), KeyName), TimeProvider.System, options: null, KeyName);
+        Console.Out.WriteLine(signer.Key);
+        return 0;
+    }
+
+    private static async Task<int> ServeAsync(ParseResult result, CancellationToken stop)
+    {
+        Settings settings = Settings.Read(Configuration(result));
+        using ILoggerFactory logging = LoggerFactory.Create(Host.ConfigureLogging);
+        ILogger logger = logging.CreateLogger("tlog-server");
+        await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop).ConfigureAwait(false);
+        logger.Opened(engine.Identity.Origin, engine.Size, engine.Publisher.SignedSize);
+        WebApplication app = Host.Build(settings, engine);
+        await using (app.ConfigureAwait(false))
+        {
+            using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => End(signal, ending));
+            using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => End(signal, ending));
+            try
+            {
+                await app.StartAsync(ending.Token).ConfigureAwait(false);
+            }
+            catch (IOException failure)
+            {
+                await Console.Error.WriteLineAsync($"tlog-server: cannot listen on {settings.Listen}: {failure.InnerException?.Message ?? failure.Message}").ConfigureAwait(false);
+                return Trouble;
+            }
+
+            await Console.Out.WriteLineAsync($"listening {app.Urls.First()}").ConfigureAwait(false);
+            await Console.Out.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            try
+            {
+                await Task.Delay(Timeout.InfiniteTimeSpan, ending.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                // Asked to end: requests in flight are answered, the engine closes behind them.
+            }
+
+            await app.StopAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+
+        return 0;
+    }
+
+    private static async Task<int> ResumeAsync(string data, string reason)
+    {
+        if (reason.Length is 0 or > 1000) throw new ConfigurationException("reason: 1 to 1,000 characters");
+        LogDirectory directory = await LogDirectory.OpenAsync(data, guardDirectory: null, TimeProvider.System).ConfigureAwait(false);
+        await using (directory.ConfigureAwait(false))
+        {
+            string? evidence = directory.Register.Halted;
+            await directory.Register.ResumeAsync(reason, CancellationToken.None).ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"resumed; the halt was: {evidence}").ConfigureAwait(false);
+        }
+
+        return 0;
+    }
+
+    private static void End(PosixSignalContext signal, CancellationTokenSource ending)
+    {
+        signal.Cancel = true;
+        ending.Cancel();
+    }
+
+    private static IConfiguration Configuration(ParseResult result)
+    {
+        ConfigurationBuilder builder = new();
+        if (result.GetValue(Config) is string file)
+        {
+            if (!File.Exists(file)) throw new ConfigurationException($"config: {file} does not exist");
+            builder.AddJsonFile(Path.GetFullPath(file), optional: false);
+        }
+
+        Dictionary<string, string?> environment = [];
+        foreach (System.Collections.DictionaryEntry variable in Environment.GetEnvironmentVariables())
+        {
+            string name = (string)variable.Key;
+            if (name.StartsWith("TLOG_", StringComparison.Ordinal)) environment[name[5..].ToLowerInvariant().Replace('_', '-')] = (string?)variable.Value;
+        }
+
+        builder.AddInMemoryCollection(environment);
+        Dictionary<string, string?> options = [];
+        foreach (Option<string> option in new[] { Data, Listen, PolicyFile, Guard })
+        {
+            if (result.GetValue(option) is string value) options[option.Name[2..]] = value;
+        }
+
+        try
+        {
+            return builder.AddInMemoryCollection(options).Build();
+        }
+        catch (InvalidDataException failure)
+        {
+            throw new ConfigurationException($"config: {failure.Message}");
+        }
+    }
+
+    private static string Required(ParseResult result, Option<string> option) =>
+        result.GetValue(option) is { Length: > 0 } value ? value : throw new ConfigurationException($"{option.Name} {option.HelpName} is missing");
+
+    /// <summary>Each kind of trouble becomes one line and its exit code.</summary>
+    private static async Task<int> Guarded(Func<Task<int>> command)
+    {
+        (int code, string line) = (0, "");
+        try
+        {
+            return await command().ConfigureAwait(false);
+        }
+        catch (ConfigurationException failure)
+        {
+            (code, line) = (Usage, failure.Message);
+        }
+        catch (Exception failure) when (failure is StorageException or KeyFileException)
+        {
+            (code, line) = (Refused, failure.Message);
+        }
+        catch (UnauthorizedAccessException failure)
+        {
+            (code, line) = (Refused, failure.Message);
+        }
+        catch (IOException failure)
+        {
+            (code, line) = (Trouble, failure.Message);
+        }
+        catch (OperationCanceledException)
+        {
+            return 0;
+        }
+        catch (Exception failure)
+        {
+            // A defect of ours; an operator at 3 a.m. still gets one line.
+            (code, line) = (Trouble, $"unexpected {failure.GetType().Name}: {failure.Message}");
+        }
+
+        await Console.Error.WriteLineAsync($"tlog-server: {line}").ConfigureAwait(false);
+        return code;
+    }
+}

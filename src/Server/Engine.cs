@@ -1,0 +1,267 @@
+// The parts of a running log and what becomes of them when one fails: intake and sequencer stop, readers stay.
+
+using System.Text;
+using TransparencyLog.Client;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Server;
+
+/// <summary>What the log does now. Only <see cref="Ready"/> takes entries.</summary>
+internal enum EngineState
+{
+    /// <summary>Reads are served; witnesses are being asked whether this directory is the newest.</summary>
+    Starting,
+
+    /// <summary>Entries are taken.</summary>
+    Ready,
+
+    /// <summary>Evidence against ourselves, recorded: an operator has to resume.</summary>
+    Halted,
+
+    /// <summary>Storage failed: a restart decides.</summary>
+    Failed,
+
+    /// <summary>The process is ending.</summary>
+    Stopping,
+}
+
+/// <summary>A log that runs: opened from its directory, until disposed.</summary>
+internal sealed class Engine : IAsyncDisposable
+{
+    private readonly LogDirectory _directory;
+    private readonly Settings _settings;
+    private readonly ILogger _logger;
+    private readonly Intake _intake;
+    private readonly List<WitnessClient> _clients = [];
+    private readonly CancellationTokenSource _stopPublishing = new();
+    private Sequencer _sequencer = null!;
+    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask;
+    private int _state = (int)EngineState.Starting;
+    private string _reason = "witnesses are being asked for their newest size";
+
+    private Engine(LogDirectory directory, Settings settings, ILogger logger)
+    {
+        _directory = directory;
+        _settings = settings;
+        _logger = logger;
+        _intake = new Intake(settings.IntakeBytes, settings.IntakeCount);
+        Tiles = new TileReader(directory.Tiles);
+    }
+
+    public LogIdentity Identity => _directory.Identity;
+
+    public VerifierKey Key { get; private set; } = null!;
+
+    public TileReader Tiles { get; }
+
+    public Publisher Publisher { get; private set; } = null!;
+
+    public EngineState State => (EngineState)Volatile.Read(ref _state);
+
+    /// <summary>Why it is not ready, for people.</summary>
+    public string Reason => Volatile.Read(ref _reason);
+
+    /// <summary>Entries that are durable.</summary>
+    public long Size => _sequencer.Latest.Size;
+
+    /// <summary>
+    /// Opens the directory, rebuilds the tree, checks it against what was signed, and starts. Throws <see cref="StorageException"/> (exit 3) when the
+    /// directory is not what it was, and <see cref="ConfigurationException"/> (exit 2) for the policy.
+    /// </summary>
+    public static async Task<Engine> StartAsync(Settings settings, TimeProvider time, ILogger logger, CancellationToken stop)
+    {
+        LogIdentity identity = LogDirectory.ReadIdentity(settings.Data);
+        Policy? policy = WitnessPolicy.Read(settings.Policy, identity);
+        NoteSigner signer = ReadSigner(settings.Data, identity);
+        LogDirectory directory = await LogDirectory.OpenAsync(settings.Data, settings.Guard, time).ConfigureAwait(false);
+        Engine engine = new(directory, settings, logger) { Key = signer.Key };
+        try
+        {
+            if (directory.Register.Mended is string mended) logger.Mended(mended);
+            if (directory.Journal.Cut is string cut) logger.Mended(cut);
+            engine._sequencer = await Sequencer.RecoverAsync(
+                engine._intake, directory.Journal, directory.Tiles, settings.RecentEntries, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
+            await engine.CheckSignedRootAsync(signer, stop).ConfigureAwait(false);
+            engine.StartPublishing(policy, signer, time);
+            await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
+            engine.Run(policy);
+            return engine;
+        }
+        catch
+        {
+            await engine.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Takes entries for the log. Throws <see cref="UnavailableException"/> while it takes none.</summary>
+    public void Add(Append append)
+    {
+        switch (State)
+        {
+            case EngineState.Ready:
+                _intake.Add(append);
+                break;
+            case EngineState.Starting:
+                throw new UnavailableException($"the log is starting: {Reason}", 2);
+            case EngineState.Stopping:
+                throw new UnavailableException("the log is stopping", 5);
+            default:
+                throw new UnavailableException($"the log takes no entries: {Reason}", 60);
+        }
+    }
+
+    /// <summary>Takes no more entries, answers those that wait, makes what is sealed durable, and closes. Bounded by the caller's patience, not ours.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Ready);
+        Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Starting);
+        _intake.Close();
+        await _sequencing.ConfigureAwait(false);
+        RefuseWaiting();
+        await _stopPublishing.CancelAsync().ConfigureAwait(false);
+        await _publishing.ConfigureAwait(false);
+        await _feeding.ConfigureAwait(false);
+        foreach (WitnessClient client in _clients) client.Dispose();
+        if (State == EngineState.Stopping)
+        {
+            try
+            {
+                await _directory.Tiles.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (StorageException failure)
+            {
+                // The journal still has these entries; the next start seals them again.
+                _logger.EngineFailed(failure.Message);
+            }
+        }
+
+        await _directory.DisposeAsync().ConfigureAwait(false);
+        _stopPublishing.Dispose();
+    }
+
+    private static NoteSigner ReadSigner(string data, LogIdentity identity)
+    {
+        string path = Path.Combine(data, identity.KeyPath);
+        KeyFile key = KeyFile.Read(path, identity.Origin);
+        NoteSigner signer = new(identity.Origin, key.Key);
+        return signer.Key.ToString() == identity.VerifierKey
+            ? signer
+            : throw new StorageException($"{path} is another key: this log belongs to {identity.VerifierKey}, the key gives {signer.Key}");
+    }
+
+    /// <summary>The tree that journal and segments give has the signed root at the signed size, and the checkpoint is ours: otherwise refuse.</summary>
+    private async Task CheckSignedRootAsync(NoteSigner signer, CancellationToken stop)
+    {
+        if (_directory.Register.Current is not TreeHead head) return;
+        TreeSnapshot tree = _sequencer.Latest;
+        Hash[] root = await Tiles.BuildAsync(ProofPlan.Root(head.Size), tree, stop).ConfigureAwait(false);
+        if (root[0] != head.Root)
+        {
+            throw new DamageException(new Damage("tree", _directory.Root, null, null, $"root {head.Root} at the signed size {head.Size}", $"root {root[0]}"));
+        }
+
+        if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null
+            || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null
+            || checkpoint.Origin != Identity.Origin || checkpoint.Size != head.Size || checkpoint.Root != head.Root
+            || note.Verify([Verifiers.TryCreate(signer.Key)!]).Status != NoteStatus.Verified)
+        {
+            throw new DamageException(new Damage("checkpoint", Path.Combine(_directory.Root, "commit"), null, null, $"a checkpoint of {Identity.Origin} at size {head.Size}, signed by its key", "something else"));
+        }
+    }
+
+    private void StartPublishing(Policy? policy, NoteSigner signer, TimeProvider time)
+    {
+        bool witnessed = policy is { Witnesses.Count: > 0 };
+        Publisher = new Publisher(
+            Identity.Origin, signer, _directory.Register, Tiles, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher),
+            witnessed ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger,
+            quorumMet: () => Interlocked.CompareExchange(ref _state, (int)EngineState.Ready, (int)EngineState.Starting),
+            mayAppend: () => State is EngineState.Ready or EngineState.Stopping);
+    }
+
+    private List<WitnessFeed> MakeFeeds(Policy? policy, Publisher publisher)
+    {
+        List<WitnessFeed> feeds = [];
+        foreach ((string prefix, IReadOnlyList<INoteVerifier> keys) in WitnessPolicy.ByPrefix(policy))
+        {
+            WitnessClient client = new(prefix, keys, new WitnessClientOptions { AttemptTimeout = _settings.WitnessTimeout });
+            _clients.Add(client);
+            feeds.Add(new WitnessFeed(client, publisher.ProveConsistencyAsync, () => publisher.SignedSize, publisher.Report, _logger));
+        }
+
+        return feeds;
+    }
+
+    private void Run(Policy? policy)
+    {
+        if (_directory.Register.Halted is string evidence)
+        {
+            // Readers get what was public; with the quorum none that is what was signed.
+            Stop(EngineState.Halted, evidence);
+            Publisher.ShowSigned();
+            return;
+        }
+
+        // A guard that agrees, or a policy that asks no one, opens the log at once; otherwise the first quorum does.
+        if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Volatile.Write(ref _state, (int)EngineState.Ready);
+        if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees) _logger.NoWitness();
+        _sequencing = Guarded(_sequencer.RunAsync(_stopPublishing.Token));
+        _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token));
+        _feeding = Task.WhenAll(Publisher.Feeds.Select(feed => Guarded(feed.RunAsync(_stopPublishing.Token))));
+    }
+
+    /// <summary>The one place where a failed loop ends up: nothing is retried, appends answer 503, readers stay.</summary>
+    private async Task Guarded(Task loop)
+    {
+        try
+        {
+            await loop.ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_stopPublishing.IsCancellationRequested)
+        {
+            // The orderly end.
+        }
+        catch (ConflictException conflict)
+        {
+            Stop(EngineState.Halted, conflict.Message);
+            try
+            {
+                await _directory.Register.HaltAsync(conflict.Message, CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (StorageException failure)
+            {
+                _logger.EngineFailed($"the halt could not be recorded: {failure.Message}");
+            }
+
+            await _stopPublishing.CancelAsync().ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            Stop(EngineState.Failed, failure.Message);
+            await _stopPublishing.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private void Stop(EngineState state, string reason)
+    {
+        // The first reason counts: what follows is its consequence.
+        if (State is EngineState.Halted or EngineState.Failed) return;
+        Volatile.Write(ref _reason, reason);
+        Volatile.Write(ref _state, (int)state);
+        if (state == EngineState.Halted) _logger.Halted(reason);
+        else _logger.EngineFailed(reason);
+        _intake.Close();
+        RefuseWaiting();
+    }
+
+    private void RefuseWaiting()
+    {
+        while (_intake.TryPeek(out Append? append))
+        {
+            _intake.Take();
+            append!.Fail(new UnavailableException("the log has stopped before the entry was stored", 5));
+        }
+    }
+}

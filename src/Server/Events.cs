@@ -1,0 +1,29 @@
+namespace TransparencyLog.Server;
+
+/// <summary>Every line the server logs, with its number. No entry content, no keys.</summary>
+internal static partial class Events
+{
+    [LoggerMessage(1, LogLevel.Information, "log {Origin}: {Entries} entries durable, size {Signed} signed")]
+    public static partial void Opened(this ILogger logger, string origin, long entries, long signed);
+
+    [LoggerMessage(2, LogLevel.Warning, "{What}")]
+    public static partial void Mended(this ILogger logger, string what);
+
+    [LoggerMessage(3, LogLevel.Warning, "no witness and no guard: a restored older copy of this directory could not be noticed (spec/trust.md)")]
+    public static partial void NoWitness(this ILogger logger);
+
+    [LoggerMessage(4, LogLevel.Warning, "witness {Witness}: size {Size} not cosigned: {Reason}")]
+    public static partial void WitnessFailed(this ILogger logger, string witness, long size, string reason);
+
+    [LoggerMessage(5, LogLevel.Warning, "witness {Witness}: {Count} lines of its answer dropped: not of a key in the policy, or not valid")]
+    public static partial void WitnessLinesDropped(this ILogger logger, string witness, int count);
+
+    [LoggerMessage(6, LogLevel.Critical, "halted until an operator resumes: {Reason}")]
+    public static partial void Halted(this ILogger logger, string reason);
+
+    [LoggerMessage(7, LogLevel.Critical, "no more entries are taken until a restart: {Reason}")]
+    public static partial void EngineFailed(this ILogger logger, string reason);
+
+    [LoggerMessage(8, LogLevel.Error, "a request failed: {Reason}")]
+    public static partial void RequestFailed(this ILogger logger, string reason);
+}

@@ -1,0 +1,68 @@
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using TransparencyLog.Server.Http;
+
+namespace TransparencyLog.Server;
+
+/// <summary>The web server around an engine: limits and routes.</summary>
+internal static class Host
+{
+    public static WebApplication Build(Settings settings, Engine engine)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = "tlog-server" });
+        ((IConfigurationBuilder)builder.Configuration).Sources.Clear(); // Settings has read everything; nothing else of the environment counts
+        builder.Configuration.AddInMemoryCollection();
+        builder.Logging.ClearProviders();
+        ConfigureLogging(builder.Logging);
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Limit(kestrel, settings));
+        builder.WebHost.UseUrls(settings.Listen);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
+        builder.Services.AddOpenApi("v1", api => api.AddDocumentTransformer((document, _, _) =>
+        {
+            document.Info.Title = "TransparencyLog";
+            document.Info.Description = "A transparency log: c2sp.org/tlog-tiles and more; spec/log-api.md.";
+            document.Servers = [];
+            return Task.CompletedTask;
+        }));
+        WebApplication app = builder.Build();
+        ILogger logger = app.Logger;
+        app.Use(next => context => Gate.PassAsync(context, next, logger));
+        app.UseRouting();
+        AppendEndpoints.Map(app, engine, settings);
+        ReadEndpoints.Map(app, engine);
+        ProofEndpoints.Map(app, engine);
+        HealthEndpoints.Map(app, engine);
+        app.MapOpenApi("/openapi/{documentName}.json");
+        return app;
+    }
+
+    public static void ConfigureLogging(ILoggingBuilder logging)
+    {
+        // Standard output is for programs: it carries the one line "listening URL".
+        logging.AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ssZ ";
+            console.UseUtcTimestamp = true;
+            console.ColorBehavior = Microsoft.Extensions.Logging.Console.LoggerColorBehavior.Disabled;
+        });
+        logging.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        logging.SetMinimumLevel(LogLevel.Information);
+        logging.AddFilter("Microsoft", LogLevel.Warning);
+    }
+
+    private static void Limit(KestrelServerOptions kestrel, Settings settings)
+    {
+        kestrel.AddServerHeader = false;
+        KestrelServerLimits limits = kestrel.Limits;
+
+        // Below the descriptor limit, or strangers could take the descriptors that storage needs.
+        limits.MaxConcurrentConnections = settings.MaxConnections;
+        limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+        limits.KeepAliveTimeout = TimeSpan.FromSeconds(60);
+        limits.MaxRequestBodySize = 0; // each route that takes a body says how much
+        limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
+        limits.MaxRequestHeadersTotalSize = 16 * 1024;
+        limits.MaxRequestLineSize = 4 * 1024;
+        limits.Http2.MaxStreamsPerConnection = 100;
+    }
+}

@@ -1,0 +1,60 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+
+namespace TransparencyLog.Server.Http;
+
+/// <summary>/healthz, /readyz and the page at /: for operators and the curious.</summary>
+internal static class HealthEndpoints
+{
+    private static readonly string[] Methods = ["GET", "HEAD"];
+
+    public static void Map(WebApplication app, Engine engine)
+    {
+        app.MapMethods("/healthz", Methods, Gate.Handle(context => HealthAsync(context, engine, ready: false))).WithName("healthz").WithSummary("200 while nothing is wrong.").ProducesProblem(503);
+        app.MapMethods("/readyz", Methods, Gate.Handle(context => HealthAsync(context, engine, ready: true))).WithName("readyz").WithSummary("200 once entries are taken.").ProducesProblem(503);
+        app.MapMethods("/", Methods, Gate.Handle(context => PageAsync(context, engine))).ExcludeFromDescription();
+    }
+
+    private static async Task HealthAsync(HttpContext context, Engine engine, bool ready)
+    {
+        bool good = engine.State is EngineState.Ready || (!ready && engine.State is EngineState.Starting);
+        if (!good)
+        {
+            await Problem.Unavailable(new UnavailableException($"{Word(engine.State)}: {engine.Reason}", engine.State is EngineState.Starting ? 2 : 60)).ExecuteAsync(context).ConfigureAwait(false);
+            return;
+        }
+
+        context.Response.Headers.CacheControl = "no-store";
+        string text = string.Create(CultureInfo.InvariantCulture, $"{Word(engine.State)}\ndurable {engine.Size}\nsigned {engine.Publisher.SignedSize}\npublished {engine.Publisher.Current?.Size ?? 0}\n");
+        StringBuilder lines = new(text);
+        foreach (WitnessFeed feed in engine.Publisher.Feeds) lines.Append("witness ").Append(feed.SubmissionPrefix).Append(' ').Append(feed.Trouble ?? "ok").Append('\n');
+        await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(lines.ToString())).ConfigureAwait(false);
+    }
+
+    private static Task PageAsync(HttpContext context, Engine engine)
+    {
+        string html = $"""
+            <!doctype html>
+            <html lang="en"><meta charset="utf-8"><title>{WebUtility.HtmlEncode(engine.Identity.Origin)}</title>
+            <h1>{WebUtility.HtmlEncode(engine.Identity.Origin)}</h1>
+            <p>A transparency log. Its key: <code>{WebUtility.HtmlEncode(engine.Identity.VerifierKey)}</code></p>
+            <p>State: {Word(engine.State)}. Published size: {(engine.Publisher.Current?.Size ?? 0).ToString(CultureInfo.InvariantCulture)}.</p>
+            <ul><li><a href="/checkpoint">/checkpoint</a></li><li><a href="/healthz">/healthz</a></li><li><a href="/openapi/v1.json">/openapi/v1.json</a></li></ul>
+            </html>
+            """;
+        context.Response.Headers.CacheControl = "no-store";
+        context.Response.Headers.ContentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'";
+        return AppendEndpoints.BytesAsync(context, 200, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
+    }
+
+    private static string Word(EngineState state) => state switch
+    {
+        EngineState.Starting => "starting",
+        EngineState.Ready => "ready",
+        EngineState.Halted => "halted",
+        EngineState.Failed => "failed",
+        EngineState.Stopping => "stopping",
+        _ => throw new System.Diagnostics.UnreachableException("no such state"),
+    };
+}

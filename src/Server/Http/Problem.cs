@@ -1,0 +1,41 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace TransparencyLog.Server.Http;
+
+/// <summary>
+/// Refusals as application/problem+json (RFC 9457) with a stable type, urn:transparency-log:problem:NAME; spec/log-api.md lists the names.
+/// The text is ours: nothing of a request and no exception's text but that of our own refusals goes out.
+/// </summary>
+internal sealed class Problem(int status, string name, string detail, int? retryAfterSeconds = null) : IResult
+{
+    public static Problem Unavailable(UnavailableException refusal) => new(StatusCodes.Status503ServiceUnavailable, "unavailable", refusal.Message, refusal.RetryAfterSeconds);
+
+    public static Problem BadRequest(string detail) => new(StatusCodes.Status400BadRequest, "bad-request", detail);
+
+    public static Problem NotFound(string detail) => new(StatusCodes.Status404NotFound, "not-found", detail);
+
+    public static Problem TooLarge(string detail) => new(StatusCodes.Status413PayloadTooLarge, "too-large", detail);
+
+    public async Task ExecuteAsync(HttpContext httpContext)
+    {
+        HttpResponse response = httpContext.Response;
+        response.StatusCode = status;
+        response.ContentType = "application/problem+json";
+        response.Headers.CacheControl = "no-store";
+        if (retryAfterSeconds is int seconds) response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+        using MemoryStream body = new();
+        using (Utf8JsonWriter json = new(body))
+        {
+            json.WriteStartObject();
+            json.WriteString("type", $"urn:transparency-log:problem:{name}");
+            json.WriteString("title", name.Replace('-', ' '));
+            json.WriteNumber("status", status);
+            json.WriteString("detail", detail);
+            json.WriteEndObject();
+        }
+
+        response.ContentLength = body.Length;
+        if (!HttpMethods.IsHead(httpContext.Request.Method)) await response.Body.WriteAsync(body.GetBuffer().AsMemory(0, (int)body.Length)).ConfigureAwait(false);
+    }
+}

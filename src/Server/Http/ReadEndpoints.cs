@@ -1,0 +1,69 @@
+namespace TransparencyLog.Server.Http;
+
+/// <summary>GET /checkpoint, tiles, entry bundles (c2sp.org/tlog-tiles), and /entry: spec/log-api.md, "Reading".</summary>
+internal static class ReadEndpoints
+{
+    private static readonly string[] Methods = ["GET", "HEAD"];
+
+    public static void Map(WebApplication app, Engine engine)
+    {
+        app.MapMethods("/checkpoint", Methods, Gate.Handle(context => CheckpointAsync(context, engine)))
+            .WithName("checkpoint").WithSummary("The newest public checkpoint (c2sp.org/tlog-checkpoint).").Produces<string>(200, "text/plain").ProducesProblem(503);
+        app.MapMethods("/tile/{**path}", Methods, Gate.Handle(context => TileAsync(context, engine)))
+            .WithName("tile").WithSummary("A tile or entry bundle (c2sp.org/tlog-tiles): /tile/L/N[.p/W], /tile/entries/N[.p/W].").Produces<byte[]>(200, "application/octet-stream").ProducesProblem(404);
+        app.MapMethods("/entry/{index}", Methods, Gate.Handle(context => EntryAsync(context, engine)))
+            .WithName("entry").WithSummary("The bytes of one entry.").Produces<byte[]>(200, "application/octet-stream").ProducesProblem(404);
+    }
+
+    private static async Task CheckpointAsync(HttpContext context, Engine engine)
+    {
+        if (engine.Publisher.Current is not Published published)
+        {
+            await Problem.Unavailable(new UnavailableException("no checkpoint is public yet: the witnesses have not cosigned one", 2)).ExecuteAsync(context).ConfigureAwait(false);
+            return;
+        }
+
+        // SPEC TT-03: caches may keep it a few seconds at most.
+        context.Response.Headers.CacheControl = "public, max-age=1";
+        await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", published.Checkpoint).ConfigureAwait(false);
+    }
+
+    private static async Task TileAsync(HttpContext context, Engine engine)
+    {
+        TilePath path = (TilePath)context.Items[Gate.TileKey]!;
+        long size = engine.Publisher.Current?.Size ?? 0;
+        ReadOnlyMemory<byte>? bytes = path.IsCoveredBy(size)
+            ? await engine.Tiles.GetAsync(path, engine.Publisher.Current!.Tree, context.RequestAborted).ConfigureAwait(false)
+            : null;
+        if (bytes is null)
+        {
+            await Problem.NotFound($"the published tree of size {size} does not have this tile").ExecuteAsync(context).ConfigureAwait(false);
+            return;
+        }
+
+        Immutable(context);
+        await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", bytes.Value).ConfigureAwait(false);
+    }
+
+    private static async Task EntryAsync(HttpContext context, Engine engine)
+    {
+        long index = (long)context.Items[Gate.EntryKey]!;
+        Published? published = engine.Publisher.Current;
+        if (published is null || index >= published.Size)
+        {
+            await Problem.NotFound($"the published tree has size {published?.Size ?? 0}").ExecuteAsync(context).ConfigureAwait(false);
+            return;
+        }
+
+        long number = index / EntryBundle.Width;
+        TilePath path = new(TilePath.EntriesLevel, number, TilePath.WidthAt(TilePath.EntriesLevel, number, published.Size));
+        ReadOnlyMemory<byte> bundle = (await engine.Tiles.GetAsync(path, published.Tree, context.RequestAborted).ConfigureAwait(false))!.Value;
+        int start = EntryBundle.PrefixLength(bundle.Span, (int)(index % EntryBundle.Width));
+        int length = System.Buffers.Binary.BinaryPrimitives.ReadUInt16BigEndian(bundle.Span[start..]);
+        Immutable(context);
+        await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", bundle.Slice(start + 2, length)).ConfigureAwait(false);
+    }
+
+    /// <summary>SPEC TT-12: what is below the published size never changes.</summary>
+    private static void Immutable(HttpContext context) => context.Response.Headers.CacheControl = "public, max-age=31536000, immutable";
+}

@@ -1,0 +1,82 @@
+using System.Globalization;
+using Microsoft.Extensions.Configuration;
+
+namespace TransparencyLog.Server;
+
+/// <summary>A value of the configuration that cannot be used; the message names it and its range. Exit code 2.</summary>
+internal sealed class ConfigurationException(string message) : Exception(message);
+
+/// <summary>
+/// Everything that can be set, with its range. Sources, later ones win: built-in defaults, the file of --config, environment variables
+/// TLOG_&lt;NAME&gt;, the command line.
+/// </summary>
+internal sealed record Settings
+{
+    public required string Data { get; init; }
+
+    public string Listen { get; init; } = "http://127.0.0.1:2025";
+
+    public string? Policy { get; init; }
+
+    public string? Guard { get; init; }
+
+    /// <summary>Least time between two signed heads: it bounds signatures, register syncs and the partial tiles readers meet.</summary>
+    public TimeSpan PublishGap { get; init; } = TimeSpan.FromMilliseconds(5);
+
+    /// <summary>How long wait=published and wait=witnessed wait before they answer 202.</summary>
+    public TimeSpan WaitLimit { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How old cosignatures may get while nothing is appended.</summary>
+    public TimeSpan RenewInterval { get; init; } = TimeSpan.FromMinutes(10);
+
+    public TimeSpan WitnessTimeout { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Bytes of entries that may wait for a frame: 16 full frames, so at most a few hundred milliseconds of a slow disk.</summary>
+    public int IntakeBytes { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>Requests that may wait for a frame: no more than there may be connections, times a batch each.</summary>
+    public int IntakeCount { get; init; } = 16 * 1024;
+
+    /// <summary>How many of the newest entries are remembered for answering duplicates with their first index.</summary>
+    public int RecentEntries { get; init; } = 64 * EntryBundle.Width;
+
+    public int MaxConnections { get; init; } = 4096;
+
+    public static Settings Read(IConfiguration configuration)
+    {
+        Reader reader = new(configuration);
+        Settings settings = new()
+        {
+            Data = configuration["data"] is { Length: > 0 } data ? data : throw new ConfigurationException("data: the log's directory is missing (--data DIR)"),
+            Listen = configuration["listen"] ?? "http://127.0.0.1:2025",
+            Policy = configuration["policy"],
+            Guard = configuration["guard"],
+            PublishGap = TimeSpan.FromMilliseconds(reader.Number("publish-gap-ms", 5, 0, 60_000)),
+            WaitLimit = TimeSpan.FromMilliseconds(reader.Number("wait-limit-ms", 30_000, 100, 600_000)),
+            RenewInterval = TimeSpan.FromSeconds(reader.Number("renew-interval-s", 600, 1, 86_400)),
+            WitnessTimeout = TimeSpan.FromMilliseconds(reader.Number("witness-timeout-ms", 2_000, 100, 60_000)),
+            IntakeBytes = reader.Number("intake-bytes", 32 * 1024 * 1024, 2 * 1024 * 1024, 1024 * 1024 * 1024),
+            IntakeCount = reader.Number("intake-count", 16 * 1024, 1, 1024 * 1024),
+            RecentEntries = reader.Number("recent-entries", 64 * EntryBundle.Width, 0, 1024 * 1024),
+            MaxConnections = reader.Number("max-connections", 4096, 8, 65_536),
+        };
+        if (!Uri.TryCreate(settings.Listen, UriKind.Absolute, out Uri? url) || url.Scheme != Uri.UriSchemeHttp || url.AbsolutePath != "/" || url.Query.Length > 0)
+        {
+            throw new ConfigurationException($"listen: '{settings.Listen}' is not of the form http://ADDRESS:PORT");
+        }
+
+        return settings;
+    }
+
+    private sealed class Reader(IConfiguration configuration)
+    {
+        public int Number(string key, int fallback, int least, int most)
+        {
+            string? text = configuration[key];
+            if (text is null) return fallback;
+            return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most
+                ? value
+                : throw new ConfigurationException($"{key}: '{text}' is not a whole number from {least} to {most}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+using TransparencyLog.Client;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Server;
+
+/// <summary>The policy file as the log uses it: whom to ask, and when a checkpoint may be public.</summary>
+internal static class WitnessPolicy
+{
+    /// <summary>Reads --policy. Null when there is none. Refuses a policy that this log cannot meet.</summary>
+    public static Policy? Read(string? path, LogIdentity identity)
+    {
+        if (path is null) return null;
+        byte[] bytes;
+        try
+        {
+            if (!DurableFile.TryRead(path, Policy.MaxSize, out bytes)) throw new ConfigurationException($"policy: {path} does not exist");
+        }
+        catch (StorageException failure)
+        {
+            throw new ConfigurationException($"policy: {failure.Message}");
+        }
+
+        if (!Policy.TryParse(bytes, out Policy? policy, out string error) || policy is null) throw new ConfigurationException($"policy: {path}: {error}");
+        if (policy.Logs.Count > 0 && !policy.Logs.Any(log => log.Key.ToString() == identity.VerifierKey))
+        {
+            throw new ConfigurationException($"policy: {path} lists logs, but not this one: log {identity.VerifierKey}");
+        }
+
+        foreach (PolicyWitness witness in policy.Witnesses)
+        {
+            if (witness.Url is null) throw new ConfigurationException($"policy: witness {witness.Name} has no URL: a log needs its submission prefix");
+            if (!WitnessClient.TryGetUri(witness.Url, out _)) throw new ConfigurationException($"policy: the URL of witness {witness.Name} is not an http or https URL");
+            if (witness.Key.ToString() == identity.VerifierKey) throw new ConfigurationException($"policy: witness {witness.Name} has the key of this log");
+        }
+
+        if (!policy.IsQuorumMet(witness => Verifiers.TryCreate(witness.Key) is not null))
+        {
+            throw new ConfigurationException($"policy: {path}: the quorum needs cosignatures of a type that this version cannot verify");
+        }
+
+        return policy;
+    }
+
+    /// <summary>One group per submission prefix, with the keys that answer there and that we can verify: one POST serves them all.</summary>
+    public static IEnumerable<(string Prefix, IReadOnlyList<INoteVerifier> Keys)> ByPrefix(Policy? policy) =>
+        (policy?.Witnesses ?? [])
+            .GroupBy(witness => witness.Url!.TrimEnd('/'), StringComparer.Ordinal)
+            .Select(group => (group.Key, (IReadOnlyList<INoteVerifier>)[.. group.Select(witness => Verifiers.TryCreate(witness.Key)).OfType<INoteVerifier>()]))
+            .Where(group => group.Item2.Count > 0);
+}

@@ -1,0 +1,18 @@
+using System.Globalization;
+
+namespace TransparencyLog.Tests.Architecture;
+
+/// <summary>
+/// The suites run a second time under a Turkish culture, where "i" has another capital. Without ICU, or under a misspelt name,
+/// .NET takes the invariant culture without a word, and the second run would prove nothing.
+/// </summary>
+public sealed class CultureTests
+{
+    [Fact]
+    public void The_culture_is_the_one_the_runner_asked_for()
+    {
+        if (Environment.GetEnvironmentVariable("TLOG_TEST_CULTURE") is not { Length: > 0 } asked) return;
+        Assert.Equal(asked, CultureInfo.CurrentCulture.Name);
+        Assert.Equal("\u0130", "i".ToUpper(CultureInfo.CurrentCulture));
+    }
+}
