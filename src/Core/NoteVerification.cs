@@ -1,0 +1,110 @@
+// Who signed a note (c2sp.org/signed-note, "Signatures"): the rules for known and unknown lines, and what Core
+// asks of the outside for them. Algorithms are not here; a verifier brings its own.
+namespace TransparencyLog;
+
+/// <summary>
+/// Checks signatures of one key. Implementations are safe for concurrent calls, never throw for any bytes, and
+/// answer false to anything that is not a signature by this key.
+/// </summary>
+public interface INoteVerifier
+{
+    /// <summary>Whose signatures these are.</summary>
+    VerifierKey Key { get; }
+
+    /// <summary>Whether <paramref name="signature"/> (without key ID; with timestamp, if the type has one) signs the text.</summary>
+    bool Verify(ReadOnlySpan<byte> noteText, ReadOnlySpan<byte> signature);
+}
+
+/// <summary>Signs note texts with one key. Implementations verify what they made before they return it.</summary>
+public interface INoteSigner
+{
+    /// <summary>The key that verifies these signatures.</summary>
+    VerifierKey Key { get; }
+
+    /// <summary>Signs a text that ends in a newline.</summary>
+    NoteSignature Sign(ReadOnlySpan<byte> noteText);
+}
+
+/// <summary>Cosigns checkpoints with one key (c2sp.org/tlog-cosignature). Verifies what it made before it returns it.</summary>
+public interface ICosigner
+{
+    /// <summary>The key that verifies these cosignatures.</summary>
+    VerifierKey Key { get; }
+
+    /// <summary>Cosigns the text of a checkpoint at a time in seconds since the Epoch, 1 to 2^63-1.</summary>
+    NoteSignature Cosign(ReadOnlySpan<byte> checkpointText, ulong timestamp);
+}
+
+/// <summary>What is known about a note after its lines were checked.</summary>
+public enum NoteStatus
+{
+    /// <summary>At least one known key signed it, and no line of a known key is bad.</summary>
+    Verified,
+
+    /// <summary>A line names a known key and does not verify: reject the note (a witness answers 403).</summary>
+    BadSignature,
+
+    /// <summary>No line is by a known key: nothing is known about the text.</summary>
+    NoKnownKey,
+}
+
+/// <summary>A key that signed, counted once.</summary>
+/// <param name="Verifier">The verifier that said so.</param>
+/// <param name="Signature">The line; of several by one key the newest.</param>
+/// <param name="Timestamp">Seconds since the Epoch for cosignatures that state a time, else 0.</param>
+public readonly record struct VerifiedSignature(INoteVerifier Verifier, NoteSignature Signature, ulong Timestamp);
+
+/// <summary>The answer of <see cref="Note.Verify"/>.</summary>
+/// <param name="Status">Whether the text may be used.</param>
+/// <param name="Verified">Who signed, in the order of the lines; empty unless verified.</param>
+/// <param name="BadKeyName">The name of the known key whose line is bad, else null.</param>
+public sealed record NoteVerification(NoteStatus Status, IReadOnlyList<VerifiedSignature> Verified, string? BadKeyName)
+{
+    internal static NoteVerification Of(ReadOnlySpan<byte> text, ReadOnlySpan<NoteSignature> signatures, IReadOnlyList<INoteVerifier> verifiers)
+    {
+        ArgumentNullException.ThrowIfNull(verifiers);
+        List<VerifiedSignature> verified = [];
+        foreach (NoteSignature signature in signatures)
+        {
+            // SPEC SN-13: a line is of a known key only if name and ID are; a line with one of them is unknown, and ignored.
+            if (!TryFind(verifiers, signature, out INoteVerifier? verifier, out bool ambiguous)) continue;
+
+            int known = verified.FindIndex(one => ReferenceEquals(one.Verifier, verifier));
+            if (known >= 0 && verified[known].Signature.Equals(signature)) continue;
+
+            // SPEC SN-14: the line of a known key is verified. SPEC SN-15: if it fails, the whole note is rejected,
+            // also when another line of the same key verifies.
+            if (ambiguous || !verifier!.Verify(text, signature.Signature.Span))
+            {
+                return new NoteVerification(NoteStatus.BadSignature, [], signature.Name);
+            }
+
+            VerifiedSignature one = new(verifier, signature, Timestamp(verifier.Key, signature));
+            if (known < 0) verified.Add(one);
+            else if (one.Timestamp > verified[known].Timestamp) verified[known] = one;
+        }
+
+        // SPEC SN-16: without a verified line of a known key the note is rejected.
+        return new NoteVerification(verified.Count > 0 ? NoteStatus.Verified : NoteStatus.NoKnownKey, verified, null);
+    }
+
+    private static bool TryFind(IReadOnlyList<INoteVerifier> verifiers, in NoteSignature signature, out INoteVerifier? found, out bool ambiguous)
+    {
+        found = null;
+        ambiguous = false;
+        for (int i = 0; i < verifiers.Count; i++)
+        {
+            VerifierKey key = verifiers[i].Key;
+            if (key.KeyId != signature.KeyId || !string.Equals(key.Name, signature.Name, StringComparison.Ordinal)) continue;
+            ambiguous = found is not null;
+            found ??= verifiers[i];
+            if (ambiguous) break;
+        }
+
+        return found is not null;
+    }
+
+    private static ulong Timestamp(VerifierKey key, in NoteSignature signature) =>
+        key.SignatureType is VerifierKey.Ed25519Cosignature or VerifierKey.MlDsa44Cosignature
+        && Cosignature.TryReadTimestamp(signature.Signature.Span, out ulong timestamp) ? timestamp : 0;
+}
