@@ -1,0 +1,175 @@
+// Which logs and witnesses are believed, and how many of them have to agree (c2sp.org/tlog-policy).
+//
+//     log <vkey> [<url>]
+//     witness X1 <vkey> [<url>]
+//     witness X2 <vkey>
+//     group X any X1 X2
+//     quorum X
+//
+// The text is read in PolicyParser.cs; this file is what a policy means.
+namespace TransparencyLog;
+
+/// <summary>A log that the policy accepts; the key's name is the log's origin line.</summary>
+/// <param name="Key">Verifies the log's own signatures.</param>
+/// <param name="Url">Where the log is, as written, or null. Its meaning is the application's.</param>
+public sealed record PolicyLog(VerifierKey Key, string? Url);
+
+/// <summary>A witness the policy knows.</summary>
+/// <param name="Name">
+/// Its name in the policy file, one character (U+0021 to U+00FF) for each byte: names are opaque bytes, so this
+/// compares exactly and need not be readable.
+/// </param>
+/// <param name="Key">Verifies its cosignatures.</param>
+/// <param name="Url">Where it is (the submission prefix), as written, or null.</param>
+public sealed record PolicyWitness(string Name, VerifierKey Key, string? Url);
+
+/// <summary>Why a policy does not accept a note.</summary>
+public enum PolicyFailure
+{
+    /// <summary>It does accept it.</summary>
+    None,
+
+    /// <summary>The text of the note is not a checkpoint.</summary>
+    NotACheckpoint,
+
+    /// <summary>No log of the policy has this origin.</summary>
+    UnknownLog,
+
+    /// <summary>A line of a known log or witness key does not verify.</summary>
+    BadSignature,
+
+    /// <summary>No key of the log signed it.</summary>
+    NoLogSignature,
+
+    /// <summary>The log signed it; too few witnesses did.</summary>
+    QuorumNotMet,
+}
+
+/// <summary>What a policy says about a note.</summary>
+/// <param name="Failure">None when the checkpoint is accepted.</param>
+/// <param name="Checkpoint">The checkpoint, only when a key of its log signed it.</param>
+/// <param name="Cosigned">The witnesses that cosigned it, in the order of the policy.</param>
+/// <param name="Reason">The failure in words for people, empty when there is none. Text of the note in it is quoted as ASCII.</param>
+public sealed record PolicyVerdict(PolicyFailure Failure, Checkpoint? Checkpoint, IReadOnlyList<PolicyWitness> Cosigned, string Reason);
+
+/// <summary>A trust policy (c2sp.org/tlog-policy): logs, witnesses and a quorum. Immutable.</summary>
+public sealed class Policy
+{
+    /// <summary>Largest file in bytes: the limits below, every key an ML-DSA-44 vkey of 1.8 kB with a URL, and comments.</summary>
+    public const int MaxSize = 1024 * 1024;
+
+    /// <summary>Most lines, comments included.</summary>
+    public const int MaxLines = 8192;
+
+    /// <summary>Most logs, most witnesses and most groups, each: eight times the 32 the text asks for at least.</summary>
+    public const int MaxOfEach = 256;
+
+    private readonly PolicyLog[] logs;
+    private readonly PolicyWitness[] witnesses;
+    private readonly PolicyGroup[] groups;
+    private readonly int quorum;
+
+    internal Policy(PolicyLog[] logs, PolicyWitness[] witnesses, PolicyGroup[] groups, int quorum)
+    {
+        this.logs = logs;
+        this.witnesses = witnesses;
+        this.groups = groups;
+        this.quorum = quorum;
+    }
+
+    /// <summary>The quorum that needs nobody.</summary>
+    internal const int NoQuorum = -1;
+
+    /// <summary>The logs, in the order of the file.</summary>
+    public IReadOnlyList<PolicyLog> Logs => logs;
+
+    /// <summary>The witnesses, in the order of the file.</summary>
+    public IReadOnlyList<PolicyWitness> Witnesses => witnesses;
+
+    /// <summary>Whether no cosignature is needed.</summary>
+    public bool QuorumIsNone => quorum == NoQuorum;
+
+    /// <summary>
+    /// Reads a policy file of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/>
+    /// names the line and what is allowed there, in printable ASCII.
+    /// </summary>
+    public static bool TryParse(ReadOnlySpan<byte> text, out Policy? policy, out string error) =>
+        PolicyParser.TryParse(text, quorumIsOptional: false, out policy, out error);
+
+    /// <summary>The same, but without a quorum line the quorum is none: the list of logs of a witness or monitor.</summary>
+    public static bool TryParseLogs(ReadOnlySpan<byte> text, out Policy? policy, out string error) =>
+        PolicyParser.TryParse(text, quorumIsOptional: true, out policy, out error);
+
+    /// <summary>Whether the quorum is met when exactly these witnesses cosigned. Asks once for each witness.</summary>
+    public bool IsQuorumMet(Func<PolicyWitness, bool> cosigned)
+    {
+        ArgumentNullException.ThrowIfNull(cosigned);
+        // SPEC PO-20: a witness with two keys has two lines here; a group with "any" over them counts it once.
+        // Nodes are numbered: witnesses first, then groups in the order of the file. A group has only members that
+        // were defined before it, so one pass in that order knows all of them.
+        Span<bool> witnessed = new bool[witnesses.Length + groups.Length];
+        for (int i = 0; i < witnesses.Length; i++) witnessed[i] = cosigned(witnesses[i]);
+        for (int i = 0; i < groups.Length; i++)
+        {
+            int count = 0;
+            foreach (int member in groups[i].Members)
+            {
+                if (witnessed[member]) count++;
+            }
+
+            witnessed[witnesses.Length + i] = count >= groups[i].Threshold;
+        }
+
+        return QuorumIsNone || witnessed[quorum];
+    }
+
+    /// <summary>
+    /// Judges a note: its text is a checkpoint, a key of this policy whose name is the origin signed it, no line of
+    /// a known key is bad, and the quorum cosigned.
+    /// </summary>
+    /// <param name="note">A parsed note, signatures not yet verified.</param>
+    /// <param name="verifiers">Gives the verifier of a key, or null for a type that is not understood; such a key signs nothing.</param>
+    public PolicyVerdict Verify(Note note, Func<VerifierKey, INoteVerifier?> verifiers)
+    {
+        ArgumentNullException.ThrowIfNull(note);
+        ArgumentNullException.ThrowIfNull(verifiers);
+        // SPEC SN-17: until a signature holds, the text is used for nothing but to find whose it should be.
+        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
+        {
+            return Refuse(PolicyFailure.NotACheckpoint, "the text of the note is not a checkpoint");
+        }
+
+        // SPEC PO-06: the key name of a log is its origin line.
+        VerifierKey[] logKeys = [.. logs.Select(log => log.Key).Where(key => string.Equals(key.Name, checkpoint.Origin, StringComparison.Ordinal))];
+        if (logKeys.Length == 0)
+        {
+            return Refuse(PolicyFailure.UnknownLog, $"no log of the policy has the origin {PolicyParser.Quote(checkpoint.Origin)}");
+        }
+
+        // One verifier a key: an ML-DSA-44 key may stand both for a log and for a witness.
+        INoteVerifier[] known = [.. logKeys.Concat(witnesses.Select(witness => witness.Key)).Distinct().Select(verifiers).OfType<INoteVerifier>()];
+        NoteVerification verification = note.Verify(known);
+        if (verification.Status == NoteStatus.BadSignature)
+        {
+            return Refuse(PolicyFailure.BadSignature, $"a signature line of {PolicyParser.Quote(verification.BadKeyName!)} does not verify");
+        }
+
+        // SPEC PR-08: signed by a key configured for that origin; then the cosignatures.
+        HashSet<VerifierKey> signed = [.. verification.Verified.Select(one => one.Verifier.Key)];
+        if (!logKeys.Any(signed.Contains))
+        {
+            return Refuse(PolicyFailure.NoLogSignature, $"no key of the log {PolicyParser.Quote(checkpoint.Origin)} signed the checkpoint");
+        }
+
+        // SPEC PO-19: valid if and only if a listed log signed it and the quorum is met.
+        PolicyWitness[] cosigned = [.. witnesses.Where(witness => signed.Contains(witness.Key))];
+        return IsQuorumMet(cosigned.Contains)
+            ? new PolicyVerdict(PolicyFailure.None, checkpoint, cosigned, "")
+            : new PolicyVerdict(PolicyFailure.QuorumNotMet, checkpoint, cosigned, $"the quorum is not met: {cosigned.Length} of {witnesses.Length} witnesses cosigned");
+    }
+
+    private static PolicyVerdict Refuse(PolicyFailure failure, string reason) => new(failure, null, [], reason);
+}
+
+/// <summary>At least <paramref name="Threshold"/> of these nodes; witnesses are numbered first, then groups.</summary>
+internal sealed record PolicyGroup(int Threshold, int[] Members);
