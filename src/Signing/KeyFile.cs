@@ -1,0 +1,161 @@
+// Private keys in files.
+//
+//     Name: example.com/log42                            what we write: text that PEM allows before its block,
+//     Type: note                                         ("note" 0x01 or "cosignature" 0x04)
+//     -----BEGIN PRIVATE KEY-----                        PKCS#8 (RFC 5208, RFC 8410), as openssl reads and writes it
+//     MC4CAQAwBQYDK2VwBCIEI...
+//     -----END PRIVATE KEY-----
+//
+//     PRIVATE+KEY+example.com/log42+530d903a+AYEKF...    what Go's note package writes; read, not written
+//
+// Who reads the file can sign as the log. So it is made with mode 0600, never over another file, and refused when
+// others may read it. Bytes that hold a key are in pinned memory and zeroed after use.
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Signing;
+
+/// <summary>A key file cannot be used. The message is for people; it names the file and never holds bytes of it.</summary>
+public sealed class KeyFileException(string message, Exception? innerException = null) : Exception(message, innerException);
+
+/// <summary>A private key with the name and signature type its file gives it. The key is the reader's to dispose.</summary>
+public sealed class KeyFile
+{
+    /// <summary>Largest file in bytes: a key is a few hundred, the rest is room for a note of its owner.</summary>
+    public const int MaxSize = 16 * 1024;
+
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private const UnixFileMode Others = (UnixFileMode)0b000_111_111;
+
+    internal KeyFile(string? name, byte? signatureType, Ed25519PrivateKey key)
+    {
+        Name = name;
+        SignatureType = signatureType;
+        Key = key;
+    }
+
+    /// <summary>The key name the file gives, or null: a bare PEM file has none.</summary>
+    public string? Name { get; }
+
+    /// <summary>The signature type the file gives (0x01 or 0x04), or null.</summary>
+    public byte? SignatureType { get; }
+
+    /// <summary>The private key.</summary>
+    public Ed25519PrivateKey Key { get; }
+
+    /// <summary>
+    /// Writes a new file with mode 0600. An existing file is never overwritten. The caller syncs the file and its
+    /// folder before it relies on the key.
+    /// </summary>
+    /// <param name="path">Where no file is yet.</param>
+    /// <param name="name">Key name.</param>
+    /// <param name="signatureType">0x01 (note) or 0x04 (cosignature).</param>
+    /// <param name="key">The key.</param>
+    /// <exception cref="KeyFileException">The file exists or cannot be written.</exception>
+    /// <exception cref="ArgumentException">Not a key name, or another type.</exception>
+    public static void Create(string path, string name, byte signatureType, Ed25519PrivateKey key)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(key);
+        _ = VerifierKey.Create(name, signatureType, key.PublicKey.Span);
+        byte[] text = GC.AllocateArray<byte>(MaxSize, pinned: true);
+        try
+        {
+            int length = KeyText.Write(text, name, signatureType, key);
+            using FileStream file = OpenNew(path);
+            try
+            {
+                file.Write(text, 0, length);
+            }
+            catch (IOException)
+            {
+                // Half a key helps nobody, and the name has to be free for the next attempt.
+                File.Delete(path);
+                throw;
+            }
+        }
+        catch (IOException e)
+        {
+            throw new KeyFileException($"{path}: the key cannot be written: {e.Message}", e);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(text);
+        }
+    }
+
+    /// <summary>Reads a PEM file or a Go key file of at most <see cref="MaxSize"/> bytes.</summary>
+    /// <param name="path">The file; a symbolic link is followed, and it is the target's mode that counts.</param>
+    /// <param name="expectedName">The key name the file should give, or null for any.</param>
+    /// <exception cref="KeyFileException">
+    /// The file is missing, readable by group or others, too large, not a key, a key of another type, or one of
+    /// another name.
+    /// </exception>
+    public static KeyFile Read(string path, string? expectedName)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        if (Directory.Exists(path)) throw new KeyFileException($"{path}: is a folder, not a key file");
+        byte[] text = GC.AllocateArray<byte>(MaxSize + 1, pinned: true);
+        try
+        {
+            int length = ReadFile(path, text);
+            if (length > MaxSize) throw new KeyFileException($"{path}: has more than {MaxSize} bytes, which no key file has");
+            KeyFile file = KeyText.Read(text.AsMemory(0, length), path);
+            if (expectedName is null || file.Name is null || string.Equals(expectedName, file.Name, StringComparison.Ordinal)) return file;
+            file.Key.Dispose();
+            throw new KeyFileException($"{path}: is the key of {file.Name}, and that of {expectedName} was asked for");
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(text);
+        }
+    }
+
+    private static FileStream OpenNew(string path)
+    {
+        try
+        {
+            return new FileStream(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0, UnixCreateMode = OwnerOnly });
+        }
+        catch (IOException e) when (File.Exists(path))
+        {
+            throw new KeyFileException($"{path}: exists already; a key is never overwritten", e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new KeyFileException($"{path}: this user may not write there", e);
+        }
+    }
+
+    private static int ReadFile(string path, Span<byte> text)
+    {
+        try
+        {
+            using SafeFileHandle handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+            // The mode of what was opened, not of what the path names by now.
+            UnixFileMode mode = File.GetUnixFileMode(handle);
+            if ((mode & Others) != UnixFileMode.None)
+            {
+                throw new KeyFileException($"{path}: mode is 0{Convert.ToString((int)mode, 8)}, so others than its owner have access; chmod 600 it, and replace the key if they may have read it");
+            }
+
+            int length = 0;
+            while (length < text.Length && RandomAccess.Read(handle, text[length..], length) is > 0 and int read) length += read;
+            return length;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new KeyFileException($"{path}: there is no such file", e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new KeyFileException($"{path}: this user may not read it", e);
+        }
+        catch (IOException e)
+        {
+            // Loops of symbolic links, and disks that cannot be read.
+            throw new KeyFileException($"{path}: cannot be read: {e.Message}", e);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+// The text of a key file; KeyFile.cs shows it, and has the rules for the file around it.
+using System.Buffers.Binary;
+using System.Formats.Asn1;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace TransparencyLog.Signing;
+
+/// <summary>
+/// Reads and writes the bytes of key files. The source in messages is the path; nothing of the bytes is repeated but
+/// header words. No copy of the key is left behind in memory that is not zeroed.
+/// </summary>
+internal static class KeyText
+{
+    private const string Ed25519Oid = "1.3.101.112";
+
+    /// <summary>Largest PKCS#8 structure: an Ed25519 key has 48 bytes, one with its public key 83; the rest is for attributes.</summary>
+    private const int MaxDer = 1024;
+
+    private static ReadOnlySpan<byte> Begin => "-----BEGIN PRIVATE KEY-----"u8;
+
+    private static ReadOnlySpan<byte> End => "-----END PRIVATE KEY-----"u8;
+
+    /// <summary>Writes header lines and the PEM block; returns the length. The destination is pinned and zeroed by the caller.</summary>
+    public static int Write(Span<byte> destination, string name, byte signatureType, Ed25519PrivateKey key)
+    {
+        string type = signatureType switch
+        {
+            VerifierKey.Ed25519 => "note",
+            VerifierKey.Ed25519Cosignature => "cosignature",
+            _ => throw new ArgumentException("an Ed25519 key has type 0x01 or 0x04", nameof(signatureType)),
+        };
+        Span<byte> seed = stackalloc byte[Ed25519.SeedSize];
+        Span<byte> der = stackalloc byte[64];
+        Span<char> base64 = stackalloc char[96];
+        AsnWriter writer = new(AsnEncodingRules.DER);
+        try
+        {
+            key.ExportSeed(seed);
+            using (writer.PushSequence())
+            {
+                writer.WriteInteger(0);
+                using (writer.PushSequence()) writer.WriteObjectIdentifier(Ed25519Oid);
+                // RFC 8410 section 7: the key is an octet string in the octet string.
+                using (writer.PushOctetString()) writer.WriteOctetString(seed);
+            }
+
+            int size = writer.Encode(der);
+            if (!Convert.TryToBase64Chars(der[..size], base64, out int characters)) throw new System.Diagnostics.UnreachableException("48 bytes are 64 characters");
+            int at = Encoding.UTF8.GetBytes($"Name: {name}\nType: {type}\n-----BEGIN PRIVATE KEY-----\n", destination);
+            at += Encoding.UTF8.GetBytes(base64[..characters], destination[at..]);
+            return at + Encoding.UTF8.GetBytes("\n-----END PRIVATE KEY-----\n", destination[at..]);
+        }
+        finally
+        {
+            // Reset zeroes the buffer of the writer.
+            writer.Reset();
+            CryptographicOperations.ZeroMemory(seed);
+            CryptographicOperations.ZeroMemory(der);
+            base64.Clear();
+        }
+    }
+
+    /// <summary>Reads either form.</summary>
+    /// <exception cref="KeyFileException">It is neither, or not an Ed25519 key.</exception>
+    public static KeyFile Read(ReadOnlyMemory<byte> text, string source)
+    {
+        return text.Span.StartsWith("PRIVATE+KEY+"u8) ? ReadGo(text.Span, source) : ReadPem(text.Span, source);
+    }
+
+    // golang.org/x/mod/sumdb/note: PRIVATE+KEY+<name>+<key ID>+base64(type || seed), where the ID is that of the public key.
+    private static KeyFile ReadGo(ReadOnlySpan<byte> text, string source)
+    {
+        text = text["PRIVATE+KEY+"u8.Length..].TrimEnd(" \t\r\n"u8);
+        int plus = text.IndexOf((byte)'+');
+        Span<byte> id = stackalloc byte[4];
+        Span<byte> material = stackalloc byte[1 + Ed25519.SeedSize];
+        try
+        {
+            if (plus < 0 || plus > VerifierKey.MaxNameSize || !VerifierKey.IsKeyName(text[..plus])
+                || text.Length < plus + 10 || text[plus + 9] != (byte)'+'
+                || !Strict.TryReadHexLower(text.Slice(plus + 1, 8), id))
+            {
+                throw new KeyFileException($"{source}: begins like a Go key, but is not PRIVATE+KEY+<name>+<8 hex digits>+<base64>");
+            }
+
+            if (!Strict.TryReadBase64(text[(plus + 10)..], material, out int written) || written != material.Length
+                || material[0] is not (VerifierKey.Ed25519 or VerifierKey.Ed25519Cosignature))
+            {
+                throw new KeyFileException($"{source}: the key is not the base64 of a type byte (0x01 or 0x04) and 32 bytes of Ed25519 seed");
+            }
+
+            string name = Encoding.UTF8.GetString(text[..plus]);
+            Ed25519PrivateKey key = Ed25519PrivateKey.FromSeed(material[1..]);
+            if (VerifierKey.ComputeKeyId(name, material[0], key.PublicKey.Span) == BinaryPrimitives.ReadUInt32BigEndian(id))
+            {
+                return new KeyFile(name, material[0], key);
+            }
+
+            key.Dispose();
+            throw new KeyFileException($"{source}: the key ID is not that of this name and key; the file was changed");
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(material);
+        }
+    }
+
+    private static KeyFile ReadPem(ReadOnlySpan<byte> text, string source)
+    {
+        string? name = null;
+        byte? type = null;
+        // Of any size up to the whole text; pinned and zeroed like it.
+        byte[] block = GC.AllocateArray<byte>(text.Length, pinned: true);
+        byte[] der = GC.AllocateArray<byte>(MaxDer, pinned: true);
+        int length = -1;
+        bool ended = false;
+        try
+        {
+            foreach (Range range in text.Split((byte)'\n'))
+            {
+                ReadOnlySpan<byte> line = text[range].TrimEnd(" \t\r"u8);
+                if (line.StartsWith("-----BEGIN "u8))
+                {
+                    if (length >= 0) throw new KeyFileException($"{source}: holds more than one PEM block; a key file has one key");
+                    if (!line.SequenceEqual(Begin)) throw new KeyFileException($"{source}: the PEM block is not a \"PRIVATE KEY\" (PKCS#8, not encrypted)");
+                    length = 0;
+                }
+                else if (length >= 0 && !ended)
+                {
+                    ended = line.SequenceEqual(End);
+                    if (ended) continue;
+                    line.CopyTo(block.AsSpan(length));
+                    length += line.Length;
+                }
+                else if (length < 0)
+                {
+                    ReadHeader(line, source, ref name, ref type);
+                }
+            }
+
+            if (!ended) throw new KeyFileException($"{source}: is neither a PEM file with a \"PRIVATE KEY\" block nor a Go key");
+            if (!Strict.TryReadBase64(block.AsSpan(0, length), der, out int size)) throw new KeyFileException($"{source}: the PEM block is not base64, or is too long for an Ed25519 key");
+            return new KeyFile(name, type, ReadPkcs8(der.AsMemory(0, size), source));
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(block);
+            CryptographicOperations.ZeroMemory(der);
+        }
+    }
+
+    // Lines before the block that we do not know are somebody's notes.
+    private static void ReadHeader(ReadOnlySpan<byte> line, string source, ref string? name, ref byte? type)
+    {
+        if (line.StartsWith("Name:"u8))
+        {
+            ReadOnlySpan<byte> value = line[5..].Trim(" \t"u8);
+            if (name is not null || value.Length > VerifierKey.MaxNameSize || !VerifierKey.IsKeyName(value))
+            {
+                throw new KeyFileException($"{source}: the \"Name:\" line is there twice, or holds no key name");
+            }
+
+            name = Encoding.UTF8.GetString(value);
+        }
+        else if (line.StartsWith("Type:"u8))
+        {
+            ReadOnlySpan<byte> value = line[5..].Trim(" \t"u8);
+            byte? read = value.SequenceEqual("note"u8) ? VerifierKey.Ed25519 : value.SequenceEqual("cosignature"u8) ? VerifierKey.Ed25519Cosignature : null;
+            if (type is not null || read is null) throw new KeyFileException($"{source}: the \"Type:\" line is there twice, or is neither note nor cosignature");
+            type = read;
+        }
+    }
+
+    // PrivateKeyInfo of RFC 5208, or OneAsymmetricKey of RFC 5958 with attributes and the public key.
+    private static Ed25519PrivateKey ReadPkcs8(ReadOnlyMemory<byte> der, string source)
+    {
+        try
+        {
+            AsnReader outer = new(der, AsnEncodingRules.DER);
+            AsnReader info = outer.ReadSequence();
+            outer.ThrowIfNotEmpty();
+            if (!info.TryReadInt32(out int version) || version is not (0 or 1)) throw new KeyFileException($"{source}: PKCS#8 of a version other than 0 or 1");
+            AsnReader algorithm = info.ReadSequence();
+            string oid = algorithm.ReadObjectIdentifier();
+            if (!string.Equals(oid, Ed25519Oid, StringComparison.Ordinal)) throw new KeyFileException($"{source}: the algorithm of the key is {oid}, and only Ed25519 ({Ed25519Oid}) is understood");
+            algorithm.ThrowIfNotEmpty();
+            if (!info.TryReadPrimitiveOctetString(out ReadOnlyMemory<byte> inner)) throw new AsnContentException();
+            AsnReader keyReader = new(inner, AsnEncodingRules.DER);
+            if (!keyReader.TryReadPrimitiveOctetString(out ReadOnlyMemory<byte> seed) || seed.Length != Ed25519.SeedSize) throw new AsnContentException();
+            keyReader.ThrowIfNotEmpty();
+
+            Asn1Tag attributes = new(TagClass.ContextSpecific, 0, isConstructed: true);
+            Asn1Tag publicKey = new(TagClass.ContextSpecific, 1);
+            if (info.HasData && info.PeekTag() == attributes) info.ReadEncodedValue();
+            byte[]? claimed = info.HasData && info.PeekTag() == publicKey ? info.ReadBitString(out _, publicKey) : null;
+            info.ThrowIfNotEmpty();
+
+            Ed25519PrivateKey key = Ed25519PrivateKey.FromSeed(seed.Span);
+            if (claimed is null || key.PublicKey.Span.SequenceEqual(claimed)) return key;
+            key.Dispose();
+            throw new KeyFileException($"{source}: the public key in the file is not that of its private key; the file was changed");
+        }
+        catch (AsnContentException)
+        {
+            // Without the reader's message: what it quotes is beside the key.
+            throw new KeyFileException($"{source}: the PEM block is not the PKCS#8 of an Ed25519 key");
+        }
+    }
+}
