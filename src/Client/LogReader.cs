@@ -96,11 +96,11 @@ public sealed class LogReader : IDisposable
     /// <summary>
     /// The checkpoint as a text, when there is no key to verify it with: whoever answers at this URL says so, and nothing more.
     /// </summary>
-    public async Task<Checkpoint> ReadUnverifiedCheckpointAsync(CancellationToken stop)
+    public async Task<(Checkpoint Checkpoint, byte[] Bytes)> ReadUnverifiedCheckpointAsync(CancellationToken stop)
     {
         byte[] bytes = await ReadCheckpointBytesAsync(stop).ConfigureAwait(false);
         return Note.TryParse(bytes, out Note? note) && note is not null && Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) && checkpoint is not null
-            ? checkpoint
+            ? (checkpoint, bytes)
             : throw BadCheckpoint("a signed checkpoint", $"{bytes.Length} bytes that are none");
     }
 
