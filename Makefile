@@ -31,7 +31,7 @@ help:
 # The build puts a program and all it loads into one folder of its own; bin/ gets what differs, under a new inode, so that
 # a running program keeps the files it has open.
 build: bin/fault.so
-	@command -v dotnet > /dev/null || { echo 'The .NET 10 SDK is needed (dotnet): https://dotnet.microsoft.com/download' >&2; exit 1; }
+	@command -v dotnet > /dev/null || { echo 'The .NET 10 SDK is needed (the command dotnet)' >&2; exit 1; }
 	@dotnet build TransparencyLog.sln -c Release -v quiet --nologo -nodeReuse:false
 	@mkdir -p bin
 	@for program in $(PROGRAMS); do \
@@ -42,7 +42,6 @@ build: bin/fault.so
 	done
 
 run: build
-	@[ -x src/run ] || { echo 'make run: src/run, the demonstration, is not there yet' >&2; exit 1; }
 	@src/run
 
 test: deps build artifacts/shim/victim

@@ -1,1 +1,16 @@
-return 2;
+// tlog-witness: a witness of transparency logs (c2sp.org/tlog-witness). What it does on the command line is in Commands.cs;
+// what it does with a checkpoint is in CheckpointWitness.cs.
+//
+//     tlog-witness create --data DIR --name NAME
+//     tlog-witness serve  --data DIR --logs FILE [--listen URL] [--guard DIR] [--config FILE]
+
+using System.CommandLine;
+using TransparencyLog.Witness;
+
+RootCommand root = new("A witness of transparency logs (c2sp.org/tlog-witness): cosigns checkpoints that are consistent with all it has seen.")
+{
+    Commands.Create(),
+    Commands.Serve(),
+};
+
+return await Commands.RunAsync(root, args);

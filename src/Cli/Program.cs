@@ -1,1 +1,67 @@
-return 2;
+// tlog: the command line of a transparency log, for people and scripts. spec/interface.md fixes names and exit codes.
+
+using System.CommandLine;
+using TransparencyLog.Client;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Cli;
+
+internal static class Program
+{
+    public static async Task<int> Main(string[] args)
+    {
+        using Stream input = Console.OpenStandardInput();
+        using Stream output = Console.OpenStandardOutput(); // bytes as they are: no encoding of any LANG touches them
+        return await RunAsync(args, new Surroundings(input, output, Console.Error, TimeProvider.System), CancellationToken.None);
+    }
+
+    internal static async Task<int> RunAsync(string[] args, Surroundings around, CancellationToken stop)
+    {
+        RootCommand root = new("Keys, entries, proofs and checks of a transparency log. Exit codes: 0 ok; 1 the claim does not hold; 2 usage or configuration; 3 in use or damaged state; 4 trouble that may pass.")
+        {
+            KeygenCommand.Create(around),
+            AddCommand.Create(around),
+            GetCommand.Create(around),
+            ProveCommand.Create(around),
+            VerifyCommand.Create(around),
+            FsckCommand.Create(around),
+            PolicyCommand.Create(around),
+        };
+
+        // Behind a command --version asks the same as before it.
+        if (args is [_, .., "--version"] && !args.Contains("--", StringComparer.Ordinal)) args = ["--version"];
+
+        // An argument that begins with @ is a file name like others, not a list of arguments.
+        ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        try
+        {
+            if (parsed.Errors.Count > 0) throw new CliException(ExitCode.Usage, $"{string.Join(" ", parsed.Errors.Select(error => error.Message))} (tlog --help)");
+            using StreamWriter output = new(around.Out, leaveOpen: true);
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = output, Error = around.Error }, stop);
+        }
+        catch (Exception failure)
+        {
+            // The last resort too: one line, whatever it is.
+            await around.Error.WriteLineAsync($"tlog: {Printable.Line(Describe(failure))}");
+            return CodeOf(failure);
+        }
+    }
+
+    private static ExitCode CodeOf(Exception failure) => failure switch
+    {
+        CliException ours => ours.Code,
+        LogReaderException { Kind: LogFailure.Lie or LogFailure.Missing } => ExitCode.DoesNotHold,
+        LogReaderException { Kind: LogFailure.Refused } => ExitCode.Usage,
+        KeyFileException => ExitCode.Usage,
+        StorageException => ExitCode.State,
+        _ => ExitCode.Trouble,
+    };
+
+    private static string Describe(Exception failure) => failure switch
+    {
+        CliException or LogReaderException or KeyFileException or StorageException or IOException or UnauthorizedAccessException => failure.Message,
+        OperationCanceledException => "interrupted",
+        _ => $"an error of tlog itself, please report it: {failure.GetType().Name}: {failure.Message}",
+    };
+}

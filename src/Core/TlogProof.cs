@@ -41,7 +41,7 @@ public sealed class TlogProof
     /// <param name="index">Index of the entry, not negative.</param>
     /// <param name="hashes">At most 63 hashes, the leaf's sibling first.</param>
     /// <param name="checkpoint">The bytes of a signed checkpoint, at most <see cref="Note.MaxSize"/>.</param>
-    /// <param name="extra">1 to 65,536 bytes, or null for none.</param>
+    /// <param name="extra">At most 65,536 bytes; null and empty are both none, since the line is left out for none.</param>
     /// <exception cref="ArgumentException">The proof would not parse again.</exception>
     public TlogProof(long index, IReadOnlyList<Hash> hashes, ReadOnlyMemory<byte> checkpoint, ReadOnlyMemory<byte>? extra = null)
     {
@@ -49,10 +49,10 @@ public sealed class TlogProof
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         if (hashes.Count > MaxHashes) throw new ArgumentException("an inclusion proof has at most 63 hashes", nameof(hashes));
         if (!IsCheckpoint(checkpoint.Span)) throw new ArgumentException("a checkpoint is lines of text, the first of them not empty", nameof(checkpoint));
-        if (extra is { Length: 0 or > MaxExtra }) throw new ArgumentException("extra data has 1 to 65,536 bytes; null is none", nameof(extra));
+        if (extra is { Length: > MaxExtra }) throw new ArgumentException("extra data has at most 65,536 bytes", nameof(extra));
         Index = index;
         this.hashes = [.. hashes];
-        this.extra = extra?.ToArray();
+        this.extra = extra is { IsEmpty: false } some ? some.ToArray() : null;
         this.checkpoint = checkpoint.ToArray();
     }
 
@@ -63,7 +63,8 @@ public sealed class TlogProof
     public IReadOnlyList<Hash> Hashes => hashes;
 
     /// <summary>Opaque data that nothing authenticates: never trust it by itself. Null when the line is absent.</summary>
-    public ReadOnlyMemory<byte>? Extra => extra is null ? null : new ReadOnlyMemory<byte>(extra);
+    // Not "? null : ...": null converts to an empty memory, which is not the absence of one.
+    public ReadOnlyMemory<byte>? Extra => extra is null ? default(ReadOnlyMemory<byte>?) : extra;
 
     /// <summary>The signed checkpoint, verbatim.</summary>
     public ReadOnlyMemory<byte> Checkpoint => checkpoint;
@@ -78,7 +79,7 @@ public sealed class TlogProof
         bytes = bytes["c2sp.org/tlog-proof@v1\n"u8.Length..];
 
         // SPEC PR-02: a second line of extra data, left out if there is none.
-        byte[]? extraData = null;
+        byte[] extraData = [];
         if (bytes.StartsWith("extra "u8))
         {
             if (!ProofLines.TryTakeLine(ref bytes, out ReadOnlySpan<byte> line)
@@ -97,7 +98,7 @@ public sealed class TlogProof
 
         // SPEC PR-05: base64 of SHA-256 hashes, one a line. SPEC PR-06: an empty line, then the checkpoint verbatim.
         if (!ProofLines.TryTake(ref bytes, MaxHashes, out Hash[] path) || !IsCheckpoint(bytes)) return false;
-        proof = new TlogProof(index, path, bytes.ToArray(), extraData is null ? null : new ReadOnlyMemory<byte>(extraData));
+        proof = new TlogProof(index, path, bytes.ToArray(), extraData);
         return true;
     }
 

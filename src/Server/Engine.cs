@@ -44,6 +44,7 @@ internal sealed class Engine : IAsyncDisposable
     private readonly CancellationTokenSource _stopPublishing = new();
     private Sequencer _sequencer = null!;
     private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask;
+    private bool _running; // the loops were started: a start that refuses leaves the directory as it is
     private int _state = (int)EngineState.Starting;
     private string _reason = "witnesses are being asked for their newest size";
 
@@ -126,12 +127,11 @@ internal sealed class Engine : IAsyncDisposable
         Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Starting);
         _intake.Close();
         await _sequencing.ConfigureAwait(false);
-        RefuseWaiting();
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
         await _publishing.ConfigureAwait(false);
         await _feeding.ConfigureAwait(false);
         foreach (WitnessClient client in _clients) client.Dispose();
-        if (State == EngineState.Stopping)
+        if (_running && State == EngineState.Stopping)
         {
             try
             {
@@ -214,7 +214,8 @@ internal sealed class Engine : IAsyncDisposable
         // A guard that agrees, or a policy that asks no one, opens the log at once; otherwise the first quorum does.
         if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Volatile.Write(ref _state, (int)EngineState.Ready);
         if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees) _logger.NoWitness();
-        _sequencing = Guarded(_sequencer.RunAsync(_stopPublishing.Token));
+        _running = true;
+        _sequencing = SequenceAsync();
         _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token));
         _feeding = Task.WhenAll(Publisher.Feeds.Select(feed => Guarded(feed.RunAsync(_stopPublishing.Token))));
     }
@@ -260,11 +261,14 @@ internal sealed class Engine : IAsyncDisposable
         if (state == EngineState.Halted) _logger.Halted(reason);
         else _logger.EngineFailed(reason);
         _intake.Close();
-        RefuseWaiting();
     }
 
-    private void RefuseWaiting()
+    private async Task SequenceAsync()
     {
+        await Guarded(_sequencer.RunAsync(_stopPublishing.Token)).ConfigureAwait(false);
+
+        // The intake has one reader, and it has just ended: whoever still waits gets an answer.
+        _intake.Close();
         while (_intake.TryPeek(out Append? append))
         {
             _intake.Take();

@@ -31,10 +31,10 @@ internal sealed class Publisher
     private readonly Action _quorumMet;
     private readonly Func<bool> _mayAppend;
     private readonly Channel<WitnessEvent?> _events = Channel.CreateUnbounded<WitnessEvent?>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly PublicationWaiters _waiters = new();
     private int _grown;                 // 1 while a "the tree has grown" event is in the channel
     private Candidate? _candidate;      // signed, in the register, not public yet
     private Published? _public;
+    private TaskCompletionSource _nextPublic = new(TaskCreationOptions.RunContinuationsAsynchronously); // completed and replaced at each publication
     private Dictionary<(string Name, uint KeyId), NoteSignature> _publicLines = [];
     private long _nextSigning;          // timestamp before which nothing is signed
 
@@ -77,9 +77,17 @@ internal sealed class Publisher
 
     public void Report(WitnessEvent witnessEvent) => _events.Writer.TryWrite(witnessEvent);
 
-    /// <summary>The first public state that covers an index; waits for it.</summary>
-    public ValueTask<Published> WaitAsync(long index, CancellationToken stop) =>
-        Current is Published current && current.Size > index ? ValueTask.FromResult(current) : _waiters.WaitAsync(index, () => Current, stop);
+    /// <summary>A public state that covers an index, as soon as there is one. A caller that stops waiting leaves nothing behind.</summary>
+    public async ValueTask<Published> WaitAsync(long index, CancellationToken stop)
+    {
+        while (true)
+        {
+            // Taken before the look: a publication between the two is not missed.
+            Task next = Volatile.Read(ref _nextPublic).Task;
+            if (Current is Published current && current.Size > index) return current;
+            await next.WaitAsync(stop).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>The consistency proof from an old size to a head of ours, out of the tiles.</summary>
     public ValueTask<Hash[]> ProveConsistencyAsync(long from, TreeHead head, CancellationToken stop) =>
@@ -91,6 +99,9 @@ internal sealed class Publisher
         // A head that was signed before the restart is published as it is: signing another one at its size would be a second statement.
         if (_register.Current is TreeHead signed) await OfferAsync(signed, stop).ConfigureAwait(false);
         else await SignAsync(stop).ConfigureAwait(false);
+
+        // What the journal held beyond that head.
+        Grown();
 
         using PeriodicTimer renewal = new(_settings.RenewInterval, _time);
         Task renewals = RenewAsync(renewal, stop);
@@ -208,7 +219,7 @@ internal sealed class Publisher
         Published next = new(head.Size, head.Root, checkpoint, tree);
         if (_cachePath is not null) DurableFile.Replace(_cachePath, checkpoint.Span);
         Volatile.Write(ref _public, next);
-        _waiters.Wake(next);
+        Interlocked.Exchange(ref _nextPublic, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
         return ValueTask.CompletedTask;
     }
 

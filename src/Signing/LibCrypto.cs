@@ -114,7 +114,7 @@ internal static unsafe partial class LibCrypto
         fixed (byte* proof = signature, source = message)
         {
             bool holds = DigestVerify(context, proof, (nuint)signature.Length, source, (nuint)message.Length) == 1;
-            // A bad signature leaves an entry in this thread's error queue; the next caller of libcrypto, which may be
+            // A failure may leave an entry in this thread's error queue; the next caller of libcrypto, which may be
             // the TLS of the base library, would take it for its own.
             if (!holds) ClearErrors();
             return holds;

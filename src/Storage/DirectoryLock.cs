@@ -10,31 +10,52 @@ namespace TransparencyLog.Storage;
 public sealed class DirectoryLock : IDisposable
 {
     private readonly SafeFileHandle _file;
+    private readonly string _name; // as the kernel gave it when the lock was taken
 
-    private DirectoryLock(SafeFileHandle file) => _file = file;
+    private DirectoryLock(SafeFileHandle file)
+    {
+        _file = file;
+        _name = Posix.NameOf(file);
+    }
+
+    /// <summary>
+    /// Whether the file that is locked still is the one of that name. When it was removed or replaced, another process may hold a lock on
+    /// the new one, and whoever holds this lock must stop.
+    /// </summary>
+    public bool IsHeld => !_file.IsClosed && Posix.NameOf(_file) == _name;
 
     /// <summary>Takes the lock. Throws <see cref="DirectoryInUseException"/>, which names the holder's process id, when another process has it.</summary>
     public static DirectoryLock Acquire(string directory)
     {
         string path = Path.Combine(directory, "lock");
-        SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
-        try
+        while (true)
         {
-            if (!Posix.TryLock(file, exclusive: true))
+            SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
+            try
             {
-                byte[] holder = new byte[32];
-                int length = Posix.Read(file, holder, 0, path);
-                throw new DirectoryInUseException($"{directory} is in use by process {Encoding.ASCII.GetString(holder, 0, length).Trim()}");
-            }
+                if (!Posix.TryLock(file, path))
+                {
+                    byte[] holder = new byte[32];
+                    int length = Posix.Read(file, holder, 0, path);
+                    throw new DirectoryInUseException($"{directory} is in use by process {Encoding.ASCII.GetString(holder, 0, length).Trim()}");
+                }
 
-            Posix.SetLength(file, 0, path);
-            Posix.Write(file, Encoding.ASCII.GetBytes($"{Environment.ProcessId}\n"), 0, path);
-            return new DirectoryLock(file);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
+                // Its name may have gone between opening and locking: then this lock would keep nobody out.
+                if (Posix.NameOf(file).EndsWith(" (deleted)", StringComparison.Ordinal))
+                {
+                    file.Dispose();
+                    continue;
+                }
+
+                Posix.SetLength(file, 0, path);
+                Posix.Write(file, Encoding.ASCII.GetBytes($"{Environment.ProcessId}\n"), 0, path);
+                return new DirectoryLock(file);
+            }
+            catch
+            {
+                file.Dispose();
+                throw;
+            }
         }
     }
 

@@ -6,7 +6,6 @@
 // A frame never crosses files. Files are never reused: what lies behind the last frame is zeros, or the frame that was being
 // written when the machine stopped. One thread of its own does every write and sync of the current file.
 
-using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
@@ -44,17 +43,17 @@ public sealed class Journal : IJournal
     private bool _closing;
     private Exception? _failure;          // sticky: after it nothing is acknowledged
 
-    private Journal(string directory, JournalOptions options, Opened opened)
+    private Journal(string directory, JournalOptions options, JournalScan opened)
     {
         _directory = directory;
         _options = options;
         _files.AddRange(opened.Files);
-        _path = PathOf(directory, opened.Files[^1].Number);
+        _path = JournalScan.PathOf(directory, opened.Files[^1].Number);
         _file = Posix.Open(_path, Posix.ReadWrite | Posix.NoFollow);
         _offset = opened.Offset;
         _sequence = opened.NextSequence;
         NextIndex = opened.NextIndex;
-        Cut = opened.Cut;
+        Cut = opened.Torn;
         _thread = new Thread(Run) { IsBackground = true, Name = "journal" };
         _thread.Start();
     }
@@ -88,16 +87,17 @@ public sealed class Journal : IJournal
 
     /// <summary>
     /// Opens a journal, decides between torn and damaged, cuts a torn last frame, and writes every frame that holds entries at or after
-    /// <paramref name="rewriteFrom"/> anew and syncs it: a frame that was read from the page cache after a crash may not be on disk, and after a
-    /// failed sync a second sync would not write it.
+    /// <paramref name="rewriteFrom"/>, the signed size, anew and syncs it: a frame that was read from the page cache after a crash may not be on
+    /// disk, and after a failed sync a second sync would not write it. Entries below it were durable: a frame of theirs is never cut as torn.
+    /// A journal that is refused is not changed.
     /// </summary>
     /// <exception cref="DamageException">The bytes are not those of an interrupted journal.</exception>
     public static Journal Open(string directory, JournalOptions options, long rewriteFrom)
     {
         Check(options);
-        foreach (string unfinished in Directory.Exists(directory) ? Directory.GetFiles(directory, "*.new") : []) Posix.Unlink(unfinished);
-        Opened opened = Scan(directory, options, repair: true, rewriteFrom, null);
-        return new Journal(directory, options, opened);
+        JournalScan scan = JournalScan.Read(directory, options, rewriteFrom, null);
+        scan.Repair();
+        return new Journal(directory, options, scan);
     }
 
     /// <summary>Reads a journal without changing it: every frame in order. A torn last frame ends it. Throws <see cref="DamageException"/> like opening does.</summary>
@@ -105,7 +105,7 @@ public sealed class Journal : IJournal
     public static long Inspect(string directory, JournalOptions options, Action<JournalEntries> frame)
     {
         Check(options);
-        return Scan(directory, options, repair: false, long.MaxValue, frame).NextIndex;
+        return JournalScan.Read(directory, options, 0, frame).NextIndex;
     }
 
     /// <inheritdoc/>
@@ -123,23 +123,24 @@ public sealed class Journal : IJournal
     public IEnumerable<JournalEntries> Read(long from)
     {
         (long Number, long FirstIndex)[] files;
+        long until = NextIndex; // what lies behind it may still be on its way to the disk
         lock (_files) files = [.. _files];
         byte[] bytes = new byte[_options.FileBytes];
-        for (int i = 0; i < files.Length; i++)
+        long next = -1;
+        for (int i = 0; i < files.Length && next < until; i++)
         {
             if (i + 1 < files.Length && files[i + 1].FirstIndex <= from) continue;
-            string path = PathOf(_directory, files[i].Number);
-            Load(path, bytes, _options.FileBytes);
-            int offset = 0;
-            while (true)
+            string path = JournalScan.PathOf(_directory, files[i].Number);
+            JournalScan.Load(path, bytes, _options.FileBytes);
+            long fileEnd = i + 1 < files.Length ? files[i + 1].FirstIndex : until;
+            next = files[i].FirstIndex;
+            for (int offset = 0; next < fileEnd;)
             {
                 FrameHeader header = FrameHeader.Read(bytes.AsSpan(offset), _options.Identity);
-                if (header.State != FrameState.Whole) break;
-                if (header.FirstIndex + header.Count > from)
-                {
-                    yield return new JournalEntries(header.FirstIndex, header.Count, bytes.AsMemory(offset + header.EntryOffset, header.EntryBytes));
-                }
-
+                if (header.State != FrameState.Whole) throw JournalScan.Damaged(path, offset, $"the frame of entry {next}", header.Reason);
+                if (header.FirstIndex != next) throw JournalScan.Damaged(path, offset, $"first index {next}", $"first index {header.FirstIndex}");
+                next = header.FirstIndex + header.Count;
+                if (next > from) yield return new JournalEntries(header.FirstIndex, header.Count, bytes.AsMemory(offset + header.EntryOffset, header.EntryBytes));
                 offset += header.Size;
             }
         }
@@ -148,10 +149,13 @@ public sealed class Journal : IJournal
     /// <inheritdoc/>
     public ValueTask TrimAsync(long below, CancellationToken stop)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(below, NextIndex);
         List<long> remove = [];
         lock (_files)
         {
-            while (_files.Count > 1 && _files[1].FirstIndex <= below)
+            // The second file must begin below what is durable: while its first frame is still being written, the files before it
+            // are all that tells the next index.
+            while (_files.Count > 1 && _files[1].FirstIndex < below)
             {
                 remove.Add(_files[0].Number);
                 _files.RemoveAt(0);
@@ -159,7 +163,7 @@ public sealed class Journal : IJournal
         }
 
         // Oldest first: a crash in between leaves an unbroken row.
-        foreach (long number in remove) Posix.Unlink(PathOf(_directory, number));
+        foreach (long number in remove) Posix.Unlink(JournalScan.PathOf(_directory, number));
         if (remove.Count > 0) Posix.SyncDirectory(_directory);
         return ValueTask.CompletedTask;
     }
@@ -167,6 +171,7 @@ public sealed class Journal : IJournal
     /// <summary>Ends the writing thread. An append that is in flight is finished first.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (_closing) return;
         _closing = true;
         _work.Release();
         await Task.Run(_thread.Join).ConfigureAwait(false);
@@ -176,7 +181,7 @@ public sealed class Journal : IJournal
             {
                 (await _next.ConfigureAwait(false)).Dispose();
             }
-            catch (StorageException)
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
             {
                 // The next file was never used: opening removes what is left of it.
             }
@@ -234,8 +239,17 @@ public sealed class Journal : IJournal
 
     private void Switch()
     {
-        _next ??= FillNextAsync();
-        SafeFileHandle next = _next.GetAwaiter().GetResult();
+        SafeFileHandle next;
+        try
+        {
+            next = (_next ?? FillNextAsync()).GetAwaiter().GetResult();
+        }
+        catch (StorageException) when (_next is not null)
+        {
+            // It failed in the background, perhaps because the disk was full; nothing of the journal was touched. Space may have come back.
+            next = FillNextAsync().GetAwaiter().GetResult();
+        }
+
         _next = null;
         _file.Dispose();
         _file = next;
@@ -243,7 +257,7 @@ public sealed class Journal : IJournal
         {
             long number = _files[^1].Number + 1;
             _files.Add((number, NextIndex));
-            _path = PathOf(_directory, number);
+            _path = JournalScan.PathOf(_directory, number);
         }
 
         _offset = 0;
@@ -259,7 +273,7 @@ public sealed class Journal : IJournal
 
     private static SafeFileHandle Fill(string directory, long number, int size)
     {
-        string path = PathOf(directory, number);
+        string path = JournalScan.PathOf(directory, number);
         string unfinished = path + ".new";
         SafeFileHandle file = Posix.Open(unfinished, Posix.ReadWrite | Posix.Create | Posix.Truncate | Posix.NoFollow);
         try
@@ -276,154 +290,12 @@ public sealed class Journal : IJournal
         }
         catch
         {
+            // Give the space back: the commit record and the note of a halt still have to be written to this disk.
             file.Dispose();
+            File.Delete(unfinished);
             throw;
         }
     }
-
-    private static Opened Scan(string directory, JournalOptions options, bool repair, long rewriteFrom, Action<JournalEntries>? visit)
-    {
-        List<long> numbers = ListFiles(directory);
-        if (numbers.Count == 0) throw Damaged(directory, null, "journal files", "none");
-        byte[] bytes = new byte[options.FileBytes];
-        List<(long, long)> files = [];
-        List<long> empty = [];
-        long sequence = 0, nextIndex = 0;
-        int offset = 0;
-        string? cut = null;
-        (string Path, int Offset, FrameState State, string Reason)? stopped = null;
-
-        for (int i = 0; i < numbers.Count; i++)
-        {
-            string path = PathOf(directory, numbers[i]);
-            if (i > 0 && numbers[i] != numbers[i - 1] + 1) throw Damaged(path, null, $"journal file {numbers[i - 1] + 1}", $"journal file {numbers[i]}");
-            Load(path, bytes, options.FileBytes);
-            bool any = false;
-            int position = 0;
-            while (true)
-            {
-                FrameHeader header = FrameHeader.Read(bytes.AsSpan(position), options.Identity);
-                if (header.State != FrameState.Whole)
-                {
-                    // A frame that did not fit goes into the next file: the rest of this one is zeros then, and stays so.
-                    int last = bytes.AsSpan(position).LastIndexOfAnyExcept((byte)0);
-                    FrameHeader? later = FindLater(bytes.AsSpan(position), options.Identity, sequence);
-                    if (later is FrameHeader beyond)
-                    {
-                        throw Damaged(path, position, $"frame {sequence + 1}", $"{header.Reason}, while frame {beyond.Sequence} behind it is whole and says that {beyond.Durable} was durable");
-                    }
-
-                    if (header.State == FrameState.Damaged) throw Damaged(path, position, $"frame {sequence + 1}", header.Reason);
-                    if (last >= 0)
-                    {
-                        if (last >= JournalFrame.MaxSize) throw Damaged(path, position, "zeros behind the last frame", $"a byte that is not zero at {position + last}");
-                        if (stopped is null) stopped = (path, position, header.State, header.Reason);
-                        if (repair)
-                        {
-                            cut = $"{path}, offset {position}: a frame that was never answered ({header.Reason}) was cut";
-                            int length = (last + JournalFrame.Sector) / JournalFrame.Sector * JournalFrame.Sector;
-                            using SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
-                            Posix.Write(file, new byte[Math.Min(length, options.FileBytes - position)], position, path);
-                            Posix.SyncData(file, path);
-                        }
-                    }
-
-                    break;
-                }
-
-                if (stopped is { } place) throw Damaged(place.Path, place.Offset, $"frame {header.Sequence - 1}", $"{place.Reason}, while frame {header.Sequence} in {path} is whole");
-                if (sequence == 0) nextIndex = header.FirstIndex;
-                if (sequence != 0 && header.Sequence != sequence + 1) throw Damaged(path, position, $"frame {sequence + 1}", $"frame {header.Sequence}");
-                if (header.FirstIndex != nextIndex) throw Damaged(path, position, $"first index {nextIndex}", $"first index {header.FirstIndex}");
-                if (!any)
-                {
-                    any = true;
-                    files.Add((numbers[i], nextIndex));
-                    if (empty.Count > 0) throw Damaged(PathOf(directory, empty[0]), 0, $"frame {header.Sequence - 1}", "zeros");
-                }
-
-                sequence = header.Sequence;
-                nextIndex = header.FirstIndex + header.Count;
-                if (nextIndex > rewriteFrom)
-                {
-                    using SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
-                    Posix.Write(file, bytes.AsSpan(position, header.Size), position, path);
-                    Posix.SyncData(file, path);
-                }
-
-                visit?.Invoke(new JournalEntries(header.FirstIndex, header.Count, bytes.AsMemory(position + header.EntryOffset, header.EntryBytes)));
-                position += header.Size;
-            }
-
-            if (any)
-            {
-                offset = position;
-            }
-            else
-            {
-                empty.Add(numbers[i]);
-            }
-        }
-
-        // Behind the file in use at most one stands ready, filled with zeros.
-        if (files.Count == 0)
-        {
-            files.Add((empty[0], 0));
-            empty.RemoveAt(0);
-        }
-
-        if (empty.Count > 1) throw Damaged(PathOf(directory, empty[1]), 0, "at most one prepared file", "a second one");
-        if (repair)
-        {
-            foreach (long prepared in empty) Posix.Unlink(PathOf(directory, prepared));
-            if (empty.Count > 0) Posix.SyncDirectory(directory);
-        }
-
-        return new Opened(files, offset, sequence + 1, nextIndex, cut);
-    }
-
-    /// <summary>The first whole frame behind a bad one whose header says that the bad one, sequence + 1, was durable before it was written.</summary>
-    private static FrameHeader? FindLater(ReadOnlySpan<byte> bytes, ulong identity, long sequence)
-    {
-        for (int offset = JournalFrame.Sector; offset + JournalFrame.Sector <= bytes.Length; offset += JournalFrame.Sector)
-        {
-            if (!bytes.Slice(offset, 8).SequenceEqual(JournalFrame.Magic)) continue;
-            FrameHeader header = FrameHeader.Read(bytes[offset..], identity);
-            if (header.State == FrameState.Whole && header.Durable > sequence) return header;
-        }
-
-        return null;
-    }
-
-    private static List<long> ListFiles(string directory)
-    {
-        if (!Directory.Exists(directory)) throw Damaged(directory, null, "a directory", "nothing");
-        List<long> numbers = [];
-        foreach (string path in Directory.EnumerateFileSystemEntries(directory))
-        {
-            string name = Path.GetFileName(path);
-            if (name.EndsWith(".new", StringComparison.Ordinal)) continue;
-            if (name.Length != 12 || name.AsSpan().IndexOfAnyExceptInRange('0', '9') >= 0) throw Damaged(path, null, "journal files only", $"a file named {name}");
-            numbers.Add(name.Aggregate(0L, (number, digit) => (number * 10) + (digit - '0')));
-        }
-
-        numbers.Sort();
-        return numbers;
-    }
-
-    private static void Load(string path, byte[] bytes, int size)
-    {
-        using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
-        long length = RandomAccess.GetLength(file);
-        if (length != size) throw Damaged(path, null, $"{size} bytes", $"{length} bytes");
-        int read = Posix.Read(file, bytes.AsSpan(0, size), 0, path);
-        if (read != size) throw Damaged(path, null, $"{size} bytes", $"{read} bytes that could be read");
-    }
-
-    private static string PathOf(string directory, long number) => Path.Combine(directory, number.ToString("D12", CultureInfo.InvariantCulture));
-
-    private static DamageException Damaged(string path, int? offset, string expected, string found) =>
-        new(new Damage("journal", offset is int at ? $"{path}, offset {at}" : path, null, null, expected, found));
 
     private static StorageException Failed(Exception cause) => new($"the journal has failed and takes nothing more: {cause.Message}");
 
@@ -434,8 +306,6 @@ public sealed class Journal : IJournal
             throw new ArgumentOutOfRangeException(nameof(options), $"FileBytes is a multiple of 4,096 from {MinFileBytes} on");
         }
     }
-
-    private sealed record Opened(List<(long Number, long FirstIndex)> Files, int Offset, long NextSequence, long NextIndex, string? Cut);
 
     private sealed class Pending(JournalFrame frame)
     {

@@ -67,9 +67,11 @@ public sealed class JournalFrame
         return true;
     }
 
-    /// <summary>Adds all entries of a well-formed bundle of <paramref name="count"/> entries. False, with nothing changed, when they do not fit.</summary>
+    /// <summary>Adds all entries of a bundle of any number of entries. False, with nothing changed, when they do not fit.</summary>
+    /// <exception cref="ArgumentException">The bundle does not hold exactly <paramref name="count"/> entries: a frame that says otherwise could not be read again.</exception>
     public bool TryAddBundle(ReadOnlySpan<byte> bundle, int count)
     {
+        if (!Holds(bundle, count)) throw new ArgumentException($"not a bundle of {count} entries", nameof(bundle));
         if (!TryReserve(bundle.Length)) return false;
         bundle.CopyTo(_buffer.AsSpan(_end));
         _end += bundle.Length;
@@ -126,6 +128,20 @@ public sealed class JournalFrame
         return zero;
     }
 
+    /// <summary>Whether the bytes are <paramref name="count"/> entries behind their lengths. A frame holds any number, a bundle of the tree at most 256.</summary>
+    internal static bool Holds(ReadOnlySpan<byte> entries, int count)
+    {
+        while (entries.Length >= 2)
+        {
+            int size = 2 + BinaryPrimitives.ReadUInt16BigEndian(entries);
+            if (size > entries.Length) return false;
+            entries = entries[size..];
+            count--;
+        }
+
+        return entries.IsEmpty && count == 0;
+    }
+
     /// <summary>CRC-32C (Castagnoli) as in RFC 3720: initial value and final exclusive-or of all ones.</summary>
     internal static uint Crc(ReadOnlySpan<byte> bytes)
     {
@@ -165,8 +181,16 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
     {
         if (bytes.Length < JournalFrame.Sector || bytes[..JournalFrame.Sector].IndexOfAnyExcept((byte)0) < 0) return Bad(FrameState.Empty, "zeros");
 
-        // The header ends in a mark: where that still is zero, the header's own write did not finish.
-        if (BinaryPrimitives.ReadUInt32BigEndian(bytes[60..]) == 0) return Bad(FrameState.Torn, "the header stops in zeros");
+        // The header ends in a mark, and its last byte is written last: where that still is zero, the write stopped in the header. What is
+        // there is the beginning of one, then, and zeros follow.
+        if (bytes[JournalFrame.HeaderSize - 1] == 0)
+        {
+            int there = Math.Min(8, bytes[..JournalFrame.Sector].LastIndexOfAnyExcept((byte)0) + 1);
+            return bytes[..there].SequenceEqual(JournalFrame.Magic[..there]) && bytes[JournalFrame.HeaderSize..JournalFrame.Sector].IndexOfAnyExcept((byte)0) < 0
+                ? Bad(FrameState.Torn, "the header stops in zeros")
+                : Bad(FrameState.Damaged, "neither a frame nor the beginning of one");
+        }
+
         if (!bytes[..8].SequenceEqual(JournalFrame.Magic)) return Bad(FrameState.Damaged, "no frame magic");
         if (BinaryPrimitives.ReadUInt32BigEndian(bytes[60..]) != JournalFrame.Mark
             || BinaryPrimitives.ReadUInt32BigEndian(bytes[56..]) != JournalFrame.Crc(bytes[..56]))
@@ -185,6 +209,7 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
         int zeroByRight = BinaryPrimitives.ReadInt32BigEndian(frame[36..]);
         uint crc = BinaryPrimitives.ReadUInt32BigEndian(frame[((int)end - 8)..]);
         uint mark = BinaryPrimitives.ReadUInt32BigEndian(frame[((int)end - 4)..]);
+        bool stops = frame[(int)end - 1] == 0; // the mark's last byte is the last one written
         int count = BinaryPrimitives.ReadInt32BigEndian(frame[32..]);
         FrameHeader header = new(
             FrameState.Whole,
@@ -199,14 +224,15 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
         if (mark == JournalFrame.Mark
             && crc == JournalFrame.Crc(frame[..((int)end - JournalFrame.TrailerSize)])
             && frame[(int)end..].IndexOfAnyExcept((byte)0) < 0
-            && EntryBundle.TryCount(frame.Slice(header.EntryOffset, header.EntryBytes), out int entries) && entries == count)
+            && JournalFrame.Holds(frame.Slice(header.EntryOffset, header.EntryBytes), count))
         {
             return header;
         }
 
-        if (mark == 0) return header with { State = FrameState.Torn, Reason = "the frame's end is still zeros" };
-        return JournalFrame.CountZeroSectors(frame) > zeroByRight
-            ? header with { State = FrameState.Torn, Reason = "sectors of the frame are still zeros" }
+        // Sectors that were not written are zeros, more of them than by right; or the write stopped within the last sector.
+        bool inLastSector = stops && frame[(((int)end - 1) / JournalFrame.Sector * JournalFrame.Sector)..].IndexOfAnyExcept((byte)0) >= 0;
+        return inLastSector || JournalFrame.CountZeroSectors(frame) > zeroByRight
+            ? header with { State = FrameState.Torn, Reason = stops ? "the frame's end is still zeros" : "sectors of the frame are still zeros" }
             : header with { State = FrameState.Damaged, Reason = "the frame's CRC does not match" };
     }
 

@@ -3,7 +3,6 @@
 // Every failure is a StorageException that names the call, the file and errno.
 
 using System.Runtime.InteropServices;
-using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
@@ -11,13 +10,26 @@ namespace TransparencyLog.Storage;
 internal static partial class Posix
 {
     public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
-    public const int Create = 0x40, Exclusive = 0x80, Truncate = 0x200, Directory = 0x10000, NoFollow = 0x20000, CloseOnExec = 0x80000;
-    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoWouldBlock = 11, ErrnoExists = 17, ErrnoNoSpace = 28;
+    public const int Create = 0x40, Truncate = 0x200, CloseOnExec = 0x80000;
+    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoWouldBlock = 11, ErrnoNoSpace = 28;
 
-    private const int LockExclusive = 2, LockShared = 1, LockNonBlocking = 4;
+    // These two are the only ones that differ between the processors we run on (asm/fcntl.h of x86 and of arm).
+    public static readonly int Directory = IsArm ? 0x4000 : 0x10000;
+    public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000;
+
+    private const int LockExclusive = 2, LockNonBlocking = 4;
+
+    /// <summary>
+    /// For tests only: is told the name of each call and its file, before it is made (false) and after it went well (true), and answers
+    /// the errno it is to fail with, or 0. With "after", the call has done its work and reports failure all the same.
+    /// </summary>
+    internal static Func<string, string, bool, int>? Fault { get; set; }
+
+    private static bool IsArm => RuntimeInformation.ProcessArchitecture is Architecture.Arm or Architecture.Arm64;
 
     public static SafeFileHandle Open(string path, int flags, int mode = 0b110_000_000 /* 0600 */)
     {
+        Inject("open", path, done: false);
         while (true)
         {
             int descriptor = open(path, flags | CloseOnExec, mode);
@@ -30,6 +42,7 @@ internal static partial class Posix
     /// <summary>Writes all of <paramref name="bytes"/> at <paramref name="offset"/>: loops over EINTR and short writes.</summary>
     public static unsafe void Write(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset, string path)
     {
+        Inject("pwrite", path, done: false);
         fixed (byte* start = bytes)
         {
             int done = 0;
@@ -46,11 +59,14 @@ internal static partial class Posix
                 if (errno != ErrnoIntr) throw new StorageException("pwrite", path, errno);
             }
         }
+
+        Inject("pwrite", path, done: true);
     }
 
     /// <summary>Reads until <paramref name="bytes"/> is full or the file ends; returns how many bytes were read.</summary>
     public static unsafe int Read(SafeFileHandle file, Span<byte> bytes, long offset, string path)
     {
+        Inject("pread", path, done: false);
         fixed (byte* start = bytes)
         {
             int done = 0;
@@ -75,20 +91,26 @@ internal static partial class Posix
     /// <summary>The file's data is on disk once this returns. A failure is final: the page cache may now hold what the disk does not.</summary>
     public static void SyncData(SafeFileHandle file, string path)
     {
+        Inject("fdatasync", path, done: false);
         while (fdatasync(file) != 0)
         {
             int errno = Marshal.GetLastPInvokeError();
             if (errno != ErrnoIntr) throw new StorageException("fdatasync", path, errno);
         }
+
+        Inject("fdatasync", path, done: true);
     }
 
     public static void Sync(SafeFileHandle file, string path)
     {
+        Inject("fsync", path, done: false);
         while (fsync(file) != 0)
         {
             int errno = Marshal.GetLastPInvokeError();
             if (errno != ErrnoIntr) throw new StorageException("fsync", path, errno);
         }
+
+        Inject("fsync", path, done: true);
     }
 
     /// <summary>Makes the names in a directory durable: after every create, rename and unlink.</summary>
@@ -100,22 +122,47 @@ internal static partial class Posix
 
     public static void Rename(string from, string to)
     {
+        Inject("rename", from, done: false);
         if (rename(from, to) != 0) throw new StorageException("rename", from, Marshal.GetLastPInvokeError());
+        Inject("rename", from, done: true);
     }
 
     public static void Unlink(string path)
     {
+        Inject("unlink", path, done: false);
         if (unlink(path) != 0) throw new StorageException("unlink", path, Marshal.GetLastPInvokeError());
+        Inject("unlink", path, done: true);
     }
 
     public static void SetLength(SafeFileHandle file, long length, string path)
     {
+        Inject("ftruncate", path, done: false);
         if (ftruncate(file, length) != 0) throw new StorageException("ftruncate", path, Marshal.GetLastPInvokeError());
+        Inject("ftruncate", path, done: true);
     }
 
-    public static bool TryLock(SafeFileHandle file, bool exclusive) => flock(file, (exclusive ? LockExclusive : LockShared) | LockNonBlocking) == 0;
+    /// <summary>Takes an exclusive flock; false when another open file has one. It never waits.</summary>
+    public static bool TryLock(SafeFileHandle file, string path)
+    {
+        while (flock(file, LockExclusive | LockNonBlocking) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno == ErrnoWouldBlock) return false;
+            if (errno != ErrnoIntr) throw new StorageException("flock", path, errno);
+        }
+
+        return true;
+    }
+
+    /// <summary>The path under which the kernel knows an open file now; " (deleted)" is behind it when its name is gone.</summary>
+    public static string NameOf(SafeFileHandle file) => new FileInfo($"/proc/self/fd/{file.DangerousGetHandle()}").LinkTarget ?? "";
 
     public static string Describe(int errno) => Marshal.GetPInvokeErrorMessage(errno);
+
+    private static void Inject(string call, string path, bool done)
+    {
+        if (Fault is { } fault && fault(call, path, done) is int errno and > 0) throw new StorageException(call, path, errno);
+    }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int open(string path, int flags, int mode);

@@ -198,7 +198,7 @@ internal sealed class RecordLog : IAsyncDisposable
         return _log!.Enqueue((ReadOnlySpan<byte>)bytes);
     }
 
-    private long AddressOf(long number)
+    internal long AddressOf(long number)
     {
         if (number < 0 || number >= DurableCount) throw new ArgumentOutOfRangeException(nameof(number), $"0 to {DurableCount - 1}");
         Span<byte> slot = stackalloc byte[8];
@@ -206,7 +206,7 @@ internal sealed class RecordLog : IAsyncDisposable
         return BinaryPrimitives.ReadInt64BigEndian(slot);
     }
 
-    private byte[] ReadAt(long address, string place)
+    internal byte[] ReadAt(long address, string place)
     {
         if (address < 64 || address + FasterHeader + EnvelopeSize + CrcSize > Volatile.Read(ref _committedUntil))
         {

@@ -1,0 +1,86 @@
+// tlog add: appends entries. What it prints on standard output, a line an entry, is final: an index, once there, belongs to that entry.
+
+using System.CommandLine;
+using System.Globalization;
+using TransparencyLog.Client;
+
+namespace TransparencyLog.Cli;
+
+/// <summary><c>tlog add</c>: files, standard input or lines become entries.</summary>
+internal static class AddCommand
+{
+    public static Command Create(Surroundings around)
+    {
+        Argument<string> url = LogUrl.Argument();
+        Argument<string[]> files = new("FILE") { Description = "Each file is one entry; - or none is standard input.", Arity = ArgumentArity.ZeroOrMore };
+        Option<bool> lines = new("--lines") { Description = "Each line is one entry, without its newline. With --wait durable they are sent in batches." };
+        Option<string> wait = new("--wait") { HelpName = "durable|published|witnessed", Description = "durable: answered with the index once on disk. published: with a tlog-proof under a public checkpoint. witnessed: under one that meets the quorum.", DefaultValueFactory = _ => "durable" };
+        wait.AcceptOnlyFromAmong("durable", "published", "witnessed");
+        Command command = new("add", "Appends entries; prints the index, or the tlog-proof, of each.") { url, files, lines, wait };
+        command.SetAction((parsed, stop) =>
+        {
+            AddWait until = parsed.GetValue(wait) switch { "published" => AddWait.Published, "witnessed" => AddWait.Witnessed, _ => AddWait.Durable };
+            return RunAsync(parsed.GetRequiredValue(url), parsed.GetValue(files) is { Length: > 0 } names ? names : ["-"], parsed.GetValue(lines), until, around, stop);
+        });
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string url, string[] files, bool lines, AddWait wait, Surroundings around, CancellationToken stop)
+    {
+        using LogReader log = LogUrl.Open(url);
+        foreach (string file in files.Where(file => file != "-"))
+        {
+            // A wrong name in the middle of the list is told before anything is sent.
+            using FileStream opened = InputFile.Open(file);
+        }
+
+        bool late = false;
+        foreach (string file in files)
+        {
+            if (!lines)
+            {
+                late |= await AddAsync(log, await InputFile.ReadEntryAsync(file, around, stop), wait, around, stop);
+                continue;
+            }
+
+            using FileStream? opened = file == "-" ? null : InputFile.Open(file);
+            await foreach (LineBatch batch in LineBatch.ReadAsync(opened ?? around.In, file, stop))
+            {
+                if (wait == AddWait.Durable)
+                {
+                    long[] indexes = await log.AddBatchAsync(batch.Bundle, batch.Count, stop);
+                    await around.PrintAsync(indexes, stop);
+                    continue;
+                }
+
+                foreach (byte[] entry in batch.Entries()) late |= await AddAsync(log, entry, wait, around, stop);
+            }
+        }
+
+        return late ? ExitCode.Trouble : ExitCode.Ok;
+    }
+
+    /// <summary>Returns whether a proof was waited for and did not come in time.</summary>
+    private static async Task<bool> AddAsync(LogReader log, byte[] entry, AddWait wait, Surroundings around, CancellationToken stop)
+    {
+        AddAnswer answer = await log.AddAsync(entry, wait, stop);
+        if (answer.Proof is TlogProof proof)
+        {
+            await around.Out.WriteAsync(proof.ToBytes(), stop);
+            await around.Out.FlushAsync(stop);
+            return false;
+        }
+
+        await around.PrintAsync(answer.Index.ToString(CultureInfo.InvariantCulture), stop);
+        if (wait == AddWait.Durable) return false;
+        await around.SayAsync($"entry {answer.Index} is durable, but no proof came within the log's time limit; ask for it later with tlog prove");
+        return true;
+    }
+
+    private static async Task PrintAsync(this Surroundings around, long[] indexes, CancellationToken stop)
+    {
+        string lines = string.Concat(indexes.Select(index => index.ToString(CultureInfo.InvariantCulture) + "\n"));
+        await around.Out.WriteAsync(System.Text.Encoding.ASCII.GetBytes(lines), stop);
+        await around.Out.FlushAsync(stop);
+    }
+}

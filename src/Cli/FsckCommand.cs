@@ -1,0 +1,109 @@
+// tlog fsck: everything that can be computed again from the entry bytes is, over HTTP or in a data directory, and the first thing that
+// differs is named.
+
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using TransparencyLog.Client;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Cli;
+
+/// <summary><c>tlog fsck</c>: a log from its entries up. Repairs nothing.</summary>
+internal static class FsckCommand
+{
+    public static Command Create(Surroundings around)
+    {
+        Argument<string> target = new("URL|DIR") { Description = "A log's URL prefix, or a data directory that no process has open." };
+        Option<string?> policy = LogUrl.PolicyOption("A tlog-policy that the checkpoint has to satisfy. Of a directory the checkpoint holds the log's own signatures, so there the quorum is not judged.");
+        Option<string?> vkey = new("--vkey") { HelpName = "VKEY", Description = "Instead of a policy: the log's vkey." };
+        Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey };
+        command.SetAction((parsed, stop) => RunAsync(parsed.GetRequiredValue(target), parsed.GetValue(policy), parsed.GetValue(vkey), around, stop));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string target, string? policyPath, string? vkey, Surroundings around, CancellationToken stop)
+    {
+        Policy? policy = await TrustAsync(policyPath, vkey, around, stop);
+        long started = around.Time.GetTimestamp();
+        try
+        {
+            if (target.Contains("://", StringComparison.Ordinal)) await CheckUrlAsync(target, policy, around, stop);
+            else await CheckDirectoryAsync(target, policy, around, stop);
+        }
+        catch (Exception failure) when (DamageOf(failure) is Damage damage)
+        {
+            await around.PrintAsync(damage.ToString(), stop);
+            await around.SayAsync($"{target} is damaged; the line on standard output names the first place; nothing was changed");
+            return ExitCode.DoesNotHold;
+        }
+
+        await around.PrintAsync($"seconds {around.Time.GetElapsedTime(started).TotalSeconds.ToString("F1", CultureInfo.InvariantCulture)}", stop);
+        return ExitCode.Ok;
+    }
+
+    private static async Task<Policy?> TrustAsync(string? policyPath, string? vkey, Surroundings around, CancellationToken stop)
+    {
+        if (policyPath is not null && vkey is not null) throw new CliException(ExitCode.Usage, "--policy and --vkey exclude each other");
+        if (policyPath is not null) return await InputFile.ReadPolicyAsync(policyPath, around, stop);
+        if (vkey is null) return null;
+        try
+        {
+            if (VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) && key is not null) return CheckpointCheck.PolicyOf(key);
+        }
+        catch (ArgumentException)
+        {
+            // A key that no log signs with is as wrong here as a text that is no key.
+        }
+
+        throw new CliException(ExitCode.Usage, "--vkey is a log's verifier key, name+id+base64");
+    }
+
+    private static async Task CheckUrlAsync(string url, Policy? policy, Surroundings around, CancellationToken stop)
+    {
+        using LogReader log = LogUrl.Open(url);
+        RemoteReport report = await RemoteCheck.RunAsync(log, policy, stop);
+        Checkpoint checkpoint = report.Checkpoint;
+        await SummarizeAsync(around, checkpoint.Size, (checkpoint.Size + EntryBundle.Width - 1) / EntryBundle.Width, checkpoint, report.Verified is null ? "not checked" : string.Join(", ", report.Verified.Keys), stop);
+        foreach (WitnessedBy witness in report.Verified?.Cosigned ?? []) await around.PrintAsync($"cosigned by {witness.Witness.Name}", stop);
+        if (report.Verified is null) await around.SayAsync("who signed the checkpoint was not checked: give --policy or --vkey");
+    }
+
+    private static async Task CheckDirectoryAsync(string path, Policy? policy, Surroundings around, CancellationToken stop)
+    {
+        DirectoryReport report = await DirectoryCheck.RunAsync(path, Verifiers.TryCreate, stop: stop);
+        foreach (string note in report.Notes) await around.SayAsync(note);
+        Checkpoint? checkpoint = report.Head is TreeHead head ? new Checkpoint(report.Identity.Origin, head.Size, head.Root) : null;
+        if (policy is not null && report.Head is not null) await RequirePolicyAsync(path, policy, report.Head, around);
+        await SummarizeAsync(around, report.Entries, report.Segments, checkpoint, checkpoint is null ? "nobody" : report.Identity.VerifierKey, stop);
+        await around.PrintAsync($"heads {report.Heads}", stop);
+        if (checkpoint is null) await around.SayAsync("nothing is signed yet");
+        else if (report.Entries > checkpoint.Size) await around.SayAsync($"{report.Entries - checkpoint.Size} entries are durable and not signed yet");
+    }
+
+    private static async Task RequirePolicyAsync(string path, Policy policy, TreeHead head, Surroundings around)
+    {
+        if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null) throw new System.Diagnostics.UnreachableException("the checkpoint was parsed before");
+        PolicyVerdict verdict = policy.Verify(note, Verifiers.TryCreate);
+        if (verdict.Failure == PolicyFailure.QuorumNotMet) await around.SayAsync("the checkpoint on disk holds the log's own signatures: the policy's quorum was not judged");
+        else if (verdict.Failure != PolicyFailure.None) throw new DamageException(new Damage("checkpoint", Path.Combine(path, "commit"), null, null, "a checkpoint that the policy accepts", verdict.Reason));
+    }
+
+    private static async Task SummarizeAsync(
+        Surroundings around, long entries, long segments, Checkpoint? checkpoint, string signers, CancellationToken stop)
+    {
+        await around.PrintAsync($"entries {entries}", stop);
+        await around.PrintAsync($"segments {segments}", stop);
+        await around.PrintAsync($"size {checkpoint?.Size ?? 0}", stop);
+        await around.PrintAsync($"root {checkpoint?.Root ?? MerkleHash.Empty}", stop);
+        await around.PrintAsync($"signed by {signers}", stop);
+    }
+
+    private static Damage? DamageOf(Exception failure) => failure switch
+    {
+        DamageException storage => storage.Damage,
+        LogReaderException { Kind: LogFailure.Lie or LogFailure.Missing } log => log.Damage,
+        _ => null,
+    };
+}

@@ -1,0 +1,66 @@
+// What commands read: entries, policies, proofs. Each has a largest size, and no more than that is ever held.
+
+namespace TransparencyLog.Cli;
+
+internal static class InputFile
+{
+    /// <summary>Reads a whole file, or standard input for <c>-</c>; null when it has more than <paramref name="limit"/> bytes.</summary>
+    public static async Task<byte[]?> ReadAsync(string path, int limit, Surroundings around, CancellationToken stop)
+    {
+        if (path == "-") return await ReadAsync(around.In, limit, stop);
+        using FileStream file = Open(path);
+        return await ReadAsync(file, limit, stop);
+    }
+
+    /// <summary>Opens a file for reading; what is wrong with it is a matter of usage.</summary>
+    public static FileStream Open(string path)
+    {
+        try
+        {
+            if (Directory.Exists(path)) throw new CliException(ExitCode.Usage, $"{path} is a directory");
+            return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        }
+        catch (Exception failure) when (failure is FileNotFoundException or DirectoryNotFoundException or ArgumentException)
+        {
+            throw new CliException(ExitCode.Usage, $"{path} is not there");
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new CliException(ExitCode.Usage, $"{path} may not be read by this user");
+        }
+    }
+
+    /// <summary>One entry of 1 to 65,535 bytes.</summary>
+    public static async Task<byte[]> ReadEntryAsync(string path, Surroundings around, CancellationToken stop)
+    {
+        byte[]? entry = await ReadAsync(path, EntryBundle.MaxEntrySize, around, stop);
+        return entry switch
+        {
+            null => throw new CliException(ExitCode.Usage, $"{path} has more than {EntryBundle.MaxEntrySize} bytes; {EntryRule}"),
+            { Length: 0 } => throw new CliException(ExitCode.Usage, $"{path} is empty; {EntryRule}"),
+            _ => entry,
+        };
+    }
+
+    public static string EntryRule => $"an entry has 1 to {EntryBundle.MaxEntrySize} bytes";
+
+    /// <summary>A policy that is needed to go on.</summary>
+    public static async Task<Policy> ReadPolicyAsync(string path, Surroundings around, CancellationToken stop)
+    {
+        byte[] text = await ReadAsync(path, Policy.MaxSize, around, stop) ?? throw new CliException(ExitCode.Usage, $"{path} has more than {Policy.MaxSize} bytes; no policy has");
+        return Policy.TryParse(text, out Policy? policy, out string error) && policy is not null ? policy : throw new CliException(ExitCode.Usage, $"{path}: {error}");
+    }
+
+    private static async Task<byte[]?> ReadAsync(Stream stream, int limit, CancellationToken stop)
+    {
+        using MemoryStream read = new();
+        byte[] buffer = new byte[64 * 1024];
+        while (true)
+        {
+            int length = await stream.ReadAsync(buffer.AsMemory(0, (int)Math.Min(buffer.Length, limit + 1L - read.Length)), stop);
+            if (length == 0) return read.ToArray();
+            read.Write(buffer, 0, length);
+            if (read.Length > limit) return null;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// Lines of an input, collected into bundles for add-batch. What one read gives is one batch: a file comes in large ones, and a line
+// that someone types, or a program writes, is sent when it is there.
+
+using System.Runtime.CompilerServices;
+
+namespace TransparencyLog.Cli;
+
+/// <summary>Some lines as an entry bundle of any count, at most 2 MiB.</summary>
+internal sealed record LineBatch(ReadOnlyMemory<byte> Bundle, int Count)
+{
+    /// <summary>
+    /// Most bytes of one read. A line of one byte, two with its newline, takes three in a bundle: 1 MiB of input and the rest of one line
+    /// before make 1.6 MiB at most, below the 2 MiB that a log takes.
+    /// </summary>
+    private const int MaxRead = 1024 * 1024;
+
+    /// <summary>The entries, each in an array of its own.</summary>
+    public IEnumerable<byte[]> Entries()
+    {
+        for (int offset = 0; offset < Bundle.Length;)
+        {
+            int length = (Bundle.Span[offset] << 8) | Bundle.Span[offset + 1];
+            yield return Bundle.Slice(offset + 2, length).ToArray();
+            offset += EntryBundle.EncodedSize(length);
+        }
+    }
+
+    /// <summary>
+    /// Reads all lines. One that is empty or too long ends the reading with a <see cref="CliException"/>, after the batch of those before it.
+    /// </summary>
+    public static async IAsyncEnumerable<LineBatch> ReadAsync(Stream input, string name, [EnumeratorCancellation] CancellationToken stop)
+    {
+        byte[] buffer = new byte[MaxRead + EntryBundle.MaxEntrySize + 1];
+        int held = 0;
+        long line = 1;
+        while (true)
+        {
+            int read = await input.ReadAsync(buffer.AsMemory(held, MaxRead), stop);
+            held += read;
+            (LineBatch batch, int used, string? bad) = Take(buffer.AsMemory(0, held), atEnd: read == 0);
+            if (batch.Count > 0) yield return batch;
+            line += batch.Count;
+            if (bad is not null) throw new CliException(ExitCode.Usage, $"line {line} of {name} {bad}; {InputFile.EntryRule}; {(line > 1 ? "the lines before it were added" : "nothing was added")}");
+            if (read == 0) yield break;
+            buffer.AsSpan(used, held - used).CopyTo(buffer);
+            held -= used;
+        }
+    }
+
+    private static (LineBatch Batch, int Used, string? Bad) Take(ReadOnlyMemory<byte> bytes, bool atEnd)
+    {
+        byte[] bundle = new byte[(bytes.Length / 2 * 3) + 3];
+        int length = 0, count = 0, used = 0;
+        string? bad = null;
+        while (used < bytes.Length)
+        {
+            ReadOnlySpan<byte> rest = bytes.Span[used..];
+            int end = rest.IndexOf((byte)'\n');
+            ReadOnlySpan<byte> entry = end < 0 ? rest : rest[..end];
+            if (entry.Length > EntryBundle.MaxEntrySize) bad = "is too long";
+            else if (end < 0 && !atEnd) break;
+            else if (entry.IsEmpty) bad = "is empty";
+            if (bad is not null) break;
+            length += EntryBundle.Write(entry, bundle.AsSpan(length));
+            used += end < 0 ? entry.Length : entry.Length + 1;
+            count++;
+        }
+
+        return (new LineBatch(bundle.AsMemory(0, length), count), used, bad);
+    }
+}

@@ -1,0 +1,55 @@
+using System.Text;
+
+namespace TransparencyLog.Cli;
+
+/// <summary>What the process exits with; spec/interface.md.</summary>
+internal readonly record struct ExitCode(int Value)
+{
+    public static readonly ExitCode Ok = new(0);
+
+    /// <summary>The claim does not hold: a proof, a log, a policy.</summary>
+    public static readonly ExitCode DoesNotHold = new(1);
+
+    /// <summary>Usage or configuration: another command line is needed.</summary>
+    public static readonly ExitCode Usage = new(2);
+
+    /// <summary>State that cannot be used: in use, not a log.</summary>
+    public static readonly ExitCode State = new(3);
+
+    /// <summary>Trouble that may pass.</summary>
+    public static readonly ExitCode Trouble = new(4);
+
+    public static implicit operator int(ExitCode code) => code.Value;
+}
+
+/// <summary>Ends a command with a code and one line for people.</summary>
+internal sealed class CliException(ExitCode code, string message) : Exception(message)
+{
+    public ExitCode Code { get; } = code;
+}
+
+/// <summary>What a command has of the world: text and bytes for programs go to <see cref="Out"/>, everything for people to <see cref="Error"/>.</summary>
+internal sealed record Surroundings(Stream In, Stream Out, TextWriter Error, TimeProvider Time)
+{
+    /// <summary>Writes a line for programs. It is flushed at once: an index that was answered is not to be lost in a buffer.</summary>
+    public async Task PrintAsync(string line, CancellationToken stop)
+    {
+        await Out.WriteAsync(Encoding.UTF8.GetBytes(Printable.Line(line) + "\n"), stop);
+        await Out.FlushAsync(stop);
+    }
+
+    /// <summary>Writes a line for people.</summary>
+    public Task SayAsync(string line) => Error.WriteLineAsync($"tlog: {Printable.Line(line)}");
+}
+
+/// <summary>Text of strangers (origins, witness names, answers) on its way to a terminal.</summary>
+internal static class Printable
+{
+    /// <summary>The text without control characters, C1 and format characters included: none of them moves a cursor or turns the direction of a line.</summary>
+    public static string Line(string text) => string.Concat(text.EnumerateRunes().Select(rune => IsSafe(rune) ? rune.ToString() : "?"));
+
+    private static bool IsSafe(Rune rune) => Rune.GetUnicodeCategory(rune) is not (
+        System.Globalization.UnicodeCategory.Control or System.Globalization.UnicodeCategory.Format
+        or System.Globalization.UnicodeCategory.LineSeparator or System.Globalization.UnicodeCategory.ParagraphSeparator
+        or System.Globalization.UnicodeCategory.PrivateUse or System.Globalization.UnicodeCategory.OtherNotAssigned);
+}

@@ -1,0 +1,65 @@
+// Who signed a checkpoint, judged by a policy (c2sp.org/tlog-policy) or by one vkey, which is a policy of one log and quorum none.
+
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+using TransparencyLog.Signing;
+
+namespace TransparencyLog.Client;
+
+/// <summary>A witness whose cosignature on a checkpoint was verified.</summary>
+/// <param name="Witness">The witness as the policy has it.</param>
+/// <param name="Timestamp">When it says it cosigned, seconds since 1970. The witness signed this too.</param>
+public readonly record struct WitnessedBy(PolicyWitness Witness, ulong Timestamp);
+
+/// <summary>A checkpoint whose signatures satisfied a policy.</summary>
+/// <param name="Checkpoint">Origin, size, root.</param>
+/// <param name="Bytes">The signed note, verbatim.</param>
+/// <param name="Keys">The keys of the log that signed it.</param>
+/// <param name="Cosigned">The witnesses of the policy that cosigned it.</param>
+public sealed record VerifiedCheckpoint(
+    Checkpoint Checkpoint, ReadOnlyMemory<byte> Bytes, IReadOnlyList<VerifierKey> Keys, IReadOnlyList<WitnessedBy> Cosigned);
+
+/// <summary>Verifies signed checkpoints.</summary>
+public static class CheckpointCheck
+{
+    /// <summary>The policy that believes this key and needs no witness.</summary>
+    /// <exception cref="ArgumentException">The type of the key is not one that logs sign with.</exception>
+    public static Policy PolicyOf(VerifierKey key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        return Policy.TryParse(Encoding.UTF8.GetBytes($"log {key}\nquorum none\n"), out Policy? policy, out string error)
+            ? policy!
+            : throw new ArgumentException(error, nameof(key));
+    }
+
+    /// <summary>
+    /// Reads a signed note and judges it: a log of the policy signed it, no line of a known key is bad, the quorum cosigned. When false,
+    /// <paramref name="reason"/> says why in one line.
+    /// </summary>
+    public static bool TryVerify(
+        ReadOnlySpan<byte> bytes, Policy policy, [NotNullWhen(true)] out VerifiedCheckpoint? verified, out string reason)
+    {
+        verified = null;
+        if (!Note.TryParse(bytes, out Note? note) || note is null)
+        {
+            reason = "the checkpoint is not a signed note";
+            return false;
+        }
+
+        PolicyVerdict verdict = policy.Verify(note, Verifiers.TryCreate);
+        reason = verdict.Reason;
+        if (verdict.Failure != PolicyFailure.None) return false;
+
+        // The times: every line below was verified above, so only their values are read here.
+        Checkpoint checkpoint = verdict.Checkpoint!;
+        VerifierKey[] logKeys = [.. policy.Logs.Select(log => log.Key).Where(key => string.Equals(key.Name, checkpoint.Origin, StringComparison.Ordinal))];
+        INoteVerifier[] known = [.. logKeys.Concat(verdict.Cosigned.Select(witness => witness.Key)).Distinct().Select(Verifiers.TryCreate).OfType<INoteVerifier>()];
+        Dictionary<VerifierKey, ulong> times = note.Verify(known).Verified.ToDictionary(one => one.Verifier.Key, one => one.Timestamp);
+        verified = new VerifiedCheckpoint(
+            checkpoint,
+            bytes.ToArray(),
+            [.. logKeys.Where(times.ContainsKey)],
+            [.. verdict.Cosigned.Select(witness => new WitnessedBy(witness, times.GetValueOrDefault(witness.Key)))]);
+        return true;
+    }
+}

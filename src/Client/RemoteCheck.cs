@@ -1,0 +1,121 @@
+// fsck over HTTP: everything that a tile log serves at one size, rebuilt from the entry bytes it serves.
+
+using System.Globalization;
+
+namespace TransparencyLog.Client;
+
+/// <summary>What a check found whole.</summary>
+/// <param name="Checkpoint">The checkpoint that was checked.</param>
+/// <param name="Verified">The same with its signers; null when no policy was given and so nothing says who signed it.</param>
+/// <param name="Tiles">How many tiles and bundles were compared.</param>
+public sealed record RemoteReport(Checkpoint Checkpoint, VerifiedCheckpoint? Verified, long Tiles);
+
+/// <summary>Checks a log that is served over HTTP.</summary>
+public static class RemoteCheck
+{
+    /// <summary>
+    /// Segments that are read ahead: enough to hide the way there and back on a line of 50 ms at a thousand segments a minute, and at most
+    /// 8 bundles of 16 MiB in memory.
+    /// </summary>
+    private const int Ahead = 8;
+
+    /// <summary>
+    /// Reads the checkpoint, then every bundle and every tile of every level at its size, partial ones too, and compares them with what the
+    /// entry bytes give; then the checkpoint again, which must not have gone back, and, if the log has grown, must be consistent.
+    /// Memory does not grow with the log.
+    /// </summary>
+    /// <exception cref="LogReaderException">
+    /// The first damage (<see cref="LogFailure.Lie"/> or <see cref="LogFailure.Missing"/>, with its <see cref="Damage"/>), or trouble on the way.
+    /// </exception>
+    public static async Task<RemoteReport> RunAsync(LogReader log, Policy? policy, CancellationToken stop)
+    {
+        (Checkpoint checkpoint, VerifiedCheckpoint? verified) = await ReadCheckpointAsync(log, policy, stop).ConfigureAwait(false);
+        TreeCheck tree = new([new ClaimedRoot(checkpoint.Size, checkpoint.Root, "checkpoint")]);
+        Require(log, tree.CheckEmpty());
+        long tiles = 0;
+        await foreach ((byte[] bundle, byte[] tile) in ReadSegmentsAsync(log, checkpoint, stop).ConfigureAwait(false))
+        {
+            long number = tree.Size / EntryBundle.Width;
+            int width = TilePath.WidthAt(0, number, checkpoint.Size);
+            Require(log, tree.Add(bundle, tile, width, new TilePath(TilePath.EntriesLevel, number, width).ToString(), new TilePath(0, number, width).ToString()));
+            foreach (FullTile full in tree.Completed.Where(full => full.Level > 0))
+            {
+                await CompareAsync(log, checkpoint, new TilePath(full.Level, full.Index), full.Hashes, stop).ConfigureAwait(false);
+                tiles++;
+            }
+
+            tiles += 2;
+        }
+
+        foreach ((TilePath path, ReadOnlyMemory<byte> hashes) in tree.PartialTiles())
+        {
+            await CompareAsync(log, checkpoint, path, hashes, stop).ConfigureAwait(false);
+            tiles++;
+        }
+
+        await CheckGrowthAsync(log, policy, checkpoint, stop).ConfigureAwait(false);
+        return new RemoteReport(checkpoint, verified, tiles);
+    }
+
+    private static async Task<(Checkpoint, VerifiedCheckpoint?)> ReadCheckpointAsync(LogReader log, Policy? policy, CancellationToken stop)
+    {
+        if (policy is null) return ((await log.ReadUnverifiedCheckpointAsync(stop).ConfigureAwait(false)).Checkpoint, null);
+        VerifiedCheckpoint verified = await log.ReadCheckpointAsync(policy, stop).ConfigureAwait(false);
+        return (verified.Checkpoint, verified);
+    }
+
+    /// <summary>Bundle and tile of every segment in order, a few of them under way at a time.</summary>
+    private static async IAsyncEnumerable<(byte[] Bundle, byte[] Tile)> ReadSegmentsAsync(
+        LogReader log, Checkpoint checkpoint, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken stop)
+    {
+        long segments = (checkpoint.Size / EntryBundle.Width) + (checkpoint.Size % EntryBundle.Width == 0 ? 0 : 1);
+        using CancellationTokenSource rest = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        Queue<Task<(byte[], byte[])>> reading = new();
+        long next = 0;
+        try
+        {
+            while (next < segments || reading.Count > 0)
+            {
+                while (next < segments && reading.Count < Ahead) reading.Enqueue(ReadSegmentAsync(log, next++, checkpoint, rest.Token));
+                yield return await reading.Peek().ConfigureAwait(false);
+                _ = reading.Dequeue();
+            }
+        }
+        finally
+        {
+            // After a failure nothing stays under way behind the caller's back; what the others say does not matter any more.
+            await rest.CancelAsync().ConfigureAwait(false);
+            await Task.WhenAll(reading).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default).ConfigureAwait(false);
+        }
+    }
+
+    private static async Task<(byte[] Bundle, byte[] Tile)> ReadSegmentAsync(LogReader log, long number, Checkpoint checkpoint, CancellationToken stop)
+    {
+        byte[] bundle = await log.ReadBundleAsync(number, checkpoint, stop).ConfigureAwait(false);
+        return (bundle, await log.ReadTileAsync(0, number, checkpoint, stop).ConfigureAwait(false));
+    }
+
+    private static async Task CompareAsync(LogReader log, Checkpoint checkpoint, TilePath path, ReadOnlyMemory<byte> expected, CancellationToken stop)
+    {
+        byte[] found = await log.ReadTileAsync(path.Level, path.Index, checkpoint, stop).ConfigureAwait(false);
+        Require(log, TreeCheck.Compare(path, expected.Span, found, path.ToString()));
+    }
+
+    private static async Task CheckGrowthAsync(LogReader log, Policy? policy, Checkpoint before, CancellationToken stop)
+    {
+        (Checkpoint now, _) = await ReadCheckpointAsync(log, policy, stop).ConfigureAwait(false);
+        string sizeBefore = before.Size.ToString(CultureInfo.InvariantCulture);
+        if (now.Origin != before.Origin) Require(log, new Damage("checkpoint", "checkpoint", null, null, "the origin of a moment ago", "another one"));
+        if (now.Size < before.Size) Require(log, new Damage("checkpoint", "checkpoint", null, null, $"size {sizeBefore} or more, which was served before", $"size {now.Size}"));
+        Hash[] proof = now.Size > before.Size && before.Size > 0 ? await log.BuildAsync(ProofPlan.Consistency(before.Size, now.Size), now, stop).ConfigureAwait(false) : [];
+        if (!MerkleProof.VerifyConsistency(before.Size, now.Size, before.Root, now.Root, proof))
+        {
+            Require(log, new Damage("checkpoint", "checkpoint", null, null, $"a tree that begins with that of size {sizeBefore}, root {before.Root}", $"size {now.Size}, root {now.Root}, which does not"));
+        }
+    }
+
+    private static void Require(LogReader log, Damage? damage)
+    {
+        if (damage is not null) throw new LogReaderException(LogFailure.Lie, $"{log.Url}: {damage}", damage);
+    }
+}

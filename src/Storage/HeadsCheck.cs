@@ -1,0 +1,124 @@
+// The signed heads of a data directory: heads.old, heads, commit and the guard have to tell one story (TreeRegister.cs has the formats).
+// What TreeRegister mends at a start because a crash leaves it behind is a note here, not damage. Nothing is changed.
+
+namespace TransparencyLog.Storage;
+
+/// <summary>Reads every head that was signed and still is on record, each with its signature verified.</summary>
+internal sealed class HeadsCheck
+{
+    private readonly LogIdentity _identity;
+    private readonly INoteVerifier _verifier;
+    private readonly List<ClaimedRoot> _claims = [];
+    private TreeHead? _before;
+
+    private HeadsCheck(LogIdentity identity, INoteVerifier verifier) => (_identity, _verifier) = (identity, verifier);
+
+    /// <summary>What the tree has to be at each signed size, sizes never decreasing.</summary>
+    public IReadOnlyList<ClaimedRoot> Claims => _claims;
+
+    /// <summary>The newest signed head; null when there is none.</summary>
+    public TreeHead? Newest { get; private set; }
+
+    public static HeadsCheck Read(string path, LogIdentity identity, INoteVerifier verifier, List<string> notes)
+    {
+        HeadsCheck check = new(identity, verifier);
+        string history = Path.Combine(path, "heads");
+        if (File.Exists(history + ".old")) check.ReadHistory(history + ".old", notes);
+        if (!File.Exists(history)) throw DirectoryCheck.Damaged("heads", history, "the history of signed heads", "no such file");
+        check.ReadHistory(history, notes);
+        check.CheckCommit(Path.Combine(path, "commit"), notes);
+        check.CheckGuard(Path.Combine(path, "guarded"), notes);
+        if (File.Exists(Path.Combine(path, "halted"))) notes.Add($"{Path.Combine(path, "halted")}: the log is halted until an operator resumes it");
+        return check;
+    }
+
+    private void ReadHistory(string path, List<string> notes)
+    {
+        const int Limit = (int)TreeRegister.HistoryLimit + HeadRecord.MaxSize;
+        if (!DurableFile.TryRead(path, Limit, out byte[] bytes) || bytes.Length == 0) throw DirectoryCheck.Damaged("heads", path, "the history of signed heads", "an empty file");
+        for (int offset = 0; offset < bytes.Length;)
+        {
+            int end = bytes.AsSpan(offset).IndexOf((byte)'\n');
+            string place = $"{path}, offset {offset}";
+            if (end < 0 && offset > 0)
+            {
+                // An append that did not finish: its head was never released.
+                notes.Add($"{place}: a torn last line, which the next start cuts");
+                return;
+            }
+
+            int length = end < 0 ? bytes.Length : end + 1;
+            if (!HeadRecord.TryParse(bytes.AsSpan(offset, length), out HeadRecord? record)) throw DirectoryCheck.Damaged("heads", place, "a head record", "a line whose CRC does not match");
+            if (record.Head is not null) Add(record.Head, place);
+            else if (Newest is not null) throw DirectoryCheck.Damaged("heads", place, $"a head, after {Describe(Newest)}", "none");
+            offset += length;
+        }
+    }
+
+    private void Add(TreeHead head, string place)
+    {
+        if (head.Equals(Newest)) return;
+        if (Newest is not null && (head.Size < Newest.Size || (head.Size == Newest.Size && head.Root != Newest.Root)))
+        {
+            throw DirectoryCheck.Damaged("heads", place, $"a head that follows {Describe(Newest)}", Describe(head));
+        }
+
+        CheckSignature(head, place);
+        _claims.Add(new ClaimedRoot(head.Size, head.Root, place));
+        (_before, Newest) = (Newest, head);
+    }
+
+    private void CheckSignature(TreeHead head, string place)
+    {
+        if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
+        {
+            throw DirectoryCheck.Damaged("checkpoint", place, "a signed checkpoint", "something else");
+        }
+
+        if (checkpoint.Origin != _identity.Origin) throw DirectoryCheck.Damaged("checkpoint", place, $"the origin {_identity.Origin}", "a checkpoint of another log");
+        if (checkpoint.Size != head.Size || checkpoint.Root != head.Root)
+        {
+            throw DirectoryCheck.Damaged("checkpoint", place, Describe(head), $"a checkpoint of size {checkpoint.Size}, root {checkpoint.Root}");
+        }
+
+        NoteStatus status = note.Verify([_verifier]).Status;
+        if (status != NoteStatus.Verified)
+        {
+            string found = status == NoteStatus.BadSignature ? "a line of that key that does not verify" : "no line of that key";
+            throw DirectoryCheck.Damaged("signature", place, $"a signature by {_verifier.Key}", found);
+        }
+    }
+
+    private void CheckCommit(string path, List<string> notes)
+    {
+        if (!TreeRegister.TryReadHead(path, out HeadRecord? commit))
+        {
+            throw DirectoryCheck.Damaged("commit", path, "a head record", File.Exists(path) ? "bytes whose CRC does not match" : "no such file");
+        }
+
+        if (Equals(commit.Head, Newest)) return;
+        if (!Equals(commit.Head, _before)) throw DirectoryCheck.Damaged("commit", path, $"{Describe(Newest)}, the newest line of the history", Describe(commit.Head));
+        notes.Add($"{path} is one head behind the history: a crash came between the two, and the next start takes {Describe(Newest)} from the history");
+    }
+
+    /// <summary>A guard that can be reached and has seen more than we have means that this directory is an older copy.</summary>
+    private void CheckGuard(string path, List<string> notes)
+    {
+        if (!DurableFile.TryRead(path, 4096, out byte[] where)) return;
+        string guard = Path.Combine(System.Text.Encoding.UTF8.GetString(where).Trim(), TreeRegister.GuardName(_identity.Origin));
+        if (!TreeRegister.TryReadHead(guard, out HeadRecord? record))
+        {
+            if (File.Exists(guard)) throw DirectoryCheck.Damaged("guard", guard, "a head record", "bytes whose CRC does not match");
+            notes.Add($"{guard}, the guard of this log, is not there: it was not compared");
+            return;
+        }
+
+        if (record.Head is not TreeHead seen) return;
+        if (Newest is null || seen.Size > Newest.Size || (seen.Size == Newest.Size && seen.Root != Newest.Root))
+        {
+            throw DirectoryCheck.Damaged("guard", guard, $"{Describe(Newest)}, the newest head here, or one before it", $"{Describe(seen)}: this directory is an older copy");
+        }
+    }
+
+    private static string Describe(TreeHead? head) => head is null ? "no signed head" : $"size {head.Size}, root {head.Root}";
+}

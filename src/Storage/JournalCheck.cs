@@ -1,0 +1,102 @@
+// The journal of a data directory: its frames (read as a start reads them), equal byte for byte to the segments where both hold an
+// entry, and then the entries that are not sealed yet, which go on with the tree.
+
+using System.Buffers.Binary;
+using System.Globalization;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>Compares the journal with the segments, and feeds its newer entries to the tree.</summary>
+internal sealed class JournalCheck
+{
+    private readonly string _path;
+    private readonly RecordLog _segments;
+    private readonly TreeCheck _tree;
+    private readonly long _sealed;
+    private byte[] _bundle = [];   // of the segment that was compared last
+    private long _segment = -1;
+    private int _offset;           // in _bundle, of the entry at _at
+    private long _at;
+
+    private JournalCheck(string path, RecordLog segments, TreeCheck tree)
+    {
+        _path = path;
+        _segments = segments;
+        _tree = tree;
+        _sealed = tree.Size;
+    }
+
+    public static void Run(string path, JournalOptions options, RecordLog segments, TreeCheck tree, List<string> notes)
+    {
+        JournalCheck check = new(path, segments, tree);
+        long next = Journal.Inspect(path, options, check.Visit);
+        if (next < check._sealed) throw DirectoryCheck.Damaged("journal", path, $"entries up to {check._sealed - 1}, as the segments have", $"{next} as the next index: one of the two is an older copy");
+        if (FindTorn(path, options) is string torn) notes.Add(torn);
+    }
+
+    private void Visit(JournalEntries frame)
+    {
+        if (frame.FirstIndex > _tree.Size)
+        {
+            throw new DamageException(new Damage("journal", _path, null, _tree.Size, $"entry {_tree.Size}, where the segments end", $"entry {frame.FirstIndex} as the first"));
+        }
+
+        long index = frame.FirstIndex;
+        for (int offset = 0; offset < frame.Bundle.Length; index++)
+        {
+            ReadOnlySpan<byte> entry = Take(frame.Bundle.Span, ref offset);
+            if (index >= _sealed) DirectoryCheck.Require(_tree.AddEntry(entry));
+            else Compare(index, entry);
+        }
+    }
+
+    private void Compare(long index, ReadOnlySpan<byte> entry)
+    {
+        if (_segment != index / EntryBundle.Width)
+        {
+            _segment = index / EntryBundle.Width;
+            _bundle = TileStore.ReadBundle(_segments, _segment, TileStore.ReadSeal(_segments, _segment));
+            _offset = EntryBundle.PrefixLength(_bundle, (int)(index % EntryBundle.Width));
+            _at = index;
+        }
+
+        if (_at++ != index) throw new System.Diagnostics.UnreachableException("the journal's indexes have no gap");
+        ReadOnlySpan<byte> stored = Take(_bundle, ref _offset);
+        if (stored.SequenceEqual(entry)) return;
+        string expected = $"leaf hash {MerkleHash.Leaf(stored)}, {stored.Length} bytes, as in the segment";
+        throw new DamageException(new Damage("journal", _path, _segment, index, expected, $"leaf hash {MerkleHash.Leaf(entry)}, {entry.Length} bytes"));
+    }
+
+    /// <summary>The entry at an offset of a well-formed bundle of any count.</summary>
+    private static ReadOnlySpan<byte> Take(ReadOnlySpan<byte> bundle, ref int offset)
+    {
+        int length = BinaryPrimitives.ReadUInt16BigEndian(bundle[offset..]);
+        ReadOnlySpan<byte> entry = bundle.Slice(offset + 2, length);
+        offset += EntryBundle.EncodedSize(length);
+        return entry;
+    }
+
+    /// <summary>
+    /// A frame that was being written when the process ended: never answered, and cut at the next start. The journal was inspected before, so whatever
+    /// is not zero behind the last whole frame is one.
+    /// </summary>
+    private static string? FindTorn(string path, JournalOptions options)
+    {
+        byte[] bytes = new byte[options.FileBytes];
+        foreach (string file in Directory.GetFiles(path).Where(file => !file.EndsWith(".new", StringComparison.Ordinal)).Order(StringComparer.Ordinal))
+        {
+            using SafeFileHandle handle = Posix.Open(file, Posix.ReadOnly | Posix.NoFollow);
+            int length = Posix.Read(handle, bytes, 0, file);
+            int offset = 0;
+            FrameHeader header;
+            while ((header = FrameHeader.Read(bytes.AsSpan(offset, length - offset), options.Identity)).State == FrameState.Whole) offset += header.Size;
+            if (bytes.AsSpan(offset, length - offset).IndexOfAnyExcept((byte)0) >= 0)
+            {
+                return string.Create(CultureInfo.InvariantCulture, $"{file}, offset {offset}: a torn frame ({header.Reason}), never answered; the next start cuts it");
+            }
+        }
+
+        return null;
+    }
+}

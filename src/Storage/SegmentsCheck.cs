@@ -1,0 +1,106 @@
+// The sealed part of a data directory, from entry bytes up: parts, seals, the chain of seals, and the tree's tiles above them.
+// A CRC that was computed again by whoever changed the bytes passes here too; the hashes do not.
+
+using System.Buffers.Binary;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>Walks over the segments in order and, whenever they complete a tile of the tree, over the tree's records.</summary>
+internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog upper, TreeCheck tree)
+{
+    /// <summary>
+    /// Tiles of level 1 that a crash may leave unwritten: the segments are committed first, and two commits of at most 32 MiB each
+    /// (TileStore) hold that many times 256 seals. What is missing beyond that was there once.
+    /// </summary>
+    private const long MostUnwritten = (2 * 32 * 1024 * 1024 / (256 * Seal.TileSize)) + 1;
+
+    private readonly string _segmentsPath = Path.Combine(path, "segments");
+    private readonly string _treePath = Path.Combine(path, "tree");
+    private long _tiles;
+    private long _unwritten;
+
+    public void Run(List<string> notes, CancellationToken stop)
+    {
+        Hash previous = default;
+        long address = 0;
+        for (long number = 0; number < segments.Count; number++)
+        {
+            stop.ThrowIfCancellationRequested();
+            previous = InSegment(number, previous, (segment, before) => CheckSegment(segment, before, ref address));
+            foreach (FullTile tile in tree.Completed)
+            {
+                if (tile.Level > 0) InSegment(number, tile, CheckTile);
+            }
+        }
+
+        if (upper.Count > _tiles) throw DirectoryCheck.Damaged("tile", _treePath, $"{_tiles} tiles, as {segments.Count} segments have", $"{upper.Count} tiles: the segments are an older copy");
+        if (_unwritten > 0) notes.Add($"{_treePath}: the last {_unwritten} tiles are not written; the next start makes them from the segments");
+    }
+
+    /// <summary>Returns the hash of the seal, which the next seal holds.</summary>
+    private Hash CheckSegment(long number, Hash previous, ref long before)
+    {
+        string place = $"{_segmentsPath}, record {number}";
+        byte[] payload = segments.Read(number);
+        if (!Seal.TryParse(payload, out Seal? seal)) throw Bad("seal", place, number, "a seal", $"{payload.Length} bytes that are none");
+        if (seal.FirstIndex != number * EntryBundle.Width) throw Bad("seal", place, number, $"first index {number * EntryBundle.Width}", $"first index {seal.FirstIndex}");
+
+        // Entries first: what is derived from them is judged by them.
+        byte[] bundle = TileStore.ReadBundle(segments, number, seal);
+        DirectoryCheck.Require(tree.Add(bundle, seal.Tile.Span, EntryBundle.Width, $"{_segmentsPath}, parts of record {number}", place));
+        Hash root = tree.Completed[0].Root;
+        if (seal.Root != root) throw Bad("seal", place, number, $"root {root}, from the entries", $"root {seal.Root}");
+        if (seal.Previous != previous) throw Bad("seal", place, number, $"{previous}, the hash of the seal before", $"{seal.Previous}");
+
+        // The address of the record before, from which the address file could be made again.
+        long address = segments.AddressOf(number);
+        long link = BinaryPrimitives.ReadInt64BigEndian(segments.ReadAt(address, place).AsSpan(12));
+        if (link != before) throw Bad("address", place, number, $"{before}, the address of the record before", $"{link}");
+        before = address;
+        return Seal.HashOf(payload);
+    }
+
+    private Hash CheckTile(long segment, FullTile tile)
+    {
+        long number = TileStore.RecordNumber(tile.Level, tile.Index);
+        TilePath name = new(tile.Level, tile.Index);
+        string place = $"{_treePath}, record {number}, {name}";
+        if (number >= upper.Count)
+        {
+            if (tile.Level == 1) _unwritten++;
+            if (_unwritten <= MostUnwritten) return tile.Root;
+            throw Bad("tile", place, segment, "256 hashes", "no such record");
+        }
+
+        _tiles = number + 1;
+        FullTile found;
+        try
+        {
+            found = TileStore.ParseTile(upper.Read(number), tile.Level, tile.Index);
+        }
+        catch (DamageException failure) when (failure.Damage.Kind == "tile")
+        {
+            throw Bad("tile", place, segment, failure.Damage.Expected, failure.Damage.Found);
+        }
+
+        DirectoryCheck.Require(TreeCheck.Compare(name, tile.Hashes.Span, found.Hashes.Span, place));
+        if (found.Root != tile.Root) throw Bad("tile", place, segment, $"root {tile.Root}, from the entries", $"root {found.Root}");
+        return tile.Root;
+    }
+
+    /// <summary>What the record log finds by itself knows its record; the segment is added here.</summary>
+    private static Hash InSegment<T>(long segment, T argument, Func<long, T, Hash> check)
+    {
+        try
+        {
+            return check(segment, argument);
+        }
+        catch (DamageException failure) when (failure.Damage.Segment is null)
+        {
+            throw new DamageException(failure.Damage with { Segment = segment });
+        }
+    }
+
+    private static DamageException Bad(string kind, string place, long segment, string expected, string found) =>
+        DirectoryCheck.Damaged(kind, place, expected, found, segment);
+}

@@ -1,0 +1,39 @@
+namespace TransparencyLog.Storage;
+
+/// <summary>Names what lies in a data directory and belongs to nothing. What a crash leaves of a replaced file is a note.</summary>
+internal static class StrayFiles
+{
+    private static readonly string[] OfLog = ["log", "lock", "journal", "segments", "tree", "commit", "heads", "heads.old", "heads.next", "halted", "guarded", "published"];
+    private static readonly string[] OfRecordLog = ["commit", "addresses"];
+
+    public static void Check(string path, LogIdentity identity, List<string> notes)
+    {
+        string? key = Path.IsPathRooted(identity.KeyPath) ? null : identity.KeyPath.Split('/')[0];
+        Check(path, name => OfLog.Contains(name, StringComparer.Ordinal) || name == key, notes);
+        foreach (string part in (string[])["segments", "tree"])
+        {
+            string directory = Path.Combine(path, part);
+            int next = 0;
+            foreach (int number in FasterDevice.ListFiles(directory).Order())
+            {
+                if (number != next++) throw DirectoryCheck.Damaged("storage", directory, $"data.{next - 1}", $"data.{number}");
+            }
+
+            // FASTER's files are named by number without leading zeros, in a row.
+            Check(directory, name => OfRecordLog.Contains(name, StringComparer.Ordinal) || Enumerable.Range(0, next).Any(number => name == $"data.{number}"), notes);
+        }
+
+        if (key is not null && !File.Exists(Path.Combine(path, identity.KeyPath))) notes.Add($"{Path.Combine(path, identity.KeyPath)}, the key, is not there: the log cannot sign");
+    }
+
+    private static void Check(string directory, Func<string, bool> belongs, List<string> notes)
+    {
+        foreach (string entry in Directory.EnumerateFileSystemEntries(directory).Order(StringComparer.Ordinal))
+        {
+            string name = Path.GetFileName(entry);
+            if (belongs(name)) continue;
+            if (name.EndsWith(".new", StringComparison.Ordinal) && belongs(name[..^4])) notes.Add($"{entry}: what a crash left of a file that was being replaced");
+            else throw DirectoryCheck.Damaged("stray-file", entry, "nothing of that name", Directory.Exists(entry) ? "a directory" : "a file");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+// add-checkpoint (c2sp.org/tlog-witness, "add-checkpoint"): from the bytes of a request to a cosignature or a refusal, in one order that
+// satisfies every row of spec/conformance.md 5.2 at once:
+//
+//     framing 400, origin 404, note 400, signatures 403, checkpoint 400, sizes 400, root of size 0 422
+//     [lock of the origin]  old size 409, consistency 422, clock, sign, store, show to monitors  [unlock]  200
+
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Witness;
+
+/// <summary>The witness: what it may sign, and in which order of effects. Safe for concurrent use.</summary>
+internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, WitnessStore store, Evidence evidence, TimeProvider time, TimeSpan limit, ILogger log)
+{
+    private readonly CosignatureClock _clock = new(time);
+    private readonly OncePerMinute _clockLog = new(time);
+    private Exception? _halted;
+
+    /// <summary>Why nothing is cosigned any more, until a restart; null while all is well.</summary>
+    public Exception? Halted => Volatile.Read(ref _halted) ?? store.Failure;
+
+    /// <summary>Judges one request. Only cancelled while it waits; from the comparison on it runs to its end.</summary>
+    public async Task<CosignOutcome> AddCheckpointAsync(ReadOnlyMemory<byte> body, CancellationToken stop)
+    {
+        if (Halted is not null) return new CosignOutcome.Unavailable(Unavailability.Halted);
+        if (!AddCheckpointRequest.TryParse(body.Span, out AddCheckpointRequest? request, out string error) || request is null)
+        {
+            // SPEC TW-24: a malformed body, note or checkpoint is 400.
+            return new CosignOutcome.Malformed(error);
+        }
+
+        // SPEC TW-20: if the origin is unknown, 404. Before anything that costs: a stranger's note is not even parsed.
+        if (logs.Find(request.Checkpoint.Span) is not WitnessedLog known) return new CosignOutcome.UnknownOrigin();
+        if (!Note.TryParse(request.Checkpoint.Span, out Note? note) || note is null) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
+
+        // SPEC TW-21: without a signature by a trusted key, or with one that fails, 403. SPEC TW-22: unknown keys are ignored.
+        // Our own key is not among the trusted: a line with our name is a stranger's like any other (W-05).
+        NoteVerification verification = note.Verify(known.Keys);
+        if (verification.Status == NoteStatus.BadSignature) return new CosignOutcome.NotSigned("invalid signature: a line with the name and ID of a trusted key does not verify");
+        if (verification.Status == NoteStatus.NoKnownKey) return new CosignOutcome.NotSigned("no signature by a key that is trusted for this log");
+
+        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return new CosignOutcome.Malformed("the note is not a checkpoint");
+        // Conformance 13.2: extension lines are in what an Ed25519 cosigner signs and not in what an ML-DSA one does, so this witness signs none.
+        if (checkpoint.Extensions.Count > 0) return new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here");
+        // SPEC TW-23: an old size above the checkpoint's is 400.
+        if (request.OldSize > checkpoint.Size) return new CosignOutcome.Malformed("the old size is above the size of the checkpoint");
+        // SPEC TW-28: size zero has the root of the empty tree, or 422.
+        if (checkpoint.Size == 0 && checkpoint.Root != MerkleHash.Empty) return new CosignOutcome.Inconsistent("a checkpoint of size zero has the root hash of the empty tree");
+
+        NoteSignature[] logLines = [.. verification.Verified.Select(one => one.Signature)];
+        if (!await known.Gate.WaitAsync(limit, stop)) return new CosignOutcome.Unavailable(Unavailability.Busy);
+        // From here on the caller may leave: the lock is the commit's, and it gives it back when the state is decided.
+        Task<CosignOutcome> commit = CommitAsync(known, request, checkpoint, logLines);
+        try
+        {
+            return await commit.WaitAsync(limit, time, CancellationToken.None);
+        }
+        catch (TimeoutException)
+        {
+            // The disk hangs. Whether it will be stored is open; the origin stays locked until that is known.
+            return new CosignOutcome.Unavailable(Unavailability.Busy);
+        }
+    }
+
+    /// <summary>
+    /// The commit path; holds the origin's lock at its beginning and releases it at its end. SPEC TW-39: comparing the old size and storing the new
+    /// checkpoint are one atomic step.
+    /// </summary>
+    private async Task<CosignOutcome> CommitAsync(WitnessedLog known, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines)
+    {
+        try
+        {
+            if (Halted is not null) return new CosignOutcome.Unavailable(Unavailability.Halted);
+
+            // 1. Against the newest state, which nobody else can change now.
+            CosignedCheckpoint? latest = known.Latest;
+            if (Judge(known, latest, request, checkpoint, logLines) is CosignOutcome refusal) return refusal;
+
+            // A note keeps the lines it had: the same checkpoint with fewer of them takes none away.
+            bool refresh = latest is not null && latest.Checkpoint == checkpoint;
+            if (refresh) logLines = Union(logLines, latest!.LogLines);
+
+            // 2. The time. The same checkpoint in the same second would be signed to the same bytes, so there is nothing to store: a flood of
+            // such requests costs one sync a second (W-13).
+            if (await _clock.NextAsync(latest?.Timestamp ?? 0) is not ulong timestamp)
+            {
+                if (_clockLog.Due()) log.ClockBehind(known.Origin, latest?.Timestamp ?? 0);
+                return new CosignOutcome.Unavailable(Unavailability.ClockBehind);
+            }
+
+            if (refresh && timestamp == latest!.Timestamp && logLines.Length == latest.LogLines.Count) return new CosignOutcome.Cosigned(latest.Answer);
+
+            // 3. Sign. The signature is verified as it is made; a crash here has changed nothing.
+            CosignedCheckpoint next = CosignedCheckpoint.Sign(checkpoint, logLines, cosigner, timestamp);
+
+            // 4. SPEC TW-38: the new checkpoint is stored before the answer. A crash behind this line: the state is new, the log asks again
+            // with the new size as its old one and gets a fresh cosignature.
+            await store.SaveAsync(next.Note);
+
+            // 5. SPEC TW-78: monitors see it before the log does.
+            known.Latest = next;
+
+            // 6. SPEC TW-33: 200.
+            log.Cosigned(known.Origin, checkpoint.Size);
+            return new CosignOutcome.Cosigned(next.Answer);
+        }
+        catch (Exception failure)
+        {
+            // SPEC TW-43: the signature is dropped, and what is stored is unknown: nothing is cosigned until a restart has read it again.
+            if (Interlocked.CompareExchange(ref _halted, failure, null) is null) log.Halted(failure, failure.Message);
+            return new CosignOutcome.Unavailable(Unavailability.Halted);
+        }
+        finally
+        {
+            known.Gate.Release();
+        }
+    }
+
+    /// <summary>Null when the checkpoint extends, or is, the newest one.</summary>
+    private CosignOutcome? Judge(WitnessedLog known, CosignedCheckpoint? latest, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines)
+    {
+        long size = latest?.Checkpoint.Size ?? 0;
+        Hash root = latest?.Checkpoint.Root ?? MerkleHash.Empty;
+
+        // SPEC TW-25: the old size is the latest size cosigned for the origin, 0 if there is none; else 409 with that size.
+        if (request.OldSize != size) return new CosignOutcome.Stale(size);
+
+        // SPEC TW-31: the same size with another root is 422.
+        if (request.OldSize == checkpoint.Size && root != checkpoint.Root) return Refuse(EvidenceKind.Fork, "the latest checkpoint cosigned at this size has another root hash");
+
+        // SPEC TW-29: with old size 0 the proof is empty, or 422. SPEC TW-42: so it is with equal sizes.
+        if ((request.OldSize == 0 || request.OldSize == checkpoint.Size) && request.Proof.Count > 0) return new CosignOutcome.Inconsistent("the consistency proof from size zero, or to the same size, is empty");
+
+        // SPEC TW-30: a consistency proof that does not verify is 422.
+        return MerkleProof.VerifyConsistency(size, checkpoint.Size, root, checkpoint.Root, [.. request.Proof])
+            ? null
+            : Refuse(EvidenceKind.Unproven, "the consistency proof does not verify");
+
+        CosignOutcome.Inconsistent Refuse(EvidenceKind kind, string answer)
+        {
+            // SPEC TW-32: not cosigned; kept as evidence.
+            if (latest is not null && evidence.Keep(known, kind, latest.Note, new Note(checkpoint.ToText(), logLines)))
+            {
+                if (kind == EvidenceKind.Fork) log.Fork(known.Origin, size);
+                else log.Unproven(known.Origin, size, checkpoint.Size);
+            }
+
+            return new CosignOutcome.Inconsistent(answer);
+        }
+    }
+
+    /// <summary>The new lines, and those stored lines whose keys are not among them.</summary>
+    private static NoteSignature[] Union(NoteSignature[] lines, IReadOnlyList<NoteSignature> stored)
+    {
+        List<NoteSignature> union = [.. lines];
+        foreach (NoteSignature line in stored)
+        {
+            if (union.Count < LogList.MaxKeysOfOrigin && !Array.Exists(lines, one => one.KeyId == line.KeyId && one.Name == line.Name)) union.Add(line);
+        }
+
+        return [.. union];
+    }
+}
+
+/// <summary>Keeps a line that strangers can cause from filling the operator's disk.</summary>
+internal sealed class OncePerMinute(TimeProvider time)
+{
+    private long _last = long.MinValue;
+
+    /// <summary>True at most once a minute.</summary>
+    public bool Due()
+    {
+        long now = time.GetTimestamp(), last = Volatile.Read(ref _last);
+        bool due = last == long.MinValue || time.GetElapsedTime(last, now) >= TimeSpan.FromMinutes(1);
+        return due && Interlocked.CompareExchange(ref _last, now, last) == last;
+    }
+}

@@ -1,0 +1,111 @@
+using System.Buffers;
+using System.IO.Pipelines;
+
+namespace TransparencyLog.Witness.Http;
+
+/// <summary>POST /add-checkpoint: reads a bounded body in bounded time, and gives every outcome its status (c2sp.org/tlog-witness).</summary>
+internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics metrics, TimeSpan bodyTime, TimeProvider time)
+{
+    /// <summary>How long a client does well to wait while we are halted: an operator has to come.</summary>
+    private const int HaltedRetrySeconds = 60;
+
+    public async Task HandleAsync(HttpContext context)
+    {
+        HttpRequest request = context.Request;
+        // SPEC TW-01: POST only.
+        if (!HttpMethods.IsPost(request.Method))
+        {
+            await Answers.MethodNotAllowed(context, "POST");
+            return;
+        }
+
+        if (request.Headers.ContentEncoding.Count > 0)
+        {
+            await Refuse(context, StatusCodes.Status415UnsupportedMediaType, "content-encoding", "a body is sent as it is, with no content encoding");
+            return;
+        }
+
+        if (request.ContentLength > AddCheckpointRequest.MaxSize)
+        {
+            await Refuse(context, StatusCodes.Status413PayloadTooLarge, "too-large", $"a body has at most {AddCheckpointRequest.MaxSize} bytes");
+            return;
+        }
+
+        ReadOnlyMemory<byte>? body;
+        try
+        {
+            body = await ReadAsync(context);
+        }
+        catch (BadHttpRequestException bad)
+        {
+            // The client's framing, or too slow a body: Kestrel has the status.
+            await Refuse(context, bad.StatusCode, "request-body", "the body could not be read");
+            return;
+        }
+        catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
+        {
+            await Refuse(context, StatusCodes.Status408RequestTimeout, "request-timeout", "the body took too long");
+            return;
+        }
+
+        if (body is null)
+        {
+            await Refuse(context, StatusCodes.Status413PayloadTooLarge, "too-large", $"a body has at most {AddCheckpointRequest.MaxSize} bytes");
+            return;
+        }
+
+        CosignOutcome outcome = await witness.AddCheckpointAsync(body.Value, context.RequestAborted);
+        await ToHttp(context, outcome);
+        metrics.Count(context.Response.StatusCode);
+    }
+
+    /// <summary>One status for each outcome.</summary>
+    private static Task ToHttp(HttpContext context, CosignOutcome outcome) => outcome switch
+    {
+        // SPEC TW-34: signature lines.
+        CosignOutcome.Cosigned cosigned => Answers.Bytes(context, StatusCodes.Status200OK, cosigned.SignatureLines, Answers.PlainText),
+        CosignOutcome.Malformed malformed => Answers.Text(context, StatusCodes.Status400BadRequest, $"{malformed.Reason}\n"),
+        CosignOutcome.UnknownOrigin => Answers.Text(context, StatusCodes.Status404NotFound, "unknown log\n"),
+        CosignOutcome.NotSigned unsigned => Answers.Text(context, StatusCodes.Status403Forbidden, $"{unsigned.Reason}\n"),
+        // SPEC TW-26: the latest cosigned size and a newline. SPEC TW-27: with its own media type, and no parameter.
+        CosignOutcome.Stale stale => Answers.Bytes(context, StatusCodes.Status409Conflict, AddCheckpointResponse.SizeToBytes(stale.CosignedSize), AddCheckpointResponse.SizeContentType),
+        CosignOutcome.Inconsistent inconsistent => Answers.Text(context, StatusCodes.Status422UnprocessableEntity, $"{inconsistent.Reason}\n"),
+        CosignOutcome.Unavailable { Why: Unavailability.Halted } => Answers.Unavailable(context, "halted", "this witness has halted and cosigns nothing until its operator has looked", HaltedRetrySeconds),
+        CosignOutcome.Unavailable { Why: Unavailability.ClockBehind } => Answers.Unavailable(context, "clock", "the clock of this witness is behind its last cosignature", HaltedRetrySeconds),
+        CosignOutcome.Unavailable { Why: Unavailability.Busy } => Answers.Unavailable(context, "busy", "another request of this log is not finished; whether this one was stored is unknown, and asking again is safe", 1),
+        _ => throw new System.Diagnostics.UnreachableException($"an outcome without a status: {outcome.GetType().Name}"),
+    };
+
+    /// <summary>The whole body, or null when it is larger than allowed. Holds no more than it has received.</summary>
+    private async Task<ReadOnlyMemory<byte>?> ReadAsync(HttpContext context)
+    {
+        using CancellationTokenSource deadline = new(bodyTime, time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, context.RequestAborted);
+        PipeReader reader = context.Request.BodyReader;
+        while (true)
+        {
+            ReadResult read = await reader.ReadAsync(either.Token);
+            if (read.Buffer.Length > AddCheckpointRequest.MaxSize)
+            {
+                reader.AdvanceTo(read.Buffer.End);
+                return null;
+            }
+
+            if (read.IsCompleted)
+            {
+                byte[] body = read.Buffer.ToArray();
+                reader.AdvanceTo(read.Buffer.End);
+                return body;
+            }
+
+            reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+        }
+    }
+
+    /// <summary>The rest of the body is not read: the connection ends with the answer.</summary>
+    private static Task Refuse(HttpContext context, int status, string type, string title)
+    {
+        context.Response.Headers.Connection = "close";
+        return Answers.Problem(context, status, type, title);
+    }
+}

@@ -1,0 +1,46 @@
+using System.Globalization;
+using System.Text;
+
+namespace TransparencyLog.Witness.Http;
+
+/// <summary>Everything that is only read: the checkpoints for monitors, and what operators and their machines ask.</summary>
+internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, VerifierKey vkey, Metrics metrics, TimeProvider time)
+{
+    /// <summary>GET /&lt;origin hash&gt;/checkpoint (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"). A log taken off the list is still shown.</summary>
+    public Task Checkpoint(HttpContext context, in Hash originHash)
+    {
+        // SPEC TW-74: never cosigned, 404.
+        if (logs.Find(originHash)?.Latest is not CosignedCheckpoint latest) return Answers.Text(context, StatusCodes.Status404NotFound, "never cosigned\n");
+        // SPEC TW-75: no lag of ours; a cache in front has to ask each time.
+        context.Response.Headers.CacheControl = "no-cache";
+        // SPEC TW-73: the log's lines and ours. SPEC TW-76: as any checkpoint.
+        return Answers.Bytes(context, StatusCodes.Status200OK, latest.Note, Answers.PlainText);
+    }
+
+    /// <summary>200 while all is well, 503 when halted (O-03).</summary>
+    public Task Health(HttpContext context) => witness.Halted is null
+        ? Answers.Text(context, StatusCodes.Status200OK, "ok\n")
+        : Answers.Unavailable(context, "halted", "this witness has halted and cosigns nothing until its operator has looked", 60);
+
+    /// <summary>GET /metrics.</summary>
+    public Task Metrics(HttpContext context) =>
+        Answers.Text(context, StatusCodes.Status200OK, metrics.Write(witness.Halted is not null, logs), "text/plain; version=0.0.4; charset=utf-8");
+
+    /// <summary>The page for people.</summary>
+    public Task Page(HttpContext context)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        StringBuilder page = new();
+        page.Append("A witness of transparency logs (c2sp.org/tlog-witness).\n\n");
+        page.Append(CultureInfo.InvariantCulture, $"name   {vkey.Name}\nvkey   {vkey}\nstate  {(witness.Halted is null ? "ok" : "halted: nothing is cosigned")}\n\n");
+        foreach (WitnessedLog log in logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal))
+        {
+            page.Append(CultureInfo.InvariantCulture, $"log    {log.Origin}{(log.Keys.Count == 0 ? " (not on the list any more)" : "")}\n");
+            page.Append(log.Latest is CosignedCheckpoint latest
+                ? string.Create(CultureInfo.InvariantCulture, $"       size {latest.Checkpoint.Size}, cosigned {DateTimeOffset.FromUnixTimeSeconds((long)latest.Timestamp):yyyy-MM-ddTHH:mm:ssZ}, {Math.Max(0, now.ToUnixTimeSeconds() - (long)latest.Timestamp)} s ago\n       /{log.OriginHash.ToHex()}/checkpoint\n")
+                : "       never cosigned\n");
+        }
+
+        return Answers.Text(context, StatusCodes.Status200OK, page.ToString());
+    }
+}

@@ -1,0 +1,67 @@
+// Which request goes where. Paths are compared as they came on the wire: one spelling for each resource, no percent-decoding, no letter
+// case, no trailing slash, no query. Everything else is 404.
+//
+//     POST      /add-checkpoint
+//     GET HEAD  /<64 lower-case hex digits>/checkpoint
+//     GET HEAD  /  /healthz  /readyz  /metrics
+
+using System.Text;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace TransparencyLog.Witness.Http;
+
+/// <summary>The one request handler.</summary>
+internal sealed class Routes(AddCheckpointEndpoint add, ReadEndpoints read)
+{
+    private const string Tail = "/checkpoint";
+
+    public Task HandleAsync(HttpContext context)
+    {
+        IHeaderDictionary headers = context.Response.Headers;
+        headers.XContentTypeOptions = "nosniff";
+
+        // H-06: a body with two lengths is read differently by different servers. Kestrel goes by the chunks and puts the length aside.
+        IHeaderDictionary request = context.Request.Headers;
+        if (request.TransferEncoding.Count > 0 && (request.ContentLength is not null || request.ContainsKey("X-Content-Length")))
+        {
+            headers.Connection = "close";
+            return Answers.Problem(context, StatusCodes.Status400BadRequest, "framing", "a body has a Content-Length or a Transfer-Encoding, not both");
+        }
+
+        string target = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        if (target == "/add-checkpoint")
+        {
+            AllowOrigins(headers);
+            return add.HandleAsync(context);
+        }
+
+        // SPEC TW-71: lower-case hex of the origin's SHA-256; anything else is not a path of ours.
+        if (target.Length == 1 + (2 * Hash.Size) + Tail.Length && target.EndsWith(Tail, StringComparison.Ordinal)
+            && Hash.TryParseHex(Encoding.UTF8.GetBytes(target, 1, 2 * Hash.Size), out Hash originHash))
+        {
+            AllowOrigins(headers);
+            return Get(context, () => read.Checkpoint(context, originHash));
+        }
+
+        return target switch
+        {
+            "/" => Get(context, () => read.Page(context)),
+            "/healthz" or "/readyz" => Get(context, () => read.Health(context)),
+            "/metrics" => Get(context, () => read.Metrics(context)),
+            // SPEC TW-64: sign-subtree is not offered.
+            _ => Answers.Problem(context, StatusCodes.Status404NotFound, "not-found", "no such resource"),
+        };
+    }
+
+    /// <summary>SPEC TW-72: GET and HEAD; other methods are 405.</summary>
+    private static Task Get(HttpContext context, Func<Task> answer)
+    {
+        if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method)) return Answers.MethodNotAllowed(context, "GET, HEAD");
+        // Nothing to read in a body here: one that comes anyway ends the connection.
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } body) body.MaxRequestBodySize = 0;
+        return answer();
+    }
+
+    /// <summary>Conformance 13.6: pages of any site may verify.</summary>
+    private static void AllowOrigins(IHeaderDictionary headers) => headers.AccessControlAllowOrigin = "*";
+}

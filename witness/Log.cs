@@ -1,0 +1,35 @@
+namespace TransparencyLog.Witness;
+
+/// <summary>Everything the witness says on standard error. No keys, nothing of a request but the origin of a configured log.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Information, "{Witness} serves {Logs} logs at {Url}; {Stored} have been cosigned before")]
+    public static partial void Started(this ILogger log, string witness, int logs, string url, int stored);
+
+    [LoggerMessage(2, LogLevel.Warning, "no --guard: an older copy of the data directory, put in its place, could not be noticed")]
+    public static partial void NoGuard(this ILogger log);
+
+    [LoggerMessage(3, LogLevel.Warning, "{Cut}")]
+    public static partial void FrameCut(this ILogger log, string cut);
+
+    [LoggerMessage(4, LogLevel.Information, "stopping")]
+    public static partial void Stopping(this ILogger log);
+
+    [LoggerMessage(10, LogLevel.Debug, "cosigned {Origin} at size {Size}")]
+    public static partial void Cosigned(this ILogger log, string origin, long size);
+
+    [LoggerMessage(11, LogLevel.Critical, "FORK: {Origin} has signed two roots at size {Size}; both notes are kept in evidence/")]
+    public static partial void Fork(this ILogger log, string origin, long size);
+
+    [LoggerMessage(15, LogLevel.Warning, "{Origin}: a checkpoint of size {Submitted} came with a proof from size {Cosigned} that does not verify; both notes are kept in evidence/")]
+    public static partial void Unproven(this ILogger log, string origin, long cosigned, long submitted);
+
+    [LoggerMessage(12, LogLevel.Error, "the clock is behind: {Origin} has a cosignature of time {Last}; not cosigning with an earlier one")]
+    public static partial void ClockBehind(this ILogger log, string origin, ulong last);
+
+    [LoggerMessage(13, LogLevel.Critical, "HALTED, nothing is cosigned until a restart: {Reason}")]
+    public static partial void Halted(this ILogger log, Exception failure, string reason);
+
+    [LoggerMessage(14, LogLevel.Critical, "still HALTED: {Reason}")]
+    public static partial void StillHalted(this ILogger log, string reason);
+}

@@ -1,0 +1,175 @@
+// What an operator can set. Command line before environment (TLOG_WITNESS_<KEY>) before configuration file; the keys are the
+// same everywhere and letter case does not count. All of it is checked before anything is opened.
+//
+//     { "Data": "/var/lib/witness", "Logs": "/etc/witness/logs", "Listen": "http://127.0.0.1:2026", "Guard": "/mnt/guard",
+//       "MaxConnections": 1024, "RequestSeconds": 15, "CommitSeconds": 10, "LogLevel": "Information" }
+
+using System.Net;
+using System.Text;
+using System.Text.Json;
+
+namespace TransparencyLog.Witness;
+
+/// <summary>What <c>create</c> needs.</summary>
+/// <param name="Data">Directory of the witness, which must not hold anything yet.</param>
+/// <param name="Name">Key name: UTF-8 of at most 255 bytes, no white space, no plus.</param>
+internal sealed record CreateSettings(string Data, string Name);
+
+/// <summary>What <c>serve</c> needs, checked.</summary>
+internal sealed record Settings
+{
+    public const string DefaultListen = "http://127.0.0.1:2026";
+
+    private const string EnvironmentPrefix = "TLOG_WITNESS_";
+
+    /// <summary>Largest configuration file in bytes: eight keys need a few hundred.</summary>
+    private const int MaxConfigBytes = 64 * 1024;
+
+    private static readonly string[] Keys = ["Data", "Name", "Logs", "Listen", "Guard", "MaxConnections", "RequestSeconds", "CommitSeconds", "LogLevel"];
+
+    /// <summary>Directory of the witness.</summary>
+    public required string Data { get; init; }
+
+    /// <summary>File with the logs to witness.</summary>
+    public required string Logs { get; init; }
+
+    /// <summary>Where to listen; port 0 takes a free one.</summary>
+    public required IPEndPoint Listen { get; init; }
+
+    /// <summary>Directory of the guard (Guard.cs), or null for none.</summary>
+    public string? Guard { get; init; }
+
+    /// <summary>
+    /// Most open connections, 1 to 100,000. The default leaves half of the process's descriptors, so that no remote peer can take those
+    /// that the store needs, and is at most 4,096.
+    /// </summary>
+    public int MaxConnections { get; init; } = 1024;
+
+    /// <summary>How long a request's body may take from its first byte to its last, 1 to 300 s: 128 KiB at 9 kB/s.</summary>
+    public TimeSpan RequestTime { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long a request waits for its origin's turn, and then for the disk, 1 to 300 s each; after it 503.</summary>
+    public TimeSpan CommitTime { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>What is written to standard error.</summary>
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
+
+    /// <summary>Size of a journal file; 8 MiB hold some ten thousand updates.</summary>
+    internal int JournalFileBytes { get; init; } = WitnessStore.JournalFileBytes;
+
+    /// <summary>Reads the settings of <c>serve</c>.</summary>
+    /// <exception cref="UsageException">One of them is missing or out of range.</exception>
+    public static Settings Load(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
+    {
+        Source source = new(commandLine, environment);
+        Settings settings = new()
+        {
+            Data = source.Required("data", "a directory made by tlog-witness create"),
+            Logs = source.Required("logs", "a file of `log` lines"),
+            Listen = ParseListen(source.Get("listen") ?? DefaultListen),
+            Guard = source.Get("guard"),
+            MaxConnections = source.Number("MaxConnections", 1, 100_000) ?? DefaultConnections(),
+            RequestTime = TimeSpan.FromSeconds(source.Number("RequestSeconds", 1, 300) ?? 15),
+            CommitTime = TimeSpan.FromSeconds(source.Number("CommitSeconds", 1, 300) ?? 10),
+            LogLevel = ParseLevel(source.Get("LogLevel") ?? nameof(LogLevel.Information)),
+        };
+
+        // A guard that goes away with the data guards nothing.
+        if (settings.Guard is string guard && $"{Path.GetFullPath(guard)}/".StartsWith($"{Path.GetFullPath(settings.Data).TrimEnd('/')}/", StringComparison.Ordinal))
+        {
+            throw new UsageException($"guard: {guard} lies in the data directory; it has to be on another disk, out of reach of what restores the data");
+        }
+
+        return settings;
+    }
+
+    /// <summary>Reads the settings of <c>create</c>.</summary>
+    /// <exception cref="UsageException">One of them is missing or out of range.</exception>
+    public static CreateSettings LoadCreate(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
+    {
+        Source source = new(commandLine, environment);
+        string name = source.Required("name", "a key name, as witness.example.com/w1");
+        if (!VerifierKey.IsKeyName(name) || Encoding.UTF8.GetByteCount(name) > VerifierKey.MaxNameSize)
+        {
+            throw new UsageException($"name: a key name has 1 to {VerifierKey.MaxNameSize} bytes, no white space, no plus and no control character");
+        }
+
+        return new CreateSettings(source.Required("data", "a directory that does not exist or is empty"), name);
+    }
+
+    private static IPEndPoint ParseListen(string text)
+    {
+        const string Allowed = "http://ADDRESS:PORT with an IP address or localhost, a port from 0 to 65535, and no path";
+        if (!Uri.TryCreate(text, UriKind.Absolute, out Uri? url) || url.Scheme != Uri.UriSchemeHttp
+            || url.PathAndQuery != "/" || url.Fragment.Length > 0 || url.UserInfo.Length > 0)
+        {
+            throw new UsageException($"listen: {text} is not {Allowed}; TLS is the matter of a proxy in front");
+        }
+
+        if (url.Host == "localhost") return new IPEndPoint(IPAddress.Loopback, url.Port);
+        return IPAddress.TryParse(url.Host.Trim('[', ']'), out IPAddress? address)
+            ? new IPEndPoint(address, url.Port)
+            : throw new UsageException($"listen: {url.Host} is not an address; expected {Allowed}");
+    }
+
+    private static LogLevel ParseLevel(string text) => Enum.GetValues<LogLevel>().Cast<LogLevel?>()
+        .FirstOrDefault(level => string.Equals(level.ToString(), text, StringComparison.OrdinalIgnoreCase))
+        ?? throw new UsageException($"LogLevel: {text} is none of {string.Join(", ", Enum.GetNames<LogLevel>())}");
+
+    /// <summary>Half of the descriptors the process may have, at most 4,096.</summary>
+    private static int DefaultConnections()
+    {
+        const int Most = 4096;
+        const string Field = "Max open files";
+        string? line = File.Exists("/proc/self/limits") ? File.ReadLines("/proc/self/limits").FirstOrDefault(one => one.StartsWith(Field, StringComparison.Ordinal)) : null;
+        string? soft = line?[Field.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault();
+        return soft is not null && Strict.TryReadSize(Encoding.ASCII.GetBytes(soft), out long limit) ? (int)Math.Clamp(limit / 2, 1, Most) : Most;
+    }
+
+    /// <summary>The three places a setting may come from.</summary>
+    private sealed class Source(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
+    {
+        private readonly Dictionary<string, string> _file = ReadFile(commandLine.GetValueOrDefault("config") ?? environment(EnvironmentPrefix + "CONFIG"));
+
+        public string? Get(string key)
+        {
+            string? value = commandLine.GetValueOrDefault(key) ?? environment(EnvironmentPrefix + key.ToUpperInvariant()) ?? _file.GetValueOrDefault(key);
+            return value is { Length: 0 } ? throw new UsageException($"{key}: is empty") : value;
+        }
+
+        public string Required(string key, string what) => Get(key) ?? throw new UsageException($"{key} is missing: {what} (--{key}, {EnvironmentPrefix}{key.ToUpperInvariant()}, or the configuration file)");
+
+        public int? Number(string key, int least, int most)
+        {
+            if (Get(key) is not string text) return null;
+            return Strict.TryReadSize(Encoding.UTF8.GetBytes(text), out long value) && value >= least && value <= most
+                ? (int)value
+                : throw new UsageException($"{key}: {text} is not a number from {least} to {most}");
+        }
+
+        private static Dictionary<string, string> ReadFile(string? path)
+        {
+            Dictionary<string, string> values = new(StringComparer.OrdinalIgnoreCase);
+            if (path is null) return values;
+            try
+            {
+                if (new FileInfo(path).Length > MaxConfigBytes) throw new UsageException($"config: {path} has more than {MaxConfigBytes} bytes");
+                using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+                if (document.RootElement.ValueKind != JsonValueKind.Object) throw new UsageException($"config: {path} is not a JSON object");
+                foreach (JsonProperty property in document.RootElement.EnumerateObject())
+                {
+                    // A misspelt key would otherwise be a setting that is silently not in force.
+                    if (!Keys.Contains(property.Name, StringComparer.OrdinalIgnoreCase)) throw new UsageException($"config: {path}: {property.Name} is none of {string.Join(", ", Keys)}");
+                    if (property.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Number)) throw new UsageException($"config: {path}: {property.Name} is neither text nor number");
+                    if (!values.TryAdd(property.Name, property.Value.ToString())) throw new UsageException($"config: {path}: {property.Name} stands there twice");
+                }
+
+                return values;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+            {
+                throw new UsageException($"config: {path}: {e.Message}", e);
+            }
+        }
+    }
+}

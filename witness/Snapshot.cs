@@ -1,0 +1,73 @@
+// The snapshot: the newest note of every origin at one moment, so that the journal below that moment can be trimmed.
+//
+//   offset  size
+//        0     8  magic "TLWSNAP1"
+//        8     8  index: the journal's entries below it are in here
+//       16    32  chain: hash over all entries below it (StoredNotes.cs)
+//       48     8  identity of the journal
+//       56     4  number of notes
+//       60     4  bytes of notes
+//       64        the notes in the order of their origins, each behind a u16 length
+//        +     4  CRC-32C of everything before
+//
+// All numbers are big-endian. The file is replaced as a whole; it exists from `create` on, so that a missing one is a loss.
+
+using System.Buffers.Binary;
+using System.Numerics;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Witness;
+
+/// <summary>Writes and reads the snapshot file.</summary>
+internal static class Snapshot
+{
+    /// <summary>Largest snapshot in bytes: some 60,000 notes of 1 kB, hundreds of times the logs of one configuration.</summary>
+    private const int MaxSize = 64 * 1024 * 1024;
+
+    private const int HeaderSize = 64;
+
+    private static ReadOnlySpan<byte> Magic => "TLWSNAP1"u8;
+
+    /// <summary>Replaces the snapshot; durable when it returns.</summary>
+    public static void Write(string path, StoredNotes notes, ulong identity)
+    {
+        int noteBytes = notes.Newest.Sum(note => EntryBundle.EncodedSize(note.Value.Length));
+        byte[] bytes = new byte[HeaderSize + noteBytes + sizeof(uint)];
+        Magic.CopyTo(bytes);
+        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(8), notes.Index);
+        notes.Chain.CopyTo(bytes.AsSpan(16));
+        BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(48), identity);
+        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(56), notes.Newest.Count);
+        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(60), noteBytes);
+        int at = HeaderSize;
+        foreach (byte[] note in notes.Newest.Values) at += EntryBundle.Write(note, bytes.AsSpan(at));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(at), Crc(bytes.AsSpan(0, at)));
+        if (bytes.Length > MaxSize) throw new StorageException($"{path} would have {bytes.Length} bytes; at most {MaxSize} are read again");
+        DurableFile.Replace(path, bytes);
+    }
+
+    /// <summary>Reads the snapshot.</summary>
+    /// <exception cref="DamageException">It is missing, or not what was written.</exception>
+    public static StoredNotes Read(string path, ulong identity)
+    {
+        if (!DurableFile.TryRead(path, MaxSize, out byte[] bytes)) throw Damaged(path, "the newest note of every origin", "no file: the memory of this witness is lost");
+        if (bytes.Length < HeaderSize + sizeof(uint) || !bytes.AsSpan(0, 8).SequenceEqual(Magic)) throw Damaged(path, "a snapshot", "something else");
+        if (BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - sizeof(uint))) != Crc(bytes.AsSpan(0, bytes.Length - sizeof(uint)))) throw Damaged(path, "a snapshot", "a CRC that does not match");
+        if (BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(48)) != identity) throw Damaged(path, "a snapshot of this witness", "that of another one");
+        ReadOnlySpan<byte> bundle = bytes.AsSpan(HeaderSize..^sizeof(uint));
+        if (!EntryBundle.TryCount(bundle, out int count) || count != BinaryPrimitives.ReadInt32BigEndian(bytes.AsSpan(56))) throw Damaged(path, "notes behind their lengths", "something else");
+        StoredNotes notes = new(BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(8)), new Hash(bytes.AsSpan(16, Hash.Size)));
+        foreach (ReadOnlySpan<byte> note in EntryBundle.Enumerate(bundle)) notes.Restore(note.ToArray(), path);
+        return notes;
+    }
+
+    /// <summary>CRC-32C (Castagnoli) as in RFC 3720, as in the journal's frames.</summary>
+    internal static uint Crc(ReadOnlySpan<byte> bytes)
+    {
+        uint crc = ~0u;
+        foreach (byte value in bytes) crc = BitOperations.Crc32C(crc, value);
+        return ~crc;
+    }
+
+    private static DamageException Damaged(string path, string expected, string found) => new(new Damage("snapshot", path, null, null, expected, found));
+}

@@ -1,0 +1,137 @@
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Logging.Console;
+using TransparencyLog.Storage;
+using TransparencyLog.Witness.Http;
+
+namespace TransparencyLog.Witness;
+
+/// <summary>A running witness: directory, store, logs, and a web server in front. Started once.</summary>
+internal sealed class WitnessHost : IAsyncDisposable
+{
+    /// <summary>How long requests may take to end after SIGTERM: the store needs the last second of the ten.</summary>
+    private static readonly TimeSpan ShutdownTime = TimeSpan.FromSeconds(7);
+
+    /// <summary>How often a halted witness says so again (O-03).</summary>
+    private static readonly TimeSpan HaltedReminder = TimeSpan.FromMinutes(1);
+
+    private readonly WebApplication _app;
+    private readonly WitnessDirectory _directory;
+    private readonly WitnessStore _store;
+    private readonly WitnessedLogs _logs;
+    private readonly ITimer _reminder;
+
+    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, ITimer reminder, string url)
+    {
+        _app = app;
+        _directory = directory;
+        _store = store;
+        _logs = logs;
+        _reminder = reminder;
+        Url = url;
+    }
+
+    /// <summary>Where it listens, with the real port.</summary>
+    public string Url { get; }
+
+    /// <summary>
+    /// Opens everything and then the socket. In this order: the lists and keys an operator gave, the lock, the store with its guard; a port
+    /// is opened only by a witness that may sign.
+    /// </summary>
+    /// <param name="settings">Checked settings.</param>
+    /// <param name="time">The clock, for cosignatures and for time limits.</param>
+    /// <param name="journal">Puts something between the store and its journal, for faults in tests; null for nothing.</param>
+    public static async Task<WitnessHost> StartAsync(Settings settings, TimeProvider time, Func<IJournal, IJournal>? journal = null)
+    {
+        WitnessDirectory directory = WitnessDirectory.Open(settings.Data);
+        WitnessStore? store = null;
+        WebApplication? app = null;
+        try
+        {
+            VerifierKey vkey = directory.Cosigner.Key;
+            Dictionary<string, IReadOnlyList<INoteVerifier>> configured = LogList.Read(settings.Logs, vkey);
+            store = WitnessStore.Open(directory.Root, settings.Guard, vkey, settings.JournalFileBytes, journal);
+            WitnessedLogs logs = WitnessedLogs.Load(configured, store.Loaded, vkey);
+
+            app = Build(settings);
+            ILogger log = app.Logger;
+            CheckpointWitness witness = new(logs, directory.Cosigner, store, new Evidence(directory.Root, time), time, settings.CommitTime, log);
+            Metrics metrics = new();
+            Routes routes = new(new AddCheckpointEndpoint(witness, metrics, settings.RequestTime, time), new ReadEndpoints(witness, logs, vkey, metrics, time));
+            app.Run(routes.HandleAsync);
+
+            if (store.Cut is string cut) log.FrameCut(cut);
+            if (settings.Guard is null) log.NoGuard();
+            app.Lifetime.ApplicationStopping.Register(log.Stopping);
+            await app.StartAsync();
+            string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
+            log.Started(vkey.Name, configured.Count, url, store.Loaded.Count);
+            ITimer reminder = time.CreateTimer(_ => Remind(witness, log), null, HaltedReminder, HaltedReminder);
+            return new WitnessHost(app, directory, store, logs, reminder, url);
+        }
+        catch
+        {
+            if (app is not null) await app.DisposeAsync();
+            if (store is not null) await store.DisposeAsync();
+            directory.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Until SIGTERM or SIGINT.</summary>
+    public Task WaitForShutdownAsync() => _app.WaitForShutdownAsync();
+
+    /// <summary>Takes no more requests, finishes or refuses those it has, closes the store and gives the lock back.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _reminder.DisposeAsync();
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+        await _store.DisposeAsync();
+        _logs.Dispose();
+        _directory.Dispose();
+    }
+
+    private static WebApplication Build(Settings settings)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "tlog-witness" });
+        builder.Logging.SetMinimumLevel(settings.LogLevel)
+            // What the framework has to tell of strangers' requests is not for the operator's log.
+            .AddFilter("Microsoft", settings.LogLevel < LogLevel.Warning ? LogLevel.Warning : settings.LogLevel)
+            .AddSimpleConsole(options =>
+            {
+                options.SingleLine = true;
+                options.UseUtcTimestamp = true;
+                options.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+                options.ColorBehavior = LoggerColorBehavior.Disabled;
+            });
+        // Standard output belongs to the line `listening URL`.
+        builder.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = ShutdownTime);
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            KestrelServerLimits limits = kestrel.Limits;
+            limits.MaxConcurrentConnections = settings.MaxConnections;
+            limits.MaxConcurrentUpgradedConnections = 0;
+            limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            limits.KeepAliveTimeout = TimeSpan.FromSeconds(60);
+            limits.MaxRequestLineSize = 4 * 1024;
+            limits.MaxRequestHeadersTotalSize = 16 * 1024;
+            limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
+            limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
+            // The endpoint has the exact limit and its own answer; this one also counts the framing of chunks, and ends a body we do not read.
+            limits.MaxRequestBodySize = 2 * AddCheckpointRequest.MaxSize;
+            // HTTP/1.1 alone: without TLS there is no other, and a proxy in front speaks what it likes to the world.
+            kestrel.Listen(settings.Listen, listen => listen.Protocols = HttpProtocols.Http1);
+        });
+        return builder.Build();
+    }
+
+    private static void Remind(CheckpointWitness witness, ILogger log)
+    {
+        if (witness.Halted is Exception failure) log.StillHalted(failure.Message);
+    }
+}

@@ -1,0 +1,202 @@
+// The memory of the witness: one store for all origins, committed in groups.
+//
+//     snapshot     the newest note of each origin at some index (Snapshot.cs)
+//     journal/     every update since, an entry each (StoredNotes.cs); frames and files as in Storage/Journal.cs
+//     a guard      in another directory, if asked for (Guard.cs)
+//
+// One writer takes all updates that wait, puts them into one frame, syncs once, moves the guard, and only then lets their callers
+// answer. After a failure nothing is taken any more: whether the last frame is on disk is unknown, and only a new start can look.
+
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+using System.Threading.Channels;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Witness;
+
+/// <summary>Keeps the newest note of each origin, durably. Safe for concurrent use.</summary>
+internal sealed class WitnessStore : IAsyncDisposable
+{
+    /// <summary>
+    /// Size of a journal file: a witness's frames are small, one to a few kilobytes, so 8 MiB are thousands of them. A start reads two
+    /// or three files.
+    /// </summary>
+    public const int JournalFileBytes = 8 * 1024 * 1024;
+
+    /// <summary>Largest note in bytes: an entry has a u16 length.</summary>
+    public const int MaxNote = EntryBundle.MaxEntrySize;
+
+    private readonly string _snapshotPath;
+    private readonly ulong _identity;
+    private readonly int _snapshotEvery;
+    private readonly IJournal _journal;
+    private readonly Guard? _guard;
+    private readonly StoredNotes _notes; // the writer's, once it runs
+    private readonly JournalFrame _frame = new();
+    private readonly Task _writer;
+    private long _sinceSnapshot; // bytes of entries; the writer's
+    private Exception? _failure; // the writer's, read by anyone
+
+    // Not bounded by itself: each origin has at most one update here (its lock is held until the answer), and origins are configured.
+    private readonly Channel<Update> _waiting = Channel.CreateUnbounded<Update>(new UnboundedChannelOptions { SingleReader = true });
+
+    private WitnessStore(string directory, ulong identity, int journalFileBytes, IJournal journal, Guard? guard, StoredNotes notes)
+    {
+        _snapshotPath = Path.Combine(directory, "snapshot");
+        _identity = identity;
+        // Half a file of entries: with the frames' rounding to sectors that is about one file behind the snapshot.
+        _snapshotEvery = journalFileBytes / 2;
+        _journal = journal;
+        _guard = guard;
+        _notes = notes;
+        Loaded = new Dictionary<string, byte[]>(notes.Newest, StringComparer.Ordinal);
+        _writer = RunAsync();
+    }
+
+    /// <summary>The newest notes as they were when the store was opened, by origin.</summary>
+    public IReadOnlyDictionary<string, byte[]> Loaded { get; }
+
+    /// <summary>What opening cut away as a frame that was never answered, in words; null when there was nothing.</summary>
+    public string? Cut { get; private init; }
+
+    /// <summary>Why nothing is taken any more; null while all is well.</summary>
+    public Exception? Failure => Volatile.Read(ref _failure);
+
+    /// <summary>Makes an empty store.</summary>
+    public static void Create(string directory, VerifierKey witness, int journalFileBytes)
+    {
+        Journal.Create(Path.Combine(directory, "journal"), OptionsFor(witness, journalFileBytes));
+        Snapshot.Write(Path.Combine(directory, "snapshot"), new StoredNotes(0, default), OptionsFor(witness, journalFileBytes).Identity);
+    }
+
+    /// <summary>
+    /// Opens the store of a locked directory: snapshot, then every entry of the journal behind it.
+    /// </summary>
+    /// <param name="directory">The data directory.</param>
+    /// <param name="guardDirectory">The guard's directory, or null.</param>
+    /// <param name="witness">Whose store it is.</param>
+    /// <param name="journalFileBytes">Size of a journal file.</param>
+    /// <param name="wrap">Puts something between the store and its journal; null for nothing.</param>
+    /// <exception cref="StorageException">Snapshot, journal and guard do not tell one story, or something is missing.</exception>
+    public static WitnessStore Open(string directory, string? guardDirectory, VerifierKey witness, int journalFileBytes, Func<IJournal, IJournal>? wrap)
+    {
+        string journalPath = Path.Combine(directory, "journal");
+        JournalOptions options = OptionsFor(witness, journalFileBytes);
+        StoredNotes notes = Snapshot.Read(Path.Combine(directory, "snapshot"), options.Identity);
+        long snapshotIndex = notes.Index;
+        List<Hash> chains = [notes.Chain];
+        long lastFrame = 0, sinceSnapshot = 0;
+        long? firstIndex = null;
+        long end = Journal.Inspect(journalPath, options, frame =>
+        {
+            firstIndex ??= frame.FirstIndex;
+            if (firstIndex > snapshotIndex) throw Disagree(directory, $"the journal begins at update {firstIndex}, and the snapshot ends at {snapshotIndex}");
+            lastFrame = frame.FirstIndex;
+            long index = frame.FirstIndex;
+            foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(frame.Bundle.Span))
+            {
+                if (index++ < snapshotIndex) continue;
+                notes.Apply(entry.ToArray(), $"{journalPath}, update {index - 1}");
+                chains.Add(notes.Chain);
+                sinceSnapshot += entry.Length;
+            }
+        });
+        if (end < snapshotIndex) throw Disagree(directory, $"the journal ends at update {end}, and the snapshot at {snapshotIndex}");
+        Guard? guard = Guard.Open(directory, guardDirectory, witness, notes, chains);
+
+        // Only the last frame may have been read from the page cache and not be on disk: each one before it had returned from its sync
+        // before the next was written. It is written anew and synced before anything is answered from it.
+        Journal journal = Journal.Open(journalPath, options, rewriteFrom: lastFrame);
+        return new WitnessStore(directory, options.Identity, journalFileBytes, wrap?.Invoke(journal) ?? journal, guard, notes)
+        {
+            Cut = journal.Cut,
+            _sinceSnapshot = sinceSnapshot,
+        };
+    }
+
+    /// <summary>
+    /// Makes the note the newest of its origin. When the task is done it is durable, and final; when it fails, whether it is stored is
+    /// unknown and every later call fails too. The caller holds the origin's lock.
+    /// </summary>
+    public Task SaveAsync(byte[] note)
+    {
+        if (note.Length > MaxNote) throw new ArgumentException($"a note has at most {MaxNote} bytes", nameof(note));
+        Update update = new(note);
+        return _waiting.Writer.TryWrite(update) ? update.Done.Task : Task.FromException(new StorageException("the store has failed and takes nothing more"));
+    }
+
+    /// <summary>Finishes what was taken, and closes the journal.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _waiting.Writer.TryComplete();
+        await _writer;
+        await _journal.DisposeAsync();
+    }
+
+    private async Task RunAsync()
+    {
+        List<Update> batch = [];
+        try
+        {
+            while (await _waiting.Reader.WaitToReadAsync())
+            {
+                await CommitAsync(batch);
+                batch.Clear();
+            }
+        }
+        catch (Exception failure)
+        {
+            // Sticky, and before the callers hear of it: nobody may see the failure and a store that seems well.
+            Volatile.Write(ref _failure, failure);
+            _waiting.Writer.TryComplete();
+            foreach (Update update in batch) update.Done.TrySetException(failure);
+            while (_waiting.Reader.TryRead(out Update? update)) update.Done.TrySetException(failure);
+        }
+    }
+
+    /// <summary>The commit path of the witness.</summary>
+    private async Task CommitAsync(List<Update> batch)
+    {
+        // 1. All that waits, as far as it fits, into one frame.
+        _frame.Clear();
+        while (_waiting.Reader.TryPeek(out Update? next) && _frame.TryAdd(next.Note))
+        {
+            batch.Add(next);
+            _waiting.Reader.TryRead(out _);
+        }
+
+        // 2. One write, one sync. A crash before its end: the frame is torn and cut at the next start, or whole; no caller has been answered.
+        long first = await _journal.AppendAsync(_frame, CancellationToken.None);
+        foreach (Update update in batch) _notes.Apply(update.Note, $"update {first}");
+        if (_notes.Index != first + batch.Count) throw new StorageException($"the journal gave index {first} to an update that is number {_notes.Index - batch.Count}");
+        _sinceSnapshot += _frame.EntryBytes;
+
+        // 3. The guard, before anybody hears of the frame. A crash between 2 and 3: it is one frame behind, which a start mends.
+        _guard?.Advance(_notes);
+
+        // 4. Durable: the cosignatures may leave the process.
+        foreach (Update update in batch) update.Done.SetResult();
+
+        // 5. Now and then all notes anew, and the journal below is not needed any more. A crash between the two: it is trimmed next time.
+        if (_sinceSnapshot < _snapshotEvery) return;
+        Snapshot.Write(_snapshotPath, _notes, _identity);
+        await _journal.TrimAsync(_notes.Index, CancellationToken.None);
+        _sinceSnapshot = 0;
+    }
+
+    private static JournalOptions OptionsFor(VerifierKey witness, int fileBytes) => new()
+    {
+        FileBytes = fileBytes,
+        Identity = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(witness.ToString()))),
+    };
+
+    private static StorageException Disagree(string directory, string what) => new($"{directory}: {what}: one of the two is from another time, or lost");
+
+    private sealed class Update(byte[] note)
+    {
+        public byte[] Note { get; } = note;
+
+        public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+}
