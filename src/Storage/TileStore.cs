@@ -159,8 +159,9 @@ public sealed class TileStore : ITileStore
     {
         if (path.Level >= 1)
         {
+            // Not beyond the segments, which may be an older copy than the tree: what comes again from the journal is compared with it first.
             long number = RecordNumber(path.Level, path.Index);
-            if (number < 0 || number >= _tree.Count) return ValueTask.FromResult<ReadOnlyMemory<byte>?>(null);
+            if (number >= _tree.Count || path.Index >= SegmentCount >> (8 * path.Level)) return ValueTask.FromResult<ReadOnlyMemory<byte>?>(null);
             return ValueTask.FromResult<ReadOnlyMemory<byte>?>(ReadTile(path.Level, path.Index).Hashes[..(path.Width * Hash.Size)]);
         }
 
