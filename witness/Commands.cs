@@ -72,7 +72,7 @@ internal static class Commands
 
     private static Dictionary<string, string> Given(ParseResult result, params Option<string?>[] options)
     {
-        Dictionary<string, string> given = new(StringComparer.OrdinalIgnoreCase);
+        Dictionary<string, string> given = new(StringComparer.Ordinal);
         foreach (Option<string?> option in options)
         {
             if (result.GetValue(option) is string value) given.Add(option.Name[2..], value);

@@ -52,14 +52,14 @@ internal sealed class WitnessHost : IAsyncDisposable
         {
             VerifierKey vkey = directory.Cosigner.Key;
             Dictionary<string, IReadOnlyList<INoteVerifier>> configured = LogList.Read(settings.Logs, vkey);
-            store = WitnessStore.Open(directory.Root, settings.Guard, vkey, settings.JournalFileBytes, journal);
+            store = WitnessStore.Open(directory, settings.Guard, settings.JournalFileBytes, journal);
             WitnessedLogs logs = WitnessedLogs.Load(configured, store.Loaded, vkey);
 
             app = Build(settings);
             ILogger log = app.Logger;
             CheckpointWitness witness = new(logs, directory.Cosigner, store, new Evidence(directory.Root, time), time, settings.CommitTime, log);
             Metrics metrics = new();
-            Routes routes = new(new AddCheckpointEndpoint(witness, metrics, settings.RequestTime, time), new ReadEndpoints(witness, logs, vkey, metrics, time));
+            Routes routes = new(new AddCheckpointEndpoint(witness, metrics, settings.BodyTime, time), new ReadEndpoints(witness, logs, vkey, metrics, time));
             app.Run(routes.HandleAsync);
 
             if (store.Cut is string cut) log.FrameCut(cut);
