@@ -26,10 +26,17 @@ internal enum EngineState
     Stopping,
 }
 
+/// <summary>What an engine works with: the parts of its directory and its key, or what a test has put around one of them.</summary>
+internal sealed record EngineParts(IJournal Journal, ITileStore Tiles, ITreeRegister Register, INoteSigner Signer);
+
+/// <summary>Where a test gets in: a small journal, and a fault in one part. Null is what is served.</summary>
+internal sealed record EngineSeams(JournalOptions? Journal = null, Func<EngineParts, EngineParts>? Replace = null);
+
 /// <summary>A log that runs: opened from its directory, until disposed.</summary>
 internal sealed class Engine : IAsyncDisposable
 {
     private readonly LogDirectory _directory;
+    private readonly EngineParts _parts;
     private readonly Settings _settings;
     private readonly ILogger _logger;
     private readonly Intake _intake;
@@ -41,18 +48,17 @@ internal sealed class Engine : IAsyncDisposable
     private int _state = (int)EngineState.Starting;
     private string _reason = "witnesses are being asked for their newest size";
 
-    private Engine(LogDirectory directory, Settings settings, ILogger logger)
+    private Engine(LogDirectory directory, EngineParts parts, Settings settings, ILogger logger)
     {
         _directory = directory;
+        _parts = parts;
         _settings = settings;
         _logger = logger;
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount);
-        Tiles = new TileReader(directory.Tiles);
+        Tiles = new TileReader(parts.Tiles);
     }
 
     public LogIdentity Identity => _directory.Identity;
-
-    public VerifierKey Key { get; private set; } = null!;
 
     public TileReader Tiles { get; }
 
@@ -70,21 +76,22 @@ internal sealed class Engine : IAsyncDisposable
     /// Opens the directory, rebuilds the tree, checks it against what was signed, and starts. Throws <see cref="StorageException"/> (exit 3) when the
     /// directory is not what it was, and <see cref="ConfigurationException"/> (exit 2) for the policy.
     /// </summary>
-    public static async Task<Engine> StartAsync(Settings settings, TimeProvider time, ILogger logger, CancellationToken stop)
+    public static async Task<Engine> StartAsync(Settings settings, TimeProvider time, ILogger logger, CancellationToken stop, EngineSeams? seams = null)
     {
         LogIdentity identity = LogDirectory.ReadIdentity(settings.Data);
         Policy? policy = WitnessPolicy.Read(settings.Policy, identity);
         NoteSigner signer = ReadSigner(settings.Data, identity);
-        LogDirectory directory = await LogDirectory.OpenAsync(settings.Data, settings.Guard, time).ConfigureAwait(false);
-        Engine engine = new(directory, settings, logger) { Key = signer.Key };
+        LogDirectory directory = await LogDirectory.OpenAsync(settings.Data, settings.Guard, time, seams?.Journal).ConfigureAwait(false);
+        EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer);
+        Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, logger);
         try
         {
             if (directory.Register.Mended is string mended) logger.Mended(mended);
             if (directory.Journal.Cut is string cut) logger.Mended(cut);
             engine._sequencer = await Sequencer.RecoverAsync(
-                engine._intake, directory.Journal, directory.Tiles, settings.RecentEntries, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
-            await engine.CheckSignedRootAsync(signer, stop).ConfigureAwait(false);
-            engine.StartPublishing(policy, signer, time);
+                engine._intake, engine._parts.Journal, engine._parts.Tiles, settings.RecentEntries, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
+            await engine.CheckSignedRootAsync(stop).ConfigureAwait(false);
+            engine.StartPublishing(policy, time);
             await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
             engine.Run(policy);
             return engine;
@@ -128,7 +135,7 @@ internal sealed class Engine : IAsyncDisposable
         {
             try
             {
-                await _directory.Tiles.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+                await _parts.Tiles.FlushAsync(CancellationToken.None).ConfigureAwait(false);
             }
             catch (StorageException failure)
             {
@@ -152,9 +159,9 @@ internal sealed class Engine : IAsyncDisposable
     }
 
     /// <summary>The tree that journal and segments give has the signed root at the signed size, and the checkpoint is ours: otherwise refuse.</summary>
-    private async Task CheckSignedRootAsync(NoteSigner signer, CancellationToken stop)
+    private async Task CheckSignedRootAsync(CancellationToken stop)
     {
-        if (_directory.Register.Current is not TreeHead head) return;
+        if (_parts.Register.Current is not TreeHead head) return;
         TreeSnapshot tree = _sequencer.Latest;
         Hash[] root = await Tiles.BuildAsync(ProofPlan.Root(head.Size), tree, stop).ConfigureAwait(false);
         if (root[0] != head.Root)
@@ -165,17 +172,17 @@ internal sealed class Engine : IAsyncDisposable
         if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null
             || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null
             || checkpoint.Origin != Identity.Origin || checkpoint.Size != head.Size || checkpoint.Root != head.Root
-            || note.Verify([Verifiers.TryCreate(signer.Key)!]).Status != NoteStatus.Verified)
+            || note.Verify([Verifiers.TryCreate(_parts.Signer.Key)!]).Status != NoteStatus.Verified)
         {
             throw new DamageException(new Damage("checkpoint", Path.Combine(_directory.Root, "commit"), null, null, $"a checkpoint of {Identity.Origin} at size {head.Size}, signed by its key", "something else"));
         }
     }
 
-    private void StartPublishing(Policy? policy, NoteSigner signer, TimeProvider time)
+    private void StartPublishing(Policy? policy, TimeProvider time)
     {
         bool witnessed = policy is { Witnesses.Count: > 0 };
         Publisher = new Publisher(
-            Identity.Origin, signer, _directory.Register, Tiles, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher),
+            Identity.Origin, _parts.Signer, _parts.Register, Tiles, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher),
             witnessed ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger,
             quorumMet: () => Interlocked.CompareExchange(ref _state, (int)EngineState.Ready, (int)EngineState.Starting),
             mayAppend: () => State is EngineState.Ready or EngineState.Stopping);
@@ -196,7 +203,7 @@ internal sealed class Engine : IAsyncDisposable
 
     private void Run(Policy? policy)
     {
-        if (_directory.Register.Halted is string evidence)
+        if (_parts.Register.Halted is string evidence)
         {
             // Readers get what was public; with the quorum none that is what was signed.
             Stop(EngineState.Halted, evidence);
@@ -229,7 +236,7 @@ internal sealed class Engine : IAsyncDisposable
             Stop(EngineState.Halted, conflict.Message);
             try
             {
-                await _directory.Register.HaltAsync(conflict.Message, CancellationToken.None).ConfigureAwait(false);
+                await _parts.Register.HaltAsync(conflict.Message, CancellationToken.None).ConfigureAwait(false);
             }
             catch (StorageException failure)
             {
