@@ -55,7 +55,7 @@ public static class DirectoryCheck
                 new SegmentsCheck(path, segments, upper, tree).Run(notes, stop);
             }
 
-            JournalCheck.Run(journal, options ?? LogDirectory.OptionsFor(identity.Origin), segments, tree, notes);
+            JournalCheck.Run(journal, options ?? LogDirectory.OptionsFor(identity), segments, tree, notes);
         }
 
         Require(tree.Finish(journal));
@@ -82,7 +82,7 @@ public static class DirectoryCheck
         if (!File.Exists(file)) LogDirectory.ReadIdentity(path); // throws, and says what is missing
         if (!DurableFile.TryRead(file, LogIdentity.MaxSize, out byte[] bytes) || !LogIdentity.TryParse(bytes, out LogIdentity? identity))
         {
-            throw Damaged("identity", file, "four lines that begin with tlog-directory v1", string.Create(CultureInfo.InvariantCulture, $"{bytes.Length} other bytes"));
+            throw Damaged("identity", file, "five lines that begin with tlog-directory v1", string.Create(CultureInfo.InvariantCulture, $"{bytes.Length} other bytes"));
         }
 
         if (!VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(identity.VerifierKey), out VerifierKey? key) || key is null)
