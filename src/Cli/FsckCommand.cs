@@ -65,7 +65,7 @@ internal static class FsckCommand
         using LogReader log = LogUrl.Open(url);
         RemoteReport report = await RemoteCheck.RunAsync(log, policy, stop);
         Checkpoint checkpoint = report.Checkpoint;
-        await SummarizeAsync(around, checkpoint.Size, (checkpoint.Size + EntryBundle.Width - 1) / EntryBundle.Width, checkpoint, report.Verified is null ? "not checked" : string.Join(", ", report.Verified.Keys), stop);
+        await SummarizeAsync(around, checkpoint.Size, checkpoint.Size / EntryBundle.Width, checkpoint, report.Verified is null ? "not checked" : string.Join(", ", report.Verified.Keys), stop);
         foreach (WitnessedBy witness in report.Verified?.Cosigned ?? []) await around.PrintAsync($"cosigned by {witness.Witness.Name}", stop);
         if (report.Verified is null) await around.SayAsync("who signed the checkpoint was not checked: give --policy or --vkey");
     }
