@@ -56,9 +56,9 @@ public sealed class TreeRegisterTests : IDisposable
 
     private StorageException Refused(bool guard = false)
     {
-        SortedDictionary<string, string> before = Scratch.Content(_scratch["."]);
+        SortedDictionary<string, string> before = Scratch.Content(_scratch.Root);
         StorageException refusal = Assert.ThrowsAny<StorageException>(() => Open(guard));
-        Assert.Equal(before, Scratch.Content(_scratch["."]));
+        Assert.Equal(before, Scratch.Content(_scratch.Root));
         Assert.Empty(RecordLogTests.OpenBelow(Folder));
         return refusal;
     }
@@ -98,7 +98,7 @@ public sealed class TreeRegisterTests : IDisposable
     {
         using TreeRegister register = Open(guard: true);
         List<string> calls = [];
-        using (FaultScope.Watch(_scratch["."][..^1], (call, path) => calls.Add($"{call} {Path.GetFileName(path)}"))) await SwapAsync(register, Head(1));
+        using (FaultScope.Watch(_scratch.Root, (call, path) => calls.Add($"{call} {Path.GetFileName(path)}"))) await SwapAsync(register, Head(1));
         string guard = TreeRegister.GuardName(Origin);
         Assert.Equal(
             [
@@ -442,7 +442,7 @@ public sealed class TreeRegisterTests : IDisposable
             await SignAsync(guard: true, 1, 2, 3, 4, 5);
             StorageException? failure = null;
             using (TreeRegister register = Open(guard: true, limit: new FileInfo(Heads).Length + 10))
-            using (FaultScope.Nth(_scratch["."][..^1], n, FaultScope.Io, after))
+            using (FaultScope.Nth(_scratch.Root, n, FaultScope.Io, after))
             {
                 try
                 {
