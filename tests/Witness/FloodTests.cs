@@ -1,11 +1,14 @@
 namespace TransparencyLog.Tests.Witness;
 
-/// <summary>Run with nothing beside it: memory is measured.</summary>
-[CollectionDefinition(nameof(FloodTests), DisableParallelization = true)]
+/// <summary>
+/// Run with nothing beside them: memory is measured, or processes are started (between fork and exec a child holds the locks of all the
+/// witnesses in this process).
+/// </summary>
+[CollectionDefinition(nameof(Alone), DisableParallelization = true)]
 public sealed class Alone;
 
 /// <summary>W-08, A-14: strangers leave nothing behind.</summary>
-[Collection(nameof(FloodTests))]
+[Collection(nameof(Alone))]
 public sealed class FloodTests
 {
     [Fact]
