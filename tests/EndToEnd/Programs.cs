@@ -94,6 +94,15 @@ internal sealed partial class RunningProgram : IAsyncDisposable
 
     public bool HasEnded => _process.HasExited;
 
+    /// <summary>What it has written to standard output so far.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (_output) return _output.ToString();
+        }
+    }
+
     /// <summary>What it has written to standard error so far.</summary>
     public string Errors
     {
