@@ -1,8 +1,11 @@
-// What an operator can set. Command line before environment (TLOG_WITNESS_<KEY>) before configuration file; the keys are the
-// same everywhere and letter case does not count. All of it is checked before anything is opened.
+// What an operator can set. Command line before environment before configuration file; the keys are the same everywhere. All of it
+// is checked before anything is opened.
 //
-//     { "Data": "/var/lib/witness", "Logs": "/etc/witness/logs", "Listen": "http://127.0.0.1:2026", "Guard": "/mnt/guard",
-//       "MaxConnections": 1024, "RequestSeconds": 15, "CommitSeconds": 10, "LogLevel": "Information" }
+//     { "data": "/var/lib/witness", "logs": "/etc/witness/logs", "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard",
+//       "max-connections": 1024, "body-limit-s": 15, "commit-limit-s": 10, "log-level": "Information" }
+//
+// The environment writes max-connections as TLOG_WITNESS_MAX_CONNECTIONS. What is meant for a log server on the same machine (TLOG_LISTEN)
+// is not read: it must not move the witness.
 
 using System.Net;
 using System.Text;
@@ -25,7 +28,7 @@ internal sealed record Settings
     /// <summary>Largest configuration file in bytes: eight keys need a few hundred.</summary>
     private const int MaxConfigBytes = 64 * 1024;
 
-    private static readonly string[] Keys = ["Data", "Name", "Logs", "Listen", "Guard", "MaxConnections", "RequestSeconds", "CommitSeconds", "LogLevel"];
+    private static readonly string[] Keys = ["data", "name", "logs", "listen", "guard", "max-connections", "body-limit-s", "commit-limit-s", "log-level"];
 
     /// <summary>Directory of the witness.</summary>
     public required string Data { get; init; }
@@ -46,7 +49,7 @@ internal sealed record Settings
     public int MaxConnections { get; init; } = 1024;
 
     /// <summary>How long a request's body may take from its first byte to its last, 1 to 300 s: 128 KiB at 9 kB/s.</summary>
-    public TimeSpan RequestTime { get; init; } = TimeSpan.FromSeconds(15);
+    public TimeSpan BodyTime { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>How long a request waits for its origin's turn, and then for the disk, 1 to 300 s each; after it 503.</summary>
     public TimeSpan CommitTime { get; init; } = TimeSpan.FromSeconds(10);
@@ -68,10 +71,10 @@ internal sealed record Settings
             Logs = source.Required("logs", "a file of `log` lines"),
             Listen = ParseListen(source.Get("listen") ?? DefaultListen),
             Guard = source.Get("guard"),
-            MaxConnections = source.Number("MaxConnections", 1, 100_000) ?? DefaultConnections(),
-            RequestTime = TimeSpan.FromSeconds(source.Number("RequestSeconds", 1, 300) ?? 15),
-            CommitTime = TimeSpan.FromSeconds(source.Number("CommitSeconds", 1, 300) ?? 10),
-            LogLevel = ParseLevel(source.Get("LogLevel") ?? nameof(LogLevel.Information)),
+            MaxConnections = source.Number("max-connections", 1, 100_000) ?? DefaultConnections(),
+            BodyTime = TimeSpan.FromSeconds(source.Number("body-limit-s", 1, 300) ?? 15),
+            CommitTime = TimeSpan.FromSeconds(source.Number("commit-limit-s", 1, 300) ?? 10),
+            LogLevel = ParseLevel(source.Get("log-level") ?? nameof(LogLevel.Information)),
         };
 
         // A guard that goes away with the data guards nothing.
@@ -114,7 +117,7 @@ internal sealed record Settings
 
     private static LogLevel ParseLevel(string text) => Enum.GetValues<LogLevel>().Cast<LogLevel?>()
         .FirstOrDefault(level => string.Equals(level.ToString(), text, StringComparison.OrdinalIgnoreCase))
-        ?? throw new UsageException($"LogLevel: {text} is none of {string.Join(", ", Enum.GetNames<LogLevel>())}");
+        ?? throw new UsageException($"log-level: {text} is none of {string.Join(", ", Enum.GetNames<LogLevel>())}");
 
     /// <summary>Half of the descriptors the process may have, at most 4,096.</summary>
     private static int DefaultConnections()
@@ -129,15 +132,15 @@ internal sealed record Settings
     /// <summary>The three places a setting may come from.</summary>
     private sealed class Source(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
     {
-        private readonly Dictionary<string, string> _file = ReadFile(commandLine.GetValueOrDefault("config") ?? environment(EnvironmentPrefix + "CONFIG"));
+        private readonly Dictionary<string, string> _file = ReadFile(commandLine.GetValueOrDefault("config") ?? environment(Variable("config")));
 
         public string? Get(string key)
         {
-            string? value = commandLine.GetValueOrDefault(key) ?? environment(EnvironmentPrefix + key.ToUpperInvariant()) ?? _file.GetValueOrDefault(key);
+            string? value = commandLine.GetValueOrDefault(key) ?? environment(Variable(key)) ?? _file.GetValueOrDefault(key);
             return value is { Length: 0 } ? throw new UsageException($"{key}: is empty") : value;
         }
 
-        public string Required(string key, string what) => Get(key) ?? throw new UsageException($"{key} is missing: {what} (--{key}, {EnvironmentPrefix}{key.ToUpperInvariant()}, or the configuration file)");
+        public string Required(string key, string what) => Get(key) ?? throw new UsageException($"{key} is missing: {what} (--{key}, {Variable(key)}, or the configuration file)");
 
         public int? Number(string key, int least, int most)
         {
@@ -147,9 +150,11 @@ internal sealed record Settings
                 : throw new UsageException($"{key}: {text} is not a number from {least} to {most}");
         }
 
+        private static string Variable(string key) => EnvironmentPrefix + key.ToUpperInvariant().Replace('-', '_');
+
         private static Dictionary<string, string> ReadFile(string? path)
         {
-            Dictionary<string, string> values = new(StringComparer.OrdinalIgnoreCase);
+            Dictionary<string, string> values = new(StringComparer.Ordinal);
             if (path is null) return values;
             try
             {
@@ -159,7 +164,7 @@ internal sealed record Settings
                 foreach (JsonProperty property in document.RootElement.EnumerateObject())
                 {
                     // A misspelt key would otherwise be a setting that is silently not in force.
-                    if (!Keys.Contains(property.Name, StringComparer.OrdinalIgnoreCase)) throw new UsageException($"config: {path}: {property.Name} is none of {string.Join(", ", Keys)}");
+                    if (!Keys.Contains(property.Name, StringComparer.Ordinal)) throw new UsageException($"config: {path}: {property.Name} is none of {string.Join(", ", Keys)}");
                     if (property.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Number)) throw new UsageException($"config: {path}: {property.Name} is neither text nor number");
                     if (!values.TryAdd(property.Name, property.Value.ToString())) throw new UsageException($"config: {path}: {property.Name} stands there twice");
                 }

@@ -40,6 +40,11 @@ internal sealed class WitnessDirectory : IDisposable
     /// <summary>Who this witness is.</summary>
     public ICosigner Cosigner { get; }
 
+    /// <summary>
+    /// Whether this process still is the only one: false when the lock file was removed or replaced, and another may have taken a new one.
+    /// </summary>
+    public bool IsHeld => _lock.IsHeld;
+
     private Ed25519PrivateKey PrivateKey { get; }
 
     /// <summary>Makes a new witness in a directory that does not exist or is empty.</summary>

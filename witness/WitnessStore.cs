@@ -27,6 +27,7 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// <summary>Largest note in bytes: an entry has a u16 length.</summary>
     public const int MaxNote = EntryBundle.MaxEntrySize;
 
+    private readonly WitnessDirectory _directory;
     private readonly string _snapshotPath;
     private readonly ulong _identity;
     private readonly int _snapshotEvery;
@@ -41,9 +42,10 @@ internal sealed class WitnessStore : IAsyncDisposable
     // Not bounded by itself: each origin has at most one update here (its lock is held until the answer), and origins are configured.
     private readonly Channel<Update> _waiting = Channel.CreateUnbounded<Update>(new UnboundedChannelOptions { SingleReader = true });
 
-    private WitnessStore(string directory, ulong identity, int journalFileBytes, IJournal journal, Guard? guard, StoredNotes notes)
+    private WitnessStore(WitnessDirectory directory, ulong identity, int journalFileBytes, IJournal journal, Guard? guard, StoredNotes notes)
     {
-        _snapshotPath = Path.Combine(directory, "snapshot");
+        _directory = directory;
+        _snapshotPath = SnapshotPath(directory.Root);
         _identity = identity;
         // Half a file of entries: with the frames' rounding to sectors that is about one file behind the snapshot.
         _snapshotEvery = journalFileBytes / 2;
@@ -66,24 +68,24 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// <summary>Makes an empty store.</summary>
     public static void Create(string directory, VerifierKey witness, int journalFileBytes)
     {
-        Journal.Create(Path.Combine(directory, "journal"), OptionsFor(witness, journalFileBytes));
-        Snapshot.Write(Path.Combine(directory, "snapshot"), new StoredNotes(0, default), OptionsFor(witness, journalFileBytes).Identity);
+        Journal.Create(JournalPath(directory), OptionsFor(witness, journalFileBytes));
+        Snapshot.Write(SnapshotPath(directory), new StoredNotes(0, default), OptionsFor(witness, journalFileBytes).Identity);
     }
 
     /// <summary>
     /// Opens the store of a locked directory: snapshot, then every entry of the journal behind it.
     /// </summary>
-    /// <param name="directory">The data directory.</param>
+    /// <param name="directory">The data directory, with its lock.</param>
     /// <param name="guardDirectory">The guard's directory, or null.</param>
-    /// <param name="witness">Whose store it is.</param>
     /// <param name="journalFileBytes">Size of a journal file.</param>
     /// <param name="wrap">Puts something between the store and its journal; null for nothing.</param>
     /// <exception cref="StorageException">Snapshot, journal and guard do not tell one story, or something is missing.</exception>
-    public static WitnessStore Open(string directory, string? guardDirectory, VerifierKey witness, int journalFileBytes, Func<IJournal, IJournal>? wrap)
+    public static WitnessStore Open(WitnessDirectory directory, string? guardDirectory, int journalFileBytes, Func<IJournal, IJournal>? wrap)
     {
-        string journalPath = Path.Combine(directory, "journal");
+        string root = directory.Root, journalPath = JournalPath(root);
+        VerifierKey witness = directory.Cosigner.Key;
         JournalOptions options = OptionsFor(witness, journalFileBytes);
-        StoredNotes notes = Snapshot.Read(Path.Combine(directory, "snapshot"), options.Identity);
+        StoredNotes notes = Snapshot.Read(SnapshotPath(root), options.Identity);
         long snapshotIndex = notes.Index;
         List<Hash> chains = [notes.Chain];
         long lastFrame = 0, sinceSnapshot = 0;
@@ -91,7 +93,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         long end = Journal.Inspect(journalPath, options, frame =>
         {
             firstIndex ??= frame.FirstIndex;
-            if (firstIndex > snapshotIndex) throw Disagree(directory, $"the journal begins at update {firstIndex}, and the snapshot ends at {snapshotIndex}");
+            if (firstIndex > snapshotIndex) throw Disagree(root, $"the journal begins at update {firstIndex}, and the snapshot ends at {snapshotIndex}");
             lastFrame = frame.FirstIndex;
             long index = frame.FirstIndex;
             foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(frame.Bundle.Span))
@@ -102,8 +104,8 @@ internal sealed class WitnessStore : IAsyncDisposable
                 sinceSnapshot += entry.Length;
             }
         });
-        if (end < snapshotIndex) throw Disagree(directory, $"the journal ends at update {end}, and the snapshot at {snapshotIndex}");
-        Guard? guard = Guard.Open(directory, guardDirectory, witness, notes, chains);
+        if (end < snapshotIndex) throw Disagree(root, $"the journal ends at update {end}, and the snapshot at {snapshotIndex}");
+        Guard? guard = Guard.Open(root, guardDirectory, witness, notes, chains);
 
         // Only the last frame may have been read from the page cache and not be on disk: each one before it had returned from its sync
         // before the next was written. It is written anew and synced before anything is answered from it.
@@ -166,19 +168,22 @@ internal sealed class WitnessStore : IAsyncDisposable
             _waiting.Reader.TryRead(out _);
         }
 
-        // 2. One write, one sync. A crash before its end: the frame is torn and cut at the next start, or whole; no caller has been answered.
+        // 2. Still the only process? A lock file that was removed lets in a second one, and two memories are none (C-03).
+        if (!_directory.IsHeld) throw new StorageException($"the lock file of {_directory.Root} was removed or replaced: another process may be using this directory");
+
+        // 3. One write, one sync. A crash before its end: the frame is torn and cut at the next start, or whole; no caller has been answered.
         long first = await _journal.AppendAsync(_frame, CancellationToken.None);
         foreach (Update update in batch) _notes.Apply(update.Note, $"update {first}");
         if (_notes.Index != first + batch.Count) throw new StorageException($"the journal gave index {first} to an update that is number {_notes.Index - batch.Count}");
         _sinceSnapshot += _frame.EntryBytes;
 
-        // 3. The guard, before anybody hears of the frame. A crash between 2 and 3: it is one frame behind, which a start mends.
+        // 4. The guard, before anybody hears of the frame. A crash between 3 and 4: it is one frame behind, which a start mends.
         _guard?.Advance(_notes);
 
-        // 4. Durable: the cosignatures may leave the process.
+        // 5. Durable: the cosignatures may leave the process.
         foreach (Update update in batch) update.Done.SetResult();
 
-        // 5. Now and then all notes anew, and the journal below is not needed any more. A crash between the two: it is trimmed next time.
+        // 6. Now and then all notes anew, and the journal below is not needed any more. A crash between the two: it is trimmed next time.
         if (_sinceSnapshot < _snapshotEvery) return;
         Snapshot.Write(_snapshotPath, _notes, _identity);
         await _journal.TrimAsync(_notes.Index, CancellationToken.None);
@@ -190,6 +195,10 @@ internal sealed class WitnessStore : IAsyncDisposable
         FileBytes = fileBytes,
         Identity = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(witness.ToString()))),
     };
+
+    private static string JournalPath(string directory) => Path.Combine(directory, "journal");
+
+    private static string SnapshotPath(string directory) => Path.Combine(directory, "snapshot");
 
     private static StorageException Disagree(string directory, string what) => new($"{directory}: {what}: one of the two is from another time, or lost");
 

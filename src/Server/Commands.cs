@@ -14,19 +14,25 @@ internal static class Commands
     private static readonly Option<string> Data = new("--data") { Description = "The log's directory.", HelpName = "DIR" };
     private static readonly Option<string> Origin = new("--origin") { Description = "The origin line of its checkpoints and the name of its key: a schema-less URL, as example.com/log.", HelpName = "NAME", Required = true };
     private static readonly Option<string> Key = new("--key") { Description = "A key file to use instead of a new one; it stays where it is.", HelpName = "FILE" };
+    private static readonly Option<string> JournalFileBytes = new("--journal-file-bytes")
+    {
+        Description = $"Size of each journal file, a multiple of 4096 from {JournalOptions.MinFileBytes} to {JournalOptions.MaxFileBytes}; default {JournalOptions.DefaultFileBytes}. Fixed for the life of the log.",
+        HelpName = "N",
+    };
+
     private static readonly Option<string> Listen = new("--listen") { Description = "http://ADDRESS:PORT; default http://127.0.0.1:2025. Port 0 takes a free one.", HelpName = "URL" };
     private static readonly Option<string> PolicyFile = new("--policy") { Description = "A tlog-policy file: its witnesses are asked, its quorum must be met to publish. Without it: quorum none.", HelpName = "FILE" };
     private static readonly Option<string> Guard = new("--guard") { Description = "A directory elsewhere for a copy of the newest signed head, so that an older copy of the data is noticed.", HelpName = "DIR" };
     private static readonly Option<string> Config = new("--config") { Description = "A JSON file of settings; the environment (TLOG_NAME) and the command line override it.", HelpName = "FILE" };
     private static readonly Option<string> Reason = new("--reason") { Description = "Why it is right to go on; kept in the history.", HelpName = "TEXT", Required = true };
 
-    public static async Task<int> RunAsync(string[] args)
+    public static async Task<int> RunAsync(string[] args, EngineSeams? seams = null)
     {
         RootCommand root = new("A transparency log server: c2sp.org/tlog-tiles, with proofs and witnesses. Exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.");
-        Command create = new("create", "Make a new log and its key in an empty directory; prints the vkey.") { Data, Origin, Key };
-        create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(Required(result, Data), result.GetValue(Origin)!, result.GetValue(Key)))));
+        Command create = new("create", "Make a new log and its key in an empty directory; prints the vkey.") { Data, Origin, Key, JournalFileBytes };
+        create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(Required(result, Data), result.GetValue(Origin)!, result.GetValue(Key), result.GetValue(JournalFileBytes)))));
         Command serve = new("serve", "Serve a log. Never creates one.") { Data, Listen, PolicyFile, Guard, Config };
-        serve.SetAction((result, stop) => Guarded(() => ServeAsync(result, stop)));
+        serve.SetAction((result, stop) => Guarded(() => ServeAsync(result, seams, stop)));
         Command resume = new("resume", "End a halt, after its evidence was looked into.") { Data, Reason };
         resume.SetAction((result, _) => Guarded(() => ResumeAsync(Required(result, Data), result.GetValue(Reason)!)));
         root.Subcommands.Add(create);
@@ -42,15 +48,16 @@ internal static class Commands
         return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }).ConfigureAwait(false);
     }
 
-    private static int Create(string data, string origin, string? keyPath)
+    private static int Create(string data, string origin, string? keyPath, string? journalFileBytes)
     {
         if (!VerifierKey.IsKeyName(origin) || origin.Length > 255) throw new ConfigurationException($"origin: '{origin}' is not a key name: 1 to 255 bytes, no white space, no +, no control characters");
+        int fileBytes = ReadFileBytes(journalFileBytes);
         string path = Path.GetFullPath(data);
         const string KeyName = "key.pem";
         if (keyPath is not null)
         {
             NoteSigner given = new(origin, KeyFile.Read(keyPath, origin).Key);
-            LogDirectory.Create(path, new LogIdentity(origin, given.Key.ToString(), Path.GetFullPath(keyPath)), TimeProvider.System);
+            LogDirectory.Create(path, new LogIdentity(origin, given.Key.ToString(), Path.GetFullPath(keyPath), fileBytes), TimeProvider.System);
             Console.Out.WriteLine(given.Key);
             return 0;
         }
@@ -63,17 +70,25 @@ internal static class Commands
         // The key lasts before anything says that it is the log's.
         KeyFile.Create(Path.Combine(path, KeyName), origin, VerifierKey.Ed25519, key);
         DurableFile.Sync(Path.Combine(path, KeyName));
-        LogDirectory.Create(path, new LogIdentity(origin, signer.Key.ToString(), KeyName), TimeProvider.System, options: null, KeyName);
+        LogDirectory.Create(path, new LogIdentity(origin, signer.Key.ToString(), KeyName, fileBytes), TimeProvider.System, options: null, KeyName);
         Console.Out.WriteLine(signer.Key);
         return 0;
     }
 
-    private static async Task<int> ServeAsync(ParseResult result, CancellationToken stop)
+    private static int ReadFileBytes(string? text)
+    {
+        if (text is null) return JournalOptions.DefaultFileBytes;
+        return Strict.TryReadSize(System.Text.Encoding.UTF8.GetBytes(text), out long bytes) && JournalOptions.IsFileSize(bytes)
+            ? (int)bytes
+            : throw new ConfigurationException($"journal-file-bytes: '{text}' is not a multiple of 4096 from {JournalOptions.MinFileBytes} to {JournalOptions.MaxFileBytes}");
+    }
+
+    private static async Task<int> ServeAsync(ParseResult result, EngineSeams? seams, CancellationToken stop)
     {
         Settings settings = Settings.Read(Configuration(result));
         using ILoggerFactory logging = LoggerFactory.Create(Host.ConfigureLogging);
         ILogger logger = logging.CreateLogger("tlog-server");
-        await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop).ConfigureAwait(false);
+        await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop, seams).ConfigureAwait(false);
         logger.Opened(engine.Identity.Origin, engine.Size, engine.Publisher.SignedSize);
         WebApplication app = Host.Build(settings, engine);
         await using (app.ConfigureAwait(false))

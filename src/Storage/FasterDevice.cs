@@ -15,19 +15,20 @@ internal sealed class FasterDevice : StorageDeviceBase
 
     private readonly string _directory;
     private readonly ConcurrentDictionary<int, SafeFileHandle> _files = new();
-    private readonly BlockingCollection<Action> _queue = new(boundedCapacity: 64);
-    private readonly Thread _thread;
-    private volatile Exception? _failure;
+    private readonly FirstFailure _failure;
 
-    public FasterDevice(string directory) : base(Path.Combine(directory, "data"), sectorSize: 512, capacity: -1)
+    // Unbounded: FASTER's memory, a few pages, bounds what waits. With a bound, a callback that asks for the next write would block the thread
+    // that empties the queue.
+    private readonly BlockingCollection<Action> _queue = [];
+    private readonly Thread _thread;
+
+    public FasterDevice(string directory, FirstFailure failure) : base(Path.Combine(directory, "data"), sectorSize: 512, capacity: -1)
     {
         _directory = directory;
+        _failure = failure;
         _thread = new Thread(Run) { IsBackground = true, Name = "segments" };
         _thread.Start();
     }
-
-    /// <summary>The first failure of a write or sync: nothing is committed after it.</summary>
-    public Exception? Failure => _failure;
 
     public override void Initialize(long segmentSize, LightEpoch? epoch = null, bool omitSegmentIdFromFilename = false)
     {
@@ -52,7 +53,7 @@ internal sealed class FasterDevice : StorageDeviceBase
         {
             try
             {
-                if (_failure is not null) throw new StorageException($"{_directory} has failed: {_failure.Message}");
+                if (_failure.Cause is Exception cause) throw new StorageException($"{_directory} has failed: {cause.Message}");
                 SafeFileHandle file = FileOf(segmentId, create: true)!;
                 string path = PathOf(segmentId);
                 Posix.Write(file, new ReadOnlySpan<byte>((void*)sourceAddress, (int)numBytesToWrite), (long)destinationAddress, path);
@@ -60,7 +61,7 @@ internal sealed class FasterDevice : StorageDeviceBase
             }
             catch (Exception failure)
             {
-                _failure ??= failure;
+                _failure.Set(failure);
                 callback(ErrorCode, 0, context);
                 return;
             }
@@ -80,7 +81,7 @@ internal sealed class FasterDevice : StorageDeviceBase
         }
         catch (StorageException failure)
         {
-            _failure ??= failure;
+            _failure.Set(failure);
             callback(ErrorCode, 0, context);
             return;
         }
@@ -102,7 +103,7 @@ internal sealed class FasterDevice : StorageDeviceBase
             }
             catch (StorageException failure)
             {
-                _failure ??= failure;
+                _failure.Set(failure);
             }
 
             callback(result);
@@ -127,9 +128,11 @@ internal sealed class FasterDevice : StorageDeviceBase
         string path = PathOf(segment);
         bool exists = File.Exists(path);
         if (!exists && !create) return null;
-        file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow | (create ? Posix.Create : 0));
+        SafeFileHandle opened = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow | (create ? Posix.Create : 0));
+        file = _files.GetOrAdd(segment, opened);
+        if (file != opened) opened.Dispose();
         if (!exists) Posix.SyncDirectory(_directory);
-        return _files.GetOrAdd(segment, file);
+        return file;
     }
 
     private string PathOf(int segment) => GetSegmentFilename(FileName, segment);

@@ -35,7 +35,7 @@ public interface ITileStore : IAsyncDisposable
     ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop);
 }
 
-/// <summary>256 entries that will not change any more.</summary>
+/// <summary>256 entries that will not change any more. The store keeps the memory until it is durable: it is never changed either.</summary>
 /// <param name="Number">Its number: it holds the entries from <paramref name="Number"/> * 256 on.</param>
 /// <param name="Bundle">The 256 entries with u16 length prefixes; at most 256 * 65,537 bytes.</param>
 /// <param name="Tile">Their leaf hashes: 8,192 bytes, the full tile of level 0.</param>

@@ -13,11 +13,23 @@ namespace TransparencyLog.Storage;
 /// <summary>How a journal lays out its files.</summary>
 public sealed record JournalOptions
 {
+    /// <summary>Smallest file in bytes: the largest frame fits with room.</summary>
+    public const int MinFileBytes = 4 * 1024 * 1024;
+
+    /// <summary>Largest file in bytes: opening reads a file into memory whole.</summary>
+    public const int MaxFileBytes = 1024 * 1024 * 1024;
+
+    /// <summary>64 MiB: zero-filling one takes tens of milliseconds in the background.</summary>
+    public const int DefaultFileBytes = 64 * 1024 * 1024;
+
     /// <summary>
-    /// Size of one file in bytes, a multiple of 4,096, at least 4 MiB (so that the largest frame fits with room). It is also the step in which trimming
-    /// gives space back. 64 MiB: zero-filling one takes tens of milliseconds in the background.
+    /// Size of one file in bytes, a multiple of 4,096 from <see cref="MinFileBytes"/> to <see cref="MaxFileBytes"/>. It is also the step in which
+    /// trimming gives space back.
     /// </summary>
-    public int FileBytes { get; init; } = 64 * 1024 * 1024;
+    public int FileBytes { get; init; } = DefaultFileBytes;
+
+    /// <summary>Whether a file may have this size.</summary>
+    public static bool IsFileSize(long bytes) => bytes is >= MinFileBytes and <= MaxFileBytes && bytes % 4096 == 0;
 
     /// <summary>Eight bytes that name the log; a frame with others is not ours.</summary>
     public required ulong Identity { get; init; }
@@ -26,7 +38,6 @@ public sealed record JournalOptions
 /// <summary>The journal in files. See <see cref="IJournal"/> for the promises.</summary>
 public sealed class Journal : IJournal
 {
-    private const int MinFileBytes = 4 * 1024 * 1024;
     private static readonly byte[] Zeros = new byte[1024 * 1024];
 
     private readonly string _directory;
@@ -92,10 +103,14 @@ public sealed class Journal : IJournal
     /// A journal that is refused is not changed.
     /// </summary>
     /// <exception cref="DamageException">The bytes are not those of an interrupted journal.</exception>
-    public static Journal Open(string directory, JournalOptions options, long rewriteFrom)
+    public static Journal Open(string directory, JournalOptions options, long rewriteFrom) => Open(directory, options, rewriteFrom, (_, _) => null);
+
+    /// <summary>As above; <paramref name="refuse"/> is given first and next index before anything is changed, and answers why that cannot be, or null.</summary>
+    internal static Journal Open(string directory, JournalOptions options, long rewriteFrom, Func<long, long, string?> refuse)
     {
         Check(options);
         JournalScan scan = JournalScan.Read(directory, options, rewriteFrom, null);
+        if (refuse(scan.Files[0].FirstIndex, scan.NextIndex) is string refusal) throw new StorageException($"{directory}: {refusal}");
         scan.Repair();
         return new Journal(directory, options, scan);
     }
@@ -301,9 +316,9 @@ public sealed class Journal : IJournal
 
     private static void Check(JournalOptions options)
     {
-        if (options.FileBytes < MinFileBytes || options.FileBytes % 4096 != 0)
+        if (!JournalOptions.IsFileSize(options.FileBytes))
         {
-            throw new ArgumentOutOfRangeException(nameof(options), $"FileBytes is a multiple of 4,096 from {MinFileBytes} on");
+            throw new ArgumentOutOfRangeException(nameof(options), $"FileBytes is a multiple of 4,096 from {JournalOptions.MinFileBytes} to {JournalOptions.MaxFileBytes}");
         }
     }
 

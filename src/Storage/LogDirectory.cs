@@ -1,11 +1,13 @@
 // The data directory of a log (spec/storage.md): its identity, its lock, and the parts in it.
 //
-//   log        identity: version, origin, vkey, where the key is. Written last by `create`: without it there is no log
+//   log        identity: version, origin, vkey, where the key is, the size of a journal file. Written last by `create`: without it
+//              there is no log
 //   key.pem    the signing key, unless it lies elsewhere
 //   lock       flock of the process that has it open
 //   journal/ segments/ tree/ commit heads halted guarded published
 
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Text;
 
 namespace TransparencyLog.Storage;
@@ -14,21 +16,24 @@ namespace TransparencyLog.Storage;
 /// <param name="Origin">The origin line of its checkpoints.</param>
 /// <param name="VerifierKey">The vkey of its Ed25519 key.</param>
 /// <param name="KeyPath">The key file; relative to the directory, or absolute.</param>
-public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath)
+/// <param name="JournalFileBytes">The size of each file of its journal: <see cref="JournalOptions.FileBytes"/>.</param>
+public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath, int JournalFileBytes = JournalOptions.DefaultFileBytes)
 {
     private const string Header = "tlog-directory v1";
     internal const int MaxSize = 16 * 1024;
 
-    internal byte[] ToBytes() => Encoding.UTF8.GetBytes($"{Header}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\n");
+    internal byte[] ToBytes() =>
+        Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Header}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\njournal {JournalFileBytes}\n"));
 
     internal static bool TryParse(byte[] bytes, [NotNullWhen(true)] out LogIdentity? identity)
     {
         identity = null;
         if (!Strict.IsUtf8(bytes)) return false;
         string[] lines = Encoding.UTF8.GetString(bytes).Split('\n');
-        if (lines.Length != 5 || lines[0] != Header || lines[4].Length != 0) return false;
+        if (lines.Length != 6 || lines[0] != Header || lines[5].Length != 0) return false;
         if (!lines[1].StartsWith("origin ", StringComparison.Ordinal) || !lines[2].StartsWith("vkey ", StringComparison.Ordinal) || !lines[3].StartsWith("key ", StringComparison.Ordinal)) return false;
-        identity = new LogIdentity(lines[1][7..], lines[2][5..], lines[3][4..]);
+        if (!lines[4].StartsWith("journal ", StringComparison.Ordinal) || !Strict.TryReadSize(Encoding.UTF8.GetBytes(lines[4][8..]), out long journal) || !JournalOptions.IsFileSize(journal)) return false;
+        identity = new LogIdentity(lines[1][7..], lines[2][5..], lines[3][4..], (int)journal);
         return true;
     }
 }
@@ -73,7 +78,9 @@ public sealed class LogDirectory : IAsyncDisposable
         RequireEmpty(path, allowed);
         TreeRegister.Create(path, time);
         TileStore.Create(path);
-        Journal.Create(Path.Combine(path, "journal"), options ?? OptionsFor(identity.Origin));
+        options ??= OptionsFor(identity);
+        Journal.Create(Path.Combine(path, "journal"), options);
+        identity = identity with { JournalFileBytes = options.FileBytes };
         DurableFile.Replace(Path.Combine(path, "log"), identity.ToBytes());
     }
 
@@ -97,7 +104,7 @@ public sealed class LogDirectory : IAsyncDisposable
 
         return LogIdentity.TryParse(bytes, out LogIdentity? identity)
             ? identity
-            : throw new StorageException($"{Path.Combine(path, "log")} is damaged or of a newer version: expected four lines that begin with tlog-directory v1");
+            : throw new StorageException($"{Path.Combine(path, "log")} is damaged or of a newer version: expected five lines that begin with tlog-directory v1");
     }
 
     /// <summary>
@@ -112,15 +119,13 @@ public sealed class LogDirectory : IAsyncDisposable
         TileStore? tiles = null;
         try
         {
-            register = TreeRegister.Open(path, guardDirectory, identity.Origin, time);
+            register = TreeRegister.Open(path, guardDirectory, identity.Origin, time, held);
             tiles = await TileStore.OpenAsync(path).ConfigureAwait(false);
             long signed = register.Current?.Size ?? 0;
-            Journal journal = Journal.Open(Path.Combine(path, "journal"), options ?? OptionsFor(identity.Origin), signed);
             long sealedSize = tiles.DurableSegmentCount * EntryBundle.Width;
-            string? refusal = Reconcile(journal.FirstIndex, journal.NextIndex, sealedSize, signed);
-            if (refusal is null) return new LogDirectory(path, identity, held, register, tiles, journal);
-            await journal.DisposeAsync().ConfigureAwait(false);
-            throw new StorageException($"{path}: {refusal}");
+            Journal journal = Journal.Open(
+                Path.Combine(path, "journal"), options ?? OptionsFor(identity), signed, (first, next) => Reconcile(first, next, sealedSize, signed));
+            return new LogDirectory(path, identity, held, register, tiles, journal);
         }
         catch
         {
@@ -143,13 +148,23 @@ public sealed class LogDirectory : IAsyncDisposable
     /// <summary>Closes everything and releases the lock.</summary>
     public async ValueTask DisposeAsync()
     {
-        await Journal.DisposeAsync().ConfigureAwait(false);
-        await Tiles.DisposeAsync().ConfigureAwait(false);
-        Register.Dispose();
-        _lock.Dispose();
+        try
+        {
+            await Journal.DisposeAsync().ConfigureAwait(false);
+            await Tiles.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            // Last of all: whoever gets the lock finds nobody at work.
+            Register.Dispose();
+            _lock.Dispose();
+        }
     }
 
-    /// <summary>The journal's options of a log of this origin.</summary>
+    /// <summary>The journal's options of this log.</summary>
+    public static JournalOptions OptionsFor(LogIdentity identity) => OptionsFor(identity.Origin) with { FileBytes = identity.JournalFileBytes };
+
+    /// <summary>The journal's options of a log of this origin, with files of the default size.</summary>
     public static JournalOptions OptionsFor(string origin)
     {
         Span<byte> hash = stackalloc byte[Hash.Size];

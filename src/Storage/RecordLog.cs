@@ -35,12 +35,14 @@ internal sealed class RecordLog : IAsyncDisposable
     private readonly SafeFileHandle _addresses;
     private readonly string _addressesPath;
     private readonly ConcurrentDictionary<int, SafeFileHandle> _readers = new();
+    private readonly FirstFailure _failure = new();
     private readonly FasterDevice? _device;
     private readonly CommitManager? _commits;
     private readonly FasterLog? _log;
     private readonly Lock _position = new(); // Count and _lastAddress together, between the writer and a commit
     private long _lastAddress;
     private long _committedUntil;
+    private long _count;
     private long _durableCount;
 
     private RecordLog(string directory, bool readOnly)
@@ -62,40 +64,23 @@ internal sealed class RecordLog : IAsyncDisposable
             }
 
             if (readOnly) return;
-            _commits = new CommitManager(directory, commit);
-            _device = new FasterDevice(directory);
-            _log = new FasterLog(new FasterLogSettings
-            {
-                LogDevice = _device,
-                LogCommitManager = _commits,
-                PageSize = 4 * 1024 * 1024,
-                MemorySize = 16 * 1024 * 1024,
-                SegmentSize = 1L << DeviceSegmentBits,
-                TryRecoverLatest = false,
-                TolerateDeviceFailure = false,
-            });
-            if (commit.Until > 0)
-            {
-                _log.Recover();
-                if (_device.Failure is not null) throw new StorageException($"{directory}: {_device.Failure.Message}");
-                if (_log.TailAddress != commit.Until || _log.CommittedUntilAddress != commit.Until)
-                {
-                    // Never trust "empty": FASTER swallows what goes wrong while it recovers.
-                    throw new DamageException(new Damage("storage", directory, null, null, $"a log that ends at {commit.Until}", $"one that ends at {_log.TailAddress}"));
-                }
-            }
+            _commits = new CommitManager(directory, commit, _failure);
+            _device = new FasterDevice(directory, _failure);
+            _log = OpenFaster(commit);
         }
         catch
         {
-            _log?.Dispose();
-            _device?.Dispose();
-            _addresses.Dispose();
+            Close();
             throw;
         }
     }
 
     /// <summary>How many records were appended.</summary>
-    public long Count { get; private set; }
+    public long Count
+    {
+        get => Volatile.Read(ref _count);
+        private set => Volatile.Write(ref _count, value);
+    }
 
     /// <summary>How many records are on disk for good, and can be read.</summary>
     public long DurableCount
@@ -103,9 +88,6 @@ internal sealed class RecordLog : IAsyncDisposable
         get => Volatile.Read(ref _durableCount);
         private set => Volatile.Write(ref _durableCount, value);
     }
-
-    /// <summary>Bytes appended and not committed.</summary>
-    public long Uncommitted => _log is null ? 0 : _log.TailAddress - Math.Max(_committedUntil, _log.BeginAddress);
 
     public static void Create(string directory)
     {
@@ -129,7 +111,16 @@ internal sealed class RecordLog : IAsyncDisposable
         long address = Enqueue(RecordMagic, number, _lastAddress, payload);
         Span<byte> slot = stackalloc byte[8];
         BinaryPrimitives.WriteInt64BigEndian(slot, address);
-        Posix.Write(_addresses, slot, number * 8, _addressesPath);
+        try
+        {
+            Posix.Write(_addresses, slot, number * 8, _addressesPath);
+        }
+        catch (StorageException failure)
+        {
+            _failure.Set(failure);
+            throw;
+        }
+
         lock (_position)
         {
             _lastAddress = address;
@@ -141,31 +132,35 @@ internal sealed class RecordLog : IAsyncDisposable
 
     /// <summary>
     /// Makes everything appended before the call durable. One at a time; appending may go on meanwhile.
-    /// Throws <see cref="StorageException"/> when a write or sync failed: nothing is ever committed after that.
+    /// Throws <see cref="StorageException"/> when a write or sync failed, and from then on always: nothing is ever committed after that.
     /// </summary>
     public async Task CommitAsync()
     {
-        FasterLog log = _log!;
+        ThrowIfFailed();
         long count, lastAddress;
         lock (_position) (count, lastAddress) = (Count, _lastAddress);
         if (count == DurableCount) return;
-        Posix.SyncData(_addresses, _addressesPath);
-        _commits!.Next(count, lastAddress);
-        Task commit = log.CommitAsync().AsTask();
-
-        // FASTER swallows what a commit manager throws and leaves its waiters hanging: the manager's own failure is awaited beside it.
-        Task first = await Task.WhenAny(commit, _commits.Failed).ConfigureAwait(false);
         try
         {
-            await first.ConfigureAwait(false);
+            Posix.SyncData(_addresses, _addressesPath);
+            _commits!.Next(count, lastAddress);
+
+            // With a cookie FASTER writes its metadata even when the bytes are covered already: a record appended after the count
+            // of the last commit was taken and before its end was has its bytes covered, and not its number.
+            Task commit = _log!.CommitStronglyAsync(BitConverter.GetBytes(count)).AsTask();
+
+            // FASTER swallows what a commit manager throws and may leave its waiters hanging: the failure itself is awaited beside it.
+            await (await Task.WhenAny(commit, _failure.Happened).ConfigureAwait(false)).ConfigureAwait(false);
         }
-        catch (CommitFailureException failure)
+        catch (Exception failure)
         {
-            throw new StorageException($"{_directory}: {_device!.Failure?.Message ?? failure.Message}");
+            _failure.Set(failure);
         }
 
-        Volatile.Write(ref _committedUntil, log.CommittedUntilAddress);
-        if (_commits.DurableCount < count) throw new StorageException($"{_directory}: FASTER reported a commit that was not written");
+        if (_failure.Cause is null && _commits!.DurableCount < count) _failure.Set(new StorageException("FASTER reported a commit that was not written"));
+        if (_failure.Cause is StorageException cause) throw new StorageException($"{_directory}: {cause.Message}", cause.Errno);
+        ThrowIfFailed();
+        Volatile.Write(ref _committedUntil, _log!.CommittedUntilAddress);
         DurableCount = count;
     }
 
@@ -176,26 +171,84 @@ internal sealed class RecordLog : IAsyncDisposable
     public byte[] ReadPart(long address, long number, int place) =>
         Split(ReadAt(address, Place($"part {place} of record", number)), PartMagic, number, place, Place($"part {place} of record", number));
 
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync()
+    {
+        Close();
+        return ValueTask.CompletedTask;
+    }
+
+    private FasterLog OpenFaster(Commit commit)
+    {
+        FasterLog log = new(new FasterLogSettings
+        {
+            LogDevice = _device,
+            LogCommitManager = _commits,
+            PageSize = 4 * 1024 * 1024,
+            MemorySize = 16 * 1024 * 1024,
+            SegmentSize = 1L << DeviceSegmentBits,
+            TryRecoverLatest = false,
+            TolerateDeviceFailure = false,
+        });
+        try
+        {
+            if (commit.Until == 0) return log;
+            log.Recover();
+            ThrowIfFailed();
+
+            // Never trust "empty": FASTER swallows what goes wrong while it recovers.
+            if (log.TailAddress == commit.Until && log.CommittedUntilAddress == commit.Until) return log;
+            throw Damaged("storage", _directory, $"a log that ends at {commit.Until}", $"one that ends at {log.TailAddress}");
+        }
+        catch (Exception failure)
+        {
+            log.Dispose();
+            if (failure is StorageException) throw;
+            throw new StorageException($"{_directory}: FASTER could not recover: {_failure.Cause?.Message ?? failure.Message}");
+        }
+    }
+
+    private void Close()
     {
         _log?.Dispose();
         _device?.Dispose();
-        await Task.CompletedTask.ConfigureAwait(false);
         _addresses.Dispose();
         foreach (SafeFileHandle reader in _readers.Values) reader.Dispose();
+    }
+
+    private void ThrowIfFailed()
+    {
+        if (_failure.Cause is Exception cause) throw new StorageException($"{_directory} has failed and takes nothing more: {cause.Message}");
     }
 
     private long Enqueue(ReadOnlySpan<byte> magic, long number, long link, ReadOnlySpan<byte> payload)
     {
         if (payload.Length > MaxPayload) throw new ArgumentOutOfRangeException(nameof(payload), $"at most {MaxPayload} bytes");
-        if (_device!.Failure is not null || _commits!.Failed.IsFaulted) throw new StorageException($"{_directory} has failed and takes nothing more");
+        ThrowIfFailed();
         byte[] bytes = new byte[EnvelopeSize + payload.Length + CrcSize];
         magic.CopyTo(bytes);
         BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(4), number);
         BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(12), link);
         payload.CopyTo(bytes.AsSpan(EnvelopeSize));
         BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - CrcSize), JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - CrcSize)));
-        return _log!.Enqueue((ReadOnlySpan<byte>)bytes);
+        try
+        {
+            // Its memory is full when the disk is slower than the writer: wait for the device, and not longer than it works.
+            long address;
+            SpinWait wait = default;
+            while (!_log!.TryEnqueue((ReadOnlySpan<byte>)bytes, out address))
+            {
+                wait.SpinOnce();
+                ThrowIfFailed();
+            }
+
+            return address;
+        }
+        catch (CommitFailureException failure)
+        {
+            _failure.Set(failure);
+            ThrowIfFailed();
+            throw;
+        }
     }
 
     internal long AddressOf(long number)
@@ -219,7 +272,9 @@ internal sealed class RecordLog : IAsyncDisposable
         if (!_readers.TryGetValue(fileNumber, out SafeFileHandle? file))
         {
             if (!File.Exists(path)) throw Damaged("storage", place, path, "no such file");
-            file = _readers.GetOrAdd(fileNumber, Posix.Open(path, Posix.ReadOnly | Posix.NoFollow));
+            SafeFileHandle opened = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
+            file = _readers.GetOrAdd(fileNumber, opened);
+            if (file != opened) opened.Dispose();
         }
 
         Span<byte> header = stackalloc byte[FasterHeader];
@@ -292,31 +347,28 @@ internal sealed class RecordLog : IAsyncDisposable
     /// FASTER's commit manager: one file, replaced as a whole. FASTER swallows exceptions thrown here, so a failure is kept and whoever waits for
     /// the commit is told.
     /// </summary>
-    private sealed class CommitManager(string directory, Commit last) : ILogCommitManager
+    private sealed class CommitManager(string directory, Commit last, FirstFailure failure) : ILogCommitManager
     {
-        private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private Commit _last = last;
         private long _nextCount, _nextAddress;
 
-        public Task Failed => _failed.Task;
-
         public long DurableCount => Volatile.Read(ref _last).Count;
 
-        /// <summary>What the commit that is asked for next covers. Called by the one writer, before it asks.</summary>
+        /// <summary>What the commit that is asked for next covers. Called by the one committer, before it asks.</summary>
         public void Next(long count, long lastAddress) => (_nextCount, _nextAddress) = (count, lastAddress);
 
         public void Commit(long beginAddress, long untilAddress, byte[] commitMetadata, long commitNum, bool forceWriteMetadata)
         {
-            if (_failed.Task.IsFaulted) throw new StorageException($"{directory} has failed");
+            if (failure.Cause is Exception cause) throw new StorageException($"{directory} has failed: {cause.Message}");
             try
             {
                 Commit next = new(commitMetadata, commitNum, untilAddress, _nextCount, _nextAddress);
                 DurableFile.Replace(Path.Combine(directory, "commit"), next.ToBytes());
                 Volatile.Write(ref _last, next);
             }
-            catch (Exception failure)
+            catch (Exception thrown)
             {
-                _failed.TrySetException(failure);
+                failure.Set(thrown);
                 throw;
             }
         }
@@ -340,5 +392,23 @@ internal sealed class RecordLog : IAsyncDisposable
         public void Dispose()
         {
         }
+    }
+}
+
+/// <summary>The first failure of a storage call below one log. It stays: nothing is acknowledged after it.</summary>
+internal sealed class FirstFailure
+{
+    private readonly TaskCompletionSource _happened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Exception? _cause;
+
+    public Exception? Cause => Volatile.Read(ref _cause);
+
+    /// <summary>Completes when there is a cause.</summary>
+    public Task Happened => _happened.Task;
+
+    public void Set(Exception cause)
+    {
+        Interlocked.CompareExchange(ref _cause, cause, null);
+        _happened.TrySetResult();
     }
 }

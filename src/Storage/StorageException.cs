@@ -18,6 +18,9 @@ public class StorageException : IOException
     public StorageException(string call, string path, int errno) : base($"{call} of {path} failed: {Posix.Describe(errno)} (errno {errno})") =>
         Errno = errno;
 
+    /// <summary>A refusal in words that a failed system call led to.</summary>
+    internal StorageException(string message, int errno) : base(message) => Errno = errno;
+
     /// <summary>The error number of the system call; 0 when there was none.</summary>
     public int Errno { get; }
 }

@@ -64,17 +64,26 @@ public sealed class TileStore : ITileStore
     {
         RecordLog segments = RecordLog.Open(Path.Combine(directory, "segments"));
         RecordLog? tree = null;
+        TileStore? store = null;
         try
         {
             tree = RecordLog.Open(Path.Combine(directory, "tree"));
-            TileStore store = new(segments, tree);
+            store = new TileStore(segments, tree);
             await store.CompleteTreeAsync().ConfigureAwait(false);
             return store;
         }
         catch
         {
-            await segments.DisposeAsync().ConfigureAwait(false);
-            if (tree is not null) await tree.DisposeAsync().ConfigureAwait(false);
+            if (store is not null)
+            {
+                await store.DisposeAsync().ConfigureAwait(false);
+            }
+            else
+            {
+                await segments.DisposeAsync().ConfigureAwait(false);
+                if (tree is not null) await tree.DisposeAsync().ConfigureAwait(false);
+            }
+
             throw;
         }
     }
@@ -82,10 +91,17 @@ public sealed class TileStore : ITileStore
     /// <inheritdoc/>
     public async ValueTask PutSegmentAsync(SealedSegment segment, CancellationToken stop)
     {
+        if (segment.Tile.Length != Seal.TileSize) throw new ArgumentException($"a full tile has {Seal.TileSize} bytes, not {segment.Tile.Length}", nameof(segment));
+        await ThrowIfFailedAsync().ConfigureAwait(false);
         if (segment.Number < _segmentCount)
         {
-            ReadOnlyMemory<byte>? stored = await GetAsync(new TilePath(TilePath.EntriesLevel, segment.Number), stop).ConfigureAwait(false);
-            if (!stored!.Value.Span.SequenceEqual(segment.Bundle.Span)) throw new ConflictException($"segment {segment.Number} is stored with other bytes");
+            ReadOnlyMemory<byte>? bundle = await GetAsync(new TilePath(TilePath.EntriesLevel, segment.Number), stop).ConfigureAwait(false);
+            ReadOnlyMemory<byte>? tile = await GetAsync(new TilePath(0, segment.Number), stop).ConfigureAwait(false);
+            if (!bundle!.Value.Span.SequenceEqual(segment.Bundle.Span) || !tile!.Value.Span.SequenceEqual(segment.Tile.Span))
+            {
+                throw new ConflictException($"segment {segment.Number} is stored with other bytes");
+            }
+
             return;
         }
 
@@ -109,6 +125,8 @@ public sealed class TileStore : ITileStore
     public async ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(tile.Level, 1);
+        if (tile.Hashes.Length != Seal.TileSize) throw new ArgumentException($"a full tile has {Seal.TileSize} bytes, not {tile.Hashes.Length}", nameof(tile));
+        await ThrowIfFailedAsync().ConfigureAwait(false);
         long number = RecordNumber(tile.Level, tile.Index);
         if (number < _tree.Count)
         {
@@ -141,8 +159,9 @@ public sealed class TileStore : ITileStore
     {
         if (path.Level >= 1)
         {
+            // Not beyond the segments, which may be an older copy than the tree: what comes again from the journal is compared with it first.
             long number = RecordNumber(path.Level, path.Index);
-            if (number < 0 || number >= _tree.Count) return ValueTask.FromResult<ReadOnlyMemory<byte>?>(null);
+            if (number >= _tree.Count || path.Index >= SegmentCount >> (8 * path.Level)) return ValueTask.FromResult<ReadOnlyMemory<byte>?>(null);
             return ValueTask.FromResult<ReadOnlyMemory<byte>?>(ReadTile(path.Level, path.Index).Hashes[..(path.Width * Hash.Size)]);
         }
 
@@ -172,11 +191,13 @@ public sealed class TileStore : ITileStore
         }
         catch (StorageException)
         {
-            // Whoever put something last was told, or will be at the next opening.
+            // What the commit would have covered is not counted as durable: the journal still has it, and the next opening takes it from there.
         }
-
-        await _segments.DisposeAsync().ConfigureAwait(false);
-        await _tree.DisposeAsync().ConfigureAwait(false);
+        finally
+        {
+            await _segments.DisposeAsync().ConfigureAwait(false);
+            await _tree.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
     /// <summary>
@@ -186,7 +207,7 @@ public sealed class TileStore : ITileStore
     internal static long RecordNumber(int level, long index)
     {
         int shift = 8 * (level - 1);
-        if (level > 8 || index >= (long.MaxValue >> shift) - 1) return long.MaxValue;
+        if (level > 8 || index >= (long.MaxValue >> (shift + 1)) - 1) return long.MaxValue; // no tree has such a tile; and the sum below stays positive
         long m = (index + 1) << shift;
         long number = -1;
         for (int j = 1; 8 * (j - 1) < 63; j++) number += (j <= level ? m : m - 1) >> (8 * (j - 1));
@@ -237,6 +258,9 @@ public sealed class TileStore : ITileStore
         if (!path.IsPartial) return full;
         return full[..(path.IsEntries ? EntryBundle.PrefixLength(full.Span, path.Width) : path.Width * Hash.Size)];
     }
+
+    /// <summary>After a commit failed nothing is put any more: a restart decides.</summary>
+    private ValueTask ThrowIfFailedAsync() => _commit.IsFaulted ? new ValueTask(_commit) : ValueTask.CompletedTask;
 
     private async ValueTask CountAsync(long bytes)
     {

@@ -21,7 +21,7 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
 
         if (request.Headers.ContentEncoding.Count > 0)
         {
-            await Refuse(context, StatusCodes.Status415UnsupportedMediaType, "content-encoding", "a body is sent as it is, with no content encoding");
+            await Refuse(context, StatusCodes.Status415UnsupportedMediaType, "encoded-body", "a body is sent as it is, with no content encoding");
             return;
         }
 
@@ -39,7 +39,7 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
         catch (BadHttpRequestException bad)
         {
             // The client's framing, or too slow a body: Kestrel has the status.
-            await Refuse(context, bad.StatusCode, "request-body", "the body could not be read");
+            await Refuse(context, bad.StatusCode, "bad-request", "the body could not be read");
             return;
         }
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
@@ -103,9 +103,9 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
     }
 
     /// <summary>The rest of the body is not read: the connection ends with the answer.</summary>
-    private static Task Refuse(HttpContext context, int status, string type, string title)
+    private static Task Refuse(HttpContext context, int status, string name, string detail)
     {
         context.Response.Headers.Connection = "close";
-        return Answers.Problem(context, status, type, title);
+        return Answers.Problem(context, status, name, detail);
     }
 }

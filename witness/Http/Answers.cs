@@ -1,5 +1,5 @@
 // What goes back over HTTP: the bodies that c2sp.org/tlog-witness fixes as plain text, everything else as application/problem+json
-// (RFC 9457) with a stable type. Nothing of a request is repeated in an answer.
+// (RFC 9457) with a stable type, urn:transparency-log:problem:NAME as the log server's. Nothing of a request is repeated in an answer.
 
 using System.Text;
 using System.Text.Json;
@@ -24,10 +24,11 @@ internal static class Answers
         return HttpMethods.IsHead(context.Request.Method) ? Task.CompletedTask : response.Body.WriteAsync(body, context.RequestAborted).AsTask();
     }
 
-    /// <summary>A refusal that the C2SP text does not define. The title is for people and says what is allowed.</summary>
-    public static Task Problem(HttpContext context, int status, string type, string title)
+    /// <summary>A refusal that the C2SP text does not define. The detail is for people and says what is allowed.</summary>
+    public static Task Problem(HttpContext context, int status, string name, string detail)
     {
-        return Bytes(context, status, ToProblem(status, type, title), "application/problem+json");
+        context.Response.Headers.CacheControl = "no-store";
+        return Bytes(context, status, ToProblem(status, name, detail), "application/problem+json");
     }
 
     /// <summary>The method is not one of this resource.</summary>
@@ -38,21 +39,22 @@ internal static class Answers
     }
 
     /// <summary>Our own state.</summary>
-    public static Task Unavailable(HttpContext context, string type, string title, int retryAfterSeconds)
+    public static Task Unavailable(HttpContext context, string name, string detail, int retryAfterSeconds)
     {
         context.Response.Headers.RetryAfter = retryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        return Problem(context, StatusCodes.Status503ServiceUnavailable, type, title);
+        return Problem(context, StatusCodes.Status503ServiceUnavailable, name, detail);
     }
 
-    private static byte[] ToProblem(int status, string type, string title)
+    private static byte[] ToProblem(int status, string name, string detail)
     {
         using MemoryStream body = new();
         using (Utf8JsonWriter json = new(body))
         {
             json.WriteStartObject();
-            json.WriteString("type", $"urn:tlog:problem:{type}");
-            json.WriteString("title", title);
+            json.WriteString("type", $"urn:transparency-log:problem:{name}");
+            json.WriteString("title", name.Replace('-', ' '));
             json.WriteNumber("status", status);
+            json.WriteString("detail", detail);
             json.WriteEndObject();
         }
 

@@ -18,9 +18,12 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
     }
 
     /// <summary>200 while all is well, 503 when halted (O-03).</summary>
-    public Task Health(HttpContext context) => witness.Halted is null
-        ? Answers.Text(context, StatusCodes.Status200OK, "ok\n")
-        : Answers.Unavailable(context, "halted", "this witness has halted and cosigns nothing until its operator has looked", 60);
+    public Task Health(HttpContext context)
+    {
+        context.Response.Headers.CacheControl = "no-store";
+        if (witness.Halted is null) return Answers.Text(context, StatusCodes.Status200OK, "ok\n");
+        return Answers.Unavailable(context, "halted", "this witness has halted and cosigns nothing until its operator has looked", 60);
+    }
 
     /// <summary>GET /metrics.</summary>
     public Task Metrics(HttpContext context) =>
@@ -29,6 +32,7 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
     /// <summary>The page for people.</summary>
     public Task Page(HttpContext context)
     {
+        context.Response.Headers.CacheControl = "no-store";
         DateTimeOffset now = time.GetUtcNow();
         StringBuilder page = new();
         page.Append("A witness of transparency logs (c2sp.org/tlog-witness).\n\n");

@@ -25,7 +25,7 @@ internal sealed class Routes(AddCheckpointEndpoint add, ReadEndpoints read)
         if (request.TransferEncoding.Count > 0 && (request.ContentLength is not null || request.ContainsKey("X-Content-Length")))
         {
             headers.Connection = "close";
-            return Answers.Problem(context, StatusCodes.Status400BadRequest, "framing", "a body has a Content-Length or a Transfer-Encoding, not both");
+            return Answers.Problem(context, StatusCodes.Status400BadRequest, "bad-request", "a body has a Content-Length or a Transfer-Encoding, not both");
         }
 
         string target = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;

@@ -1,0 +1,133 @@
+// A log with witnesses on loopback, each a process of its own, that can be killed and started again on its old port.
+
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace TransparencyLog.Tests.EndToEnd;
+
+/// <summary>A log, its witnesses, and the policy that joins them.</summary>
+internal sealed partial class Network : IAsyncDisposable
+{
+    public const int SigStop = 19, SigCont = 18;
+
+    private readonly Scratch _scratch;
+    private readonly int[] _ports;
+    private readonly RunningProgram?[] _witnesses;
+    private readonly Dictionary<string, string> _settings;
+    private RunningProgram? _log;
+
+    private Network(Scratch scratch, int witnesses, Dictionary<string, string> settings)
+    {
+        _scratch = scratch;
+        _settings = settings;
+        _ports = [.. Enumerable.Range(0, witnesses + 1).Select(_ => FreePort())];
+        _witnesses = new RunningProgram?[witnesses];
+    }
+
+    public string LogData => _scratch["log"];
+
+    public string Policy => _scratch["policy"];
+
+    public string VerifierKey { get; private set; } = "";
+
+    public int Witnesses => _witnesses.Length;
+
+    public Uri LogUrl => new(UrlOf(_ports[^1]));
+
+    public string WitnessData(int witness) => _scratch[$"witness{witness}"];
+
+    public Uri WitnessUrl(int witness) => new(UrlOf(_ports[witness]));
+
+    public RunningProgram Log => _log ?? throw new InvalidOperationException("the log does not run");
+
+    public RunningProgram Witness(int witness) => _witnesses[witness] ?? throw new InvalidOperationException("the witness does not run");
+
+    /// <summary>Creates the log and its witnesses, writes the policy, starts the witnesses; the log is started by the test.</summary>
+    public static async Task<Network> CreateAsync(Scratch scratch, int witnesses, int quorum, Dictionary<string, string>? settings = null)
+    {
+        Network network = new(scratch, witnesses, settings ?? []);
+        network.VerifierKey = await Programs.CreateLogAsync(network.LogData);
+        StringBuilder policy = new();
+        policy.Append(CultureInfo.InvariantCulture, $"log {network.VerifierKey}\n");
+        for (int i = 0; i < witnesses; i++)
+        {
+            Ended created = await Programs.RunAsync(Programs.Witness, "create", "--data", network.WitnessData(i), "--name", $"witness.example/w{i}");
+            Assert.True(created.ExitCode == 0, created.ToString());
+            policy.Append(CultureInfo.InvariantCulture, $"witness w{i} {created.Output.TrimEnd('\n')} {UrlOf(network._ports[i])}\n");
+        }
+
+        policy.Append(CultureInfo.InvariantCulture, $"group all {quorum} {string.Join(' ', Enumerable.Range(0, witnesses).Select(i => $"w{i}"))}\nquorum all\n");
+        await File.WriteAllTextAsync(network.Policy, policy.ToString());
+        await File.WriteAllTextAsync(scratch["logs"], $"log {network.VerifierKey}\n");
+        for (int i = 0; i < witnesses; i++) await network.StartWitnessAsync(i);
+        return network;
+    }
+
+    public async Task StartLogAsync(params string[] more)
+    {
+        _log = RunningProgram.Start(Programs.Server, ["serve", "--data", LogData, "--listen", UrlOf(_ports[^1]), "--policy", Policy, .. more], _settings);
+        await _log.ListeningAsync();
+    }
+
+    public async Task StartWitnessAsync(int witness)
+    {
+        _witnesses[witness] = RunningProgram.Start(
+            Programs.Witness, ["serve", "--data", WitnessData(witness), "--listen", UrlOf(_ports[witness]), "--logs", _scratch["logs"]]);
+        await Witness(witness).ListeningAsync();
+    }
+
+    public async Task KillLogAsync()
+    {
+        Log.Kill();
+        Assert.Equal(Ended.Killed, (await Log.EndAsync()).ExitCode);
+    }
+
+    public async Task KillWitnessAsync(int witness)
+    {
+        Witness(witness).Kill();
+        Assert.Equal(Ended.Killed, (await Witness(witness).EndAsync()).ExitCode);
+    }
+
+    /// <summary>The newest checkpoint that a witness shows for the log; null when it has none.</summary>
+    public async Task<string?> CosignedByAsync(int witness)
+    {
+        using HttpClient http = new();
+        string hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Programs.Origin)));
+        using HttpResponseMessage response = await http.GetAsync(new Uri(WitnessUrl(witness), $"/{hash}/checkpoint"));
+        return response.StatusCode == HttpStatusCode.OK ? await response.Content.ReadAsStringAsync() : null;
+    }
+
+    public async Task ReadyAsync()
+    {
+        using LogClient client = new(LogUrl);
+        bool ready = await Until.TrueAsync(async () => (await client.TryGetAsync("readyz")).Status == HttpStatusCode.OK, TimeSpan.FromSeconds(30));
+        Assert.True(ready, $"the log does not become ready:\n{Log.Errors}");
+    }
+
+    public static void Signal(RunningProgram program, int signal) => Assert.Equal(0, kill(program.ProcessId, signal));
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (RunningProgram? program in _witnesses.Append(_log))
+        {
+            if (program is not null) await program.DisposeAsync();
+        }
+    }
+
+    private static string UrlOf(int port) => $"http://127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}";
+
+    /// <summary>A port that is free now. Witnesses keep theirs over restarts, because the policy names it.</summary>
+    public static int FreePort()
+    {
+        using TcpListener listener = new(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    [LibraryImport("libc")]
+    private static partial int kill(int process, int signal);
+}
