@@ -41,8 +41,18 @@ public sealed class SettingsTests
         Assert.Equal(
             new Settings
             {
-                Data = "d", Listen = "http://127.0.0.1:9", Policy = "p", Guard = "g", PublishGap = TimeSpan.FromMilliseconds(7), WaitLimit = TimeSpan.FromMilliseconds(108),
-                RenewInterval = TimeSpan.FromSeconds(9), WitnessTimeout = TimeSpan.FromMilliseconds(110), IntakeBytes = 2_097_153, IntakeCount = 12, RecentEntries = 13, MaxConnections = 14,
+                Data = "d",
+                Listen = "http://127.0.0.1:9",
+                Policy = "p",
+                Guard = "g",
+                PublishGap = TimeSpan.FromMilliseconds(7),
+                WaitLimit = TimeSpan.FromMilliseconds(108),
+                RenewInterval = TimeSpan.FromSeconds(9),
+                WitnessTimeout = TimeSpan.FromMilliseconds(110),
+                IntakeBytes = 2_097_153,
+                IntakeCount = 12,
+                RecentEntries = 13,
+                MaxConnections = 14,
             },
             settings);
         Assert.Equal(new Settings { Data = "d" }, Read());
