@@ -12,13 +12,18 @@ namespace TransparencyLog.Storage;
 
 internal sealed record HeadRecord(long UnixMilliseconds, string Reason, TreeHead? Head)
 {
+    /// <summary>Longest line: a checkpoint of 64 KiB and a reason of <see cref="MaxReason"/> characters, both in base64, rounded up.</summary>
     public const int MaxSize = 128 * 1024;
+
+    /// <summary>A longer reason is cut: at three bytes of UTF-8 a character the line stays readable.</summary>
+    private const int MaxReason = 4000;
     private const string Prefix = "tlog-head v1 ";
 
     public byte[] ToBytes()
     {
         string head = Head is null ? "- - -" : $"{Head.Size.ToString(CultureInfo.InvariantCulture)} {Head.Root.ToBase64()} {Convert.ToBase64String(Head.Checkpoint.Span)}";
-        string line = $"{Prefix}{UnixMilliseconds.ToString(CultureInfo.InvariantCulture)} {Convert.ToBase64String(Encoding.UTF8.GetBytes(Reason.Length == 0 ? "-" : Reason))} {head} ";
+        string reason = Reason.Length == 0 ? "-" : Reason.Length <= MaxReason ? Reason : Reason[..MaxReason] + " ...";
+        string line = $"{Prefix}{UnixMilliseconds.ToString(CultureInfo.InvariantCulture)} {Convert.ToBase64String(Encoding.UTF8.GetBytes(reason))} {head} ";
         return Encoding.ASCII.GetBytes($"{line}{JournalFrame.Crc(Encoding.ASCII.GetBytes(line)):x8}\n");
     }
 
@@ -33,7 +38,11 @@ internal sealed record HeadRecord(long UnixMilliseconds, string Reason, TreeHead
         if (!Strict.TryReadSize(Encoding.ASCII.GetBytes(words[2]), out long time)) return false;
         if (!Strict.TryReadBase64(Encoding.ASCII.GetBytes(words[3]), MaxSize, out byte[] reason)) return false;
         TreeHead? head = null;
-        if (words[4] != "-")
+        if (words[4] == "-")
+        {
+            if (words[5] != "-" || words[6] != "-") return false;
+        }
+        else
         {
             if (!Strict.TryReadSize(Encoding.ASCII.GetBytes(words[4]), out long size)
                 || !Hash.TryParseBase64(Encoding.ASCII.GetBytes(words[5]), out Hash root)

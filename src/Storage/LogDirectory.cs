@@ -119,7 +119,7 @@ public sealed class LogDirectory : IAsyncDisposable
         TileStore? tiles = null;
         try
         {
-            register = TreeRegister.Open(path, guardDirectory, identity.Origin, time);
+            register = TreeRegister.Open(path, guardDirectory, identity.Origin, time, held);
             tiles = await TileStore.OpenAsync(path).ConfigureAwait(false);
             long signed = register.Current?.Size ?? 0;
             Journal journal = Journal.Open(Path.Combine(path, "journal"), options ?? OptionsFor(identity), signed);
@@ -150,10 +150,17 @@ public sealed class LogDirectory : IAsyncDisposable
     /// <summary>Closes everything and releases the lock.</summary>
     public async ValueTask DisposeAsync()
     {
-        await Journal.DisposeAsync().ConfigureAwait(false);
-        await Tiles.DisposeAsync().ConfigureAwait(false);
-        Register.Dispose();
-        _lock.Dispose();
+        try
+        {
+            await Journal.DisposeAsync().ConfigureAwait(false);
+            await Tiles.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            // Last of all: whoever gets the lock finds nobody at work.
+            Register.Dispose();
+            _lock.Dispose();
+        }
     }
 
     /// <summary>The journal's options of this log.</summary>

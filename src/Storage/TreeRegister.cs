@@ -10,6 +10,7 @@
 // more than a crash can explain: someone put an older file there, and the log does not start.
 
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 
@@ -23,22 +24,29 @@ public sealed class TreeRegister : ITreeRegister
 
     private const int HaltedLimit = 1024 * 1024;
 
+    /// <summary>Evidence is cut here: at three bytes of UTF-8 a character it stays below <see cref="HaltedLimit"/>, so that it can be read again.</summary>
+    private const int MaxEvidence = 300_000;
+
     private readonly string _commitPath;
     private readonly string _historyPath;
     private readonly string _haltedPath;
     private readonly string? _guardPath;
     private readonly TimeProvider _time;
+    private readonly DirectoryLock? _held;
+    private readonly long _historyLimit;
     private SafeFileHandle _history;
     private long _historyEnd;
     private bool _failed;
 
-    private TreeRegister(string directory, string? guardPath, TimeProvider time)
+    private TreeRegister(string directory, string? guardPath, TimeProvider time, DirectoryLock? held, long historyLimit)
     {
         _commitPath = Path.Combine(directory, "commit");
         _historyPath = Path.Combine(directory, "heads");
         _haltedPath = Path.Combine(directory, "halted");
         _guardPath = guardPath;
         _time = time;
+        _held = held;
+        _historyLimit = historyLimit;
         _history = Posix.Open(_historyPath, Posix.ReadWrite | Posix.NoFollow);
     }
 
@@ -72,10 +80,14 @@ public sealed class TreeRegister : ITreeRegister
     /// <param name="guardDirectory">Where the guard is kept; null for none. A log that has signed and once had a guard does not start without it.</param>
     /// <param name="origin">The log's origin.</param>
     /// <param name="time">The clock, for the history.</param>
-    public static TreeRegister Open(string directory, string? guardDirectory, string origin, TimeProvider time)
+    /// <param name="held">The lock of the directory; with it a swap is refused as fenced once the lock's file is gone. Null to leave that to the caller.</param>
+    public static TreeRegister Open(string directory, string? guardDirectory, string origin, TimeProvider time, DirectoryLock? held = null) =>
+        Open(directory, guardDirectory, origin, time, held, HistoryLimit);
+
+    internal static TreeRegister Open(string directory, string? guardDirectory, string origin, TimeProvider time, DirectoryLock? held, long historyLimit)
     {
         string? guardPath = guardDirectory is null ? null : Path.Combine(guardDirectory, GuardName(origin));
-        TreeRegister register = new(directory, guardPath, time);
+        TreeRegister register = new(directory, guardPath, time, held, historyLimit);
         try
         {
             register.Load();
@@ -101,6 +113,9 @@ public sealed class TreeRegister : ITreeRegister
 
         try
         {
+            // Someone removed the lock's file: another process may hold a lock on a new one.
+            if (_held is { IsHeld: false }) return ValueTask.FromResult(false);
+
             // The file is what counts, not what we remember of it: another process that got past the lock would have moved it.
             if (!TryReadHead(_commitPath, out HeadRecord? stored) || !Equals(stored.Head, Current)) return ValueTask.FromResult(false);
             byte[] line = new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next).ToBytes();
@@ -126,13 +141,12 @@ public sealed class TreeRegister : ITreeRegister
     /// <inheritdoc/>
     public ValueTask HaltAsync(string evidence, CancellationToken stop)
     {
-        if (Halted is null)
-        {
-            Halted = evidence;
-            DurableFile.Replace(_haltedPath, Encoding.UTF8.GetBytes($"{_time.GetUtcNow():yyyy-MM-ddTHH:mm:ssZ}\n{evidence}\n"));
-            Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), $"halted: {evidence}", Current).ToBytes());
-        }
-
+        if (Halted is not null) return ValueTask.CompletedTask;
+        string kept = evidence.Length <= MaxEvidence ? evidence : evidence[..MaxEvidence] + " ...";
+        Halted = kept; // first in memory: whatever fails below, nothing is signed any more
+        string now = _time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
+        DurableFile.Replace(_haltedPath, Encoding.UTF8.GetBytes($"{now}\n{kept}\n"));
+        if (!_failed) Note($"halted: {kept}");
         return ValueTask.CompletedTask;
     }
 
@@ -140,7 +154,8 @@ public sealed class TreeRegister : ITreeRegister
     public ValueTask ResumeAsync(string reason, CancellationToken stop)
     {
         if (Halted is null) throw new StorageException("the log is not halted");
-        Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), $"resumed: {reason}", Current).ToBytes());
+        if (_failed) throw new StorageException("the register has failed and takes nothing more");
+        Note($"resumed: {reason}");
         Posix.Unlink(_haltedPath);
         Posix.SyncDirectory(Path.GetDirectoryName(_haltedPath)!);
         Halted = null;
@@ -159,8 +174,9 @@ public sealed class TreeRegister : ITreeRegister
     private void Load()
     {
         if (DurableFile.TryRead(_haltedPath, HaltedLimit, out byte[] halted)) Halted = Encoding.UTF8.GetString(halted).Trim();
-        List<HeadRecord> last = ReadHistory();
+        List<HeadRecord> last = ReadHistory(out byte[] lastLine, out bool torn);
         HeadRecord newest = last[^1];
+        string? mended = null;
         if (TryReadHead(_commitPath, out HeadRecord? commit))
         {
             if (!Equals(commit.Head, newest.Head))
@@ -172,16 +188,32 @@ public sealed class TreeRegister : ITreeRegister
                     throw Disagree(_commitPath, newest.Head, commit.Head);
                 }
 
-                Mended = $"{_commitPath} was one head behind {_historyPath}: a crash came between the two; taken from the history";
+                mended = $"{_commitPath} was one head behind {_historyPath}: a crash came between the two; taken from the history";
             }
         }
         else
         {
-            Mended = $"{_commitPath} was {(File.Exists(_commitPath) ? "damaged" : "missing")}: taken from the last line of {_historyPath}";
+            mended = $"{_commitPath} was {(File.Exists(_commitPath) ? "damaged" : "missing")}: taken from the last line of {_historyPath}";
         }
 
         CheckGuard(newest);
-        if (Mended is not null) DurableFile.Replace(_commitPath, newest.ToBytes());
+
+        // All three tell one story: only now is anything changed.
+        if (torn)
+        {
+            Posix.SetLength(_history, _historyEnd, _historyPath);
+            Posix.Sync(_history, _historyPath);
+        }
+
+        if (mended is not null)
+        {
+            // Its sync may be what failed, and then only the page cache has it: it is written anew before `commit` is built on it.
+            Posix.Write(_history, lastLine, _historyEnd - lastLine.Length, _historyPath);
+            Posix.SyncData(_history, _historyPath);
+            DurableFile.Replace(_commitPath, newest.ToBytes());
+        }
+
+        Mended = torn ? $"{_historyPath}: a torn last line was cut{(mended is null ? "" : $"; {mended}")}" : mended;
         Current = newest.Head;
     }
 
@@ -236,9 +268,11 @@ public sealed class TreeRegister : ITreeRegister
         GuardAgrees = true;
     }
 
-    /// <summary>The last two different heads of the history. A torn last line is cut; a bad line before the last is damage.</summary>
-    private List<HeadRecord> ReadHistory()
+    /// <summary>The last two different heads of the history. A last line without its end is torn and left out; any other bad line is damage.</summary>
+    private List<HeadRecord> ReadHistory(out byte[] lastLine, out bool torn)
     {
+        torn = false;
+        lastLine = [];
         long length = RandomAccess.GetLength(_history);
         byte[] bytes = new byte[length];
         if (Posix.Read(_history, bytes, 0, _historyPath) != length) throw new StorageException($"{_historyPath} could not be read whole");
@@ -255,15 +289,14 @@ public sealed class TreeRegister : ITreeRegister
                     throw new DamageException(new Damage("heads", $"{_historyPath}, offset {offset}", null, null, "a head record", "a line whose CRC does not match"));
                 }
 
-                Mended = $"{_historyPath}: a torn last line was cut";
-                Posix.SetLength(_history, offset, _historyPath);
-                Posix.Sync(_history, _historyPath);
+                torn = true;
                 break;
             }
 
             if (last.Count > 0 && Equals(last[^1].Head, record.Head)) last[^1] = record;
             else last.Add(record);
             if (last.Count > 2) last.RemoveAt(0);
+            lastLine = bytes[offset..(offset + line)];
             offset += line;
         }
 
@@ -272,9 +305,23 @@ public sealed class TreeRegister : ITreeRegister
         return last;
     }
 
+    /// <summary>A line of the history that changes no head.</summary>
+    private void Note(string reason)
+    {
+        try
+        {
+            Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, Current).ToBytes());
+        }
+        catch
+        {
+            _failed = true;
+            throw;
+        }
+    }
+
     private void Append(byte[] line)
     {
-        if (_historyEnd + line.Length > HistoryLimit)
+        if (_historyEnd + line.Length > _historyLimit)
         {
             // The new file begins with the head in force, so it alone tells the story of `commit`.
             byte[] start = new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), "history goes on from heads.old", Current).ToBytes();

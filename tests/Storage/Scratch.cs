@@ -5,12 +5,13 @@ namespace TransparencyLog.Tests.Storage;
 /// <summary>A directory of its own for one test, removed afterwards.</summary>
 internal sealed class Scratch : IDisposable
 {
-    private readonly string _root = Directory.CreateTempSubdirectory("tlog-storage-").FullName;
+    /// <summary>The directory itself.</summary>
+    public string Root { get; } = Directory.CreateTempSubdirectory("tlog-storage-").FullName;
 
     /// <summary>A path below it; nothing is there yet.</summary>
-    public string this[string name] => Path.Combine(_root, name);
+    public string this[string name] => Path.Combine(Root, name);
 
-    public void Dispose() => Directory.Delete(_root, recursive: true);
+    public void Dispose() => Directory.Delete(Root, recursive: true);
 
     /// <summary>Every file below a directory with a hash of its bytes: two of these are equal when nothing was written between them.</summary>
     public static SortedDictionary<string, string> Content(string directory)

@@ -1,0 +1,75 @@
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Tests.Storage;
+
+/// <summary>One holder of a directory at a time (C-01, C-03).</summary>
+public sealed class DirectoryLockTests : IDisposable
+{
+    private readonly Scratch _scratch = new();
+
+    public void Dispose() => _scratch.Dispose();
+
+    private string Folder => _scratch.Root;
+
+    [Fact]
+    public void C01_a_second_lock_is_refused_and_names_the_holder()
+    {
+        using (DirectoryLock held = DirectoryLock.Acquire(Folder))
+        {
+            // An flock belongs to the open file: a second descriptor of this process is as strange as another process.
+            DirectoryInUseException refusal = Assert.Throws<DirectoryInUseException>(() => DirectoryLock.Acquire(Folder));
+            Assert.Contains($"process {Environment.ProcessId}", refusal.Message, StringComparison.Ordinal);
+            Assert.True(held.IsHeld);
+        }
+
+        using DirectoryLock again = DirectoryLock.Acquire(Folder);
+        Assert.True(again.IsHeld);
+    }
+
+    [Fact]
+    public async Task C01_of_twenty_that_start_at_once_one_gets_it()
+    {
+        using Barrier barrier = new(20);
+        DirectoryLock?[] locks = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => Task.Factory.StartNew(
+            () =>
+            {
+                barrier.SignalAndWait();
+                try
+                {
+                    return DirectoryLock.Acquire(Folder);
+                }
+                catch (DirectoryInUseException)
+                {
+                    return null;
+                }
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default)));
+        Assert.Single(locks.OfType<DirectoryLock>()).Dispose();
+    }
+
+    [Fact]
+    public void C03_a_lock_whose_file_was_removed_or_replaced_is_not_held_any_more()
+    {
+        using DirectoryLock held = DirectoryLock.Acquire(Folder);
+        string file = Path.Combine(Folder, "lock");
+        File.Delete(file);
+        Assert.False(held.IsHeld);
+        File.WriteAllText(file, "");
+        Assert.False(held.IsHeld);
+        using DirectoryLock other = DirectoryLock.Acquire(Folder);
+        Assert.True(other.IsHeld);
+        File.Move(file, file + ".moved");
+        Assert.False(other.IsHeld);
+    }
+
+    [Fact]
+    public void A_directory_that_is_not_there_and_a_link_as_lock_file_are_refused()
+    {
+        Assert.Throws<StorageException>(() => DirectoryLock.Acquire(_scratch["none"]));
+        File.CreateSymbolicLink(Path.Combine(Folder, "lock"), _scratch["elsewhere"]);
+        Assert.Throws<StorageException>(() => DirectoryLock.Acquire(Folder));
+        Assert.False(File.Exists(_scratch["elsewhere"]));
+    }
+}

@@ -1,0 +1,479 @@
+using System.Globalization;
+using System.Text;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Tests.Storage;
+
+/// <summary>The commit point of the tree: what was signed stays signed, through reopening, damage and older copies.</summary>
+public sealed class TreeRegisterTests : IDisposable
+{
+    private const string Origin = "example.com/log";
+
+    private readonly Scratch _scratch = new();
+
+    public TreeRegisterTests()
+    {
+        Directory.CreateDirectory(Folder);
+        TreeRegister.Create(Folder, TimeProvider.System);
+    }
+
+    public void Dispose() => _scratch.Dispose();
+
+    private string Folder => _scratch["data"];
+
+    private string Guard => _scratch["guard"];
+
+    private string Commit => Path.Combine(Folder, "commit");
+
+    private string Heads => Path.Combine(Folder, "heads");
+
+    private static TreeHead Head(long size, string note = "") =>
+        new(size, MerkleHash.Leaf(BitConverter.GetBytes(size)), Encoding.UTF8.GetBytes($"{Origin}\n{size}\n{note}"));
+
+    private TreeRegister Open(bool guard = false, long limit = TreeRegister.HistoryLimit) =>
+        TreeRegister.Open(Folder, guard ? Guard : null, Origin, TimeProvider.System, null, limit);
+
+    private static async Task SwapAsync(TreeRegister register, TreeHead next) =>
+        Assert.True(await register.SwapAsync(register.Current, next, "test", CancellationToken.None));
+
+    /// <summary>Swaps these sizes one after the other, each through a reopening.</summary>
+    private async Task SignAsync(bool guard, params long[] sizes)
+    {
+        foreach (long size in sizes)
+        {
+            using TreeRegister register = Open(guard);
+            await SwapAsync(register, Head(size));
+        }
+    }
+
+    private void Holds(TreeHead? head, string? mended = null, bool guard = false)
+    {
+        using TreeRegister register = Open(guard);
+        Assert.Equal(head, register.Current);
+        if (mended is null) Assert.Null(register.Mended);
+        else Assert.Contains(mended, register.Mended, StringComparison.Ordinal);
+    }
+
+    private StorageException Refused(bool guard = false)
+    {
+        SortedDictionary<string, string> before = Scratch.Content(_scratch.Root);
+        StorageException refusal = Assert.ThrowsAny<StorageException>(() => Open(guard));
+        Assert.Equal(before, Scratch.Content(_scratch.Root));
+        Assert.Empty(RecordLogTests.OpenBelow(Folder));
+        return refusal;
+    }
+
+    [Fact]
+    public async Task A_new_register_has_signed_nothing_and_a_swap_survives_reopening()
+    {
+        Holds(null);
+        TreeHead? last = null;
+        foreach (TreeHead next in (TreeHead[])[Head(0), Head(1), Head(1, "again"), Head(700)])
+        {
+            using (TreeRegister register = Open())
+            {
+                Assert.Equal(last, register.Current);
+                await SwapAsync(register, next);
+                Assert.Equal(next, register.Current);
+            }
+
+            last = next;
+            Holds(last);
+        }
+    }
+
+    [Fact]
+    public async Task A_swap_goes_on_from_the_expected_head_only()
+    {
+        using TreeRegister register = Open();
+        Assert.False(await register.SwapAsync(Head(3), Head(5), "test", CancellationToken.None));
+        await SwapAsync(register, Head(5));
+        Assert.False(await register.SwapAsync(null, Head(6), "test", CancellationToken.None));
+        Assert.False(await register.SwapAsync(Head(5, "other bytes"), Head(6), "test", CancellationToken.None));
+        Assert.Equal(Head(5), register.Current);
+    }
+
+    [Fact]
+    public async Task D06_the_history_is_synced_before_the_guard_and_the_guard_before_the_commit_record()
+    {
+        using TreeRegister register = Open(guard: true);
+        List<string> calls = [];
+        using (FaultScope.Watch(_scratch.Root, (call, path) => calls.Add($"{call} {Path.GetFileName(path)}"))) await SwapAsync(register, Head(1));
+        string guard = TreeRegister.GuardName(Origin);
+        Assert.Equal(
+            [
+                "pwrite heads", "fdatasync heads",
+                $"pwrite {guard}.new", $"fsync {guard}.new", $"rename {guard}.new", "fsync guard",
+                "pwrite commit.new", "fsync commit.new", "rename commit.new", "fsync data",
+            ],
+            calls);
+    }
+
+    [Fact]
+    public async Task A_smaller_size_and_another_root_for_the_same_size_are_a_conflict()
+    {
+        using TreeRegister register = Open();
+        await SwapAsync(register, Head(5));
+        await Assert.ThrowsAsync<ConflictException>(async () => await register.SwapAsync(Head(5), Head(4), "test", CancellationToken.None));
+        await Assert.ThrowsAsync<ConflictException>(async () => await register.SwapAsync(Head(5), Head(5) with { Root = default }, "test", CancellationToken.None));
+        Assert.Equal(Head(5), register.Current);
+        await SwapAsync(register, Head(6));
+    }
+
+    [Fact]
+    public async Task A_checkpoint_above_the_limit_is_misuse_and_the_largest_one_survives()
+    {
+        TreeHead largest = Head(9) with { Checkpoint = new byte[TreeHead.MaxCheckpoint] };
+        using (TreeRegister register = Open())
+        {
+            await Assert.ThrowsAsync<ArgumentException>(async () => await register.SwapAsync(null, Head(9) with { Checkpoint = new byte[TreeHead.MaxCheckpoint + 1] }, "test", CancellationToken.None));
+            Assert.True(await register.SwapAsync(null, largest, new string('\uffff', 100_000), CancellationToken.None));
+        }
+
+        Holds(largest);
+    }
+
+    [Fact]
+    public async Task C02_a_register_that_another_process_has_moved_is_fenced()
+    {
+        using TreeRegister register = Open();
+        await SwapAsync(register, Head(5));
+        using (TreeRegister other = Open()) await SwapAsync(other, Head(6));
+        Assert.False(await register.SwapAsync(Head(5), Head(7), "test", CancellationToken.None));
+        Holds(Head(6));
+    }
+
+    [Fact]
+    public async Task C03_a_register_whose_lock_file_is_gone_is_fenced()
+    {
+        using DirectoryLock held = DirectoryLock.Acquire(Folder);
+        using TreeRegister register = TreeRegister.Open(Folder, null, Origin, TimeProvider.System, held);
+        await SwapAsync(register, Head(5));
+        File.Delete(Path.Combine(Folder, "lock"));
+        Assert.False(await register.SwapAsync(Head(5), Head(6), "test", CancellationToken.None));
+        using DirectoryLock other = DirectoryLock.Acquire(Folder);
+        Assert.True(other.IsHeld);
+        Assert.False(held.IsHeld);
+        Assert.False(await register.SwapAsync(Head(5), Head(6), "test", CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task D14_a_commit_record_that_is_missing_or_damaged_in_any_bit_is_taken_from_the_history()
+    {
+        await SignAsync(guard: false, 3, 8, 21);
+        byte[] bytes = await File.ReadAllBytesAsync(Commit);
+        File.Delete(Commit);
+        Holds(Head(21), "missing");
+        Assert.Equal(bytes[..60], (await File.ReadAllBytesAsync(Commit))[..60]);
+        Holds(Head(21));
+        foreach (byte[] other in (byte[][])[[], bytes[..^1], [.. bytes, 10], bytes[1..], new byte[bytes.Length]])
+        {
+            await File.WriteAllBytesAsync(Commit, other);
+            Holds(Head(21), "damaged");
+        }
+
+        for (int bit = 0; bit < bytes.Length * 8; bit++)
+        {
+            byte[] flipped = [.. bytes];
+            flipped[bit / 8] ^= (byte)(1 << (bit % 8));
+            await File.WriteAllBytesAsync(Commit, flipped);
+            Assert.False(TreeRegister.TryReadHead(Commit, out _));
+            if (bit % 29 == 0) Holds(Head(21), "damaged");
+        }
+    }
+
+    [Fact]
+    public async Task D03_a_torn_last_line_of_the_history_is_cut()
+    {
+        await SignAsync(guard: false, 3, 8);
+        byte[] before = await File.ReadAllBytesAsync(Heads), commit = await File.ReadAllBytesAsync(Commit);
+        await SignAsync(guard: false, 21);
+        byte[] after = await File.ReadAllBytesAsync(Heads);
+        for (int length = before.Length + 1; length < after.Length; length++)
+        {
+            // The line came before the commit record was swapped.
+            await File.WriteAllBytesAsync(Heads, after[..length]);
+            await File.WriteAllBytesAsync(Commit, commit);
+            Holds(Head(8), "torn last line was cut");
+            Assert.Equal(before, await File.ReadAllBytesAsync(Heads));
+            if (length % 50 == 0)
+            {
+                await SignAsync(guard: false, 9);
+                Holds(Head(9));
+            }
+        }
+    }
+
+    [Fact]
+    public async Task D15_a_torn_history_with_a_newer_commit_record_is_refused()
+    {
+        await SignAsync(guard: false, 3, 8);
+        byte[] before = await File.ReadAllBytesAsync(Heads);
+        await SignAsync(guard: false, 21);
+        byte[] after = await File.ReadAllBytesAsync(Heads);
+        foreach (int length in (int[])[before.Length, before.Length + 20, after.Length - 1])
+        {
+            await File.WriteAllBytesAsync(Heads, after[..length]);
+            StorageException refusal = Refused();
+            Assert.Contains("size 21", refusal.Message, StringComparison.Ordinal);
+            Assert.Contains("size 8", refusal.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task I05_a_history_damaged_in_the_middle_or_lost_is_refused()
+    {
+        await SignAsync(guard: false, 3, 8, 21);
+        byte[] bytes = await File.ReadAllBytesAsync(Heads);
+        Random random = new(50);
+        for (int i = 0; i < 200; i++)
+        {
+            byte[] flipped = [.. bytes];
+            int offset = random.Next(bytes.Length - 1);
+            flipped[offset] ^= (byte)(1 << random.Next(8));
+            await File.WriteAllBytesAsync(Heads, flipped);
+            Assert.Contains(Heads, Refused().Message, StringComparison.Ordinal);
+        }
+
+        await File.WriteAllBytesAsync(Heads, []);
+        Refused();
+        File.Delete(Heads);
+        Refused();
+    }
+
+    [Fact]
+    public async Task D10_a_commit_record_one_head_behind_is_a_crash_and_is_mended()
+    {
+        await SignAsync(guard: false, 3, 8);
+        byte[] before = await File.ReadAllBytesAsync(Commit);
+        await SignAsync(guard: false, 21);
+        await File.WriteAllBytesAsync(Commit, before);
+
+        // The line that is ahead may be in the page cache only (D-07): it is written anew, and synced before the commit record is.
+        List<string> calls = [];
+        byte[] history = await File.ReadAllBytesAsync(Heads);
+        using (FaultScope.Watch(Folder, (call, path) => calls.Add($"{call} {Path.GetFileName(path)}"))) Holds(Head(21), "one head behind");
+        Assert.Equal(["pwrite heads", "fdatasync heads", "pwrite commit.new", "fsync commit.new", "rename commit.new", "fsync data"], calls);
+        Assert.Equal(history, await File.ReadAllBytesAsync(Heads));
+        Holds(Head(21));
+    }
+
+    [Fact]
+    public async Task R03_an_older_commit_record_is_refused_by_both_names()
+    {
+        await SignAsync(guard: false, 3);
+        byte[] before = await File.ReadAllBytesAsync(Commit);
+        await SignAsync(guard: false, 8, 21);
+        await File.WriteAllBytesAsync(Commit, before);
+        StorageException refusal = Refused();
+        foreach (string part in (string[])[Commit, Heads, "size 3", "size 21", Head(3).Root.ToBase64(), Head(21).Root.ToBase64()]) Assert.Contains(part, refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_first_guard_is_written_and_agrees_from_then_on()
+    {
+        await SignAsync(guard: false, 3);
+        using (TreeRegister register = Open(guard: true)) Assert.False(register.GuardAgrees);
+        using (TreeRegister register = Open(guard: true))
+        {
+            Assert.True(register.GuardAgrees);
+            await SwapAsync(register, Head(8));
+        }
+
+        Assert.Equal(await File.ReadAllBytesAsync(Commit), await File.ReadAllBytesAsync(Path.Combine(Guard, TreeRegister.GuardName(Origin))));
+        using TreeRegister again = Open(guard: true);
+        Assert.True(again.GuardAgrees);
+    }
+
+    [Fact]
+    public async Task R01_an_older_copy_of_the_directory_is_refused_by_the_guard()
+    {
+        await SignAsync(guard: true, 3, 8);
+        Scratch.Copy(Folder, _scratch["backup"]);
+        await SignAsync(guard: true, 21);
+        Directory.Delete(Folder, recursive: true);
+        Scratch.Copy(_scratch["backup"], Folder);
+        StorageException refusal = Refused(guard: true);
+        Assert.Contains("size 21", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("size 8", refusal.Message, StringComparison.Ordinal);
+
+        // And it does not start without the guard either.
+        Assert.Contains("--guard", Refused().Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task R01_a_guard_that_is_missing_after_use_or_damaged_is_refused()
+    {
+        await SignAsync(guard: true, 3, 8);
+        string file = Path.Combine(Guard, TreeRegister.GuardName(Origin));
+        byte[] bytes = await File.ReadAllBytesAsync(file);
+        for (int bit = 0; bit < bytes.Length * 8; bit += 7)
+        {
+            byte[] flipped = [.. bytes];
+            flipped[bit / 8] ^= (byte)(1 << (bit % 8));
+            await File.WriteAllBytesAsync(file, flipped);
+            Assert.Contains(file, Refused(guard: true).Message, StringComparison.Ordinal);
+        }
+
+        Directory.Delete(Guard, recursive: true);
+        Assert.Contains(file, Refused(guard: true).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_guard_behind_is_mended_and_one_with_another_root_is_refused()
+    {
+        await SignAsync(guard: true, 3);
+        string file = Path.Combine(Guard, TreeRegister.GuardName(Origin));
+        byte[] behind = await File.ReadAllBytesAsync(file);
+        await SignAsync(guard: true, 8);
+        byte[] newest = await File.ReadAllBytesAsync(file);
+        await File.WriteAllBytesAsync(file, behind);
+        using (TreeRegister register = Open(guard: true)) Assert.True(register.GuardAgrees);
+        Assert.True(HeadRecord.TryParse(await File.ReadAllBytesAsync(file), out HeadRecord? mended) && mended.Head == Head(8));
+
+        Assert.True(HeadRecord.TryParse(newest, out HeadRecord? record));
+        await File.WriteAllBytesAsync(file, (record with { Head = Head(8) with { Root = Head(3).Root } }).ToBytes());
+        Assert.Contains("two roots", Refused(guard: true).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_halt_survives_reopening_and_a_resume_ends_it_and_both_are_in_the_history()
+    {
+        await SignAsync(guard: false, 3);
+        using (TreeRegister register = Open())
+        {
+            await Assert.ThrowsAsync<StorageException>(async () => await register.ResumeAsync("nothing to resume", CancellationToken.None));
+            await register.HaltAsync("a witness is ahead", CancellationToken.None);
+            await register.HaltAsync("the second is not recorded", CancellationToken.None);
+            Assert.False(await register.SwapAsync(Head(3), Head(4), "test", CancellationToken.None));
+        }
+
+        using (TreeRegister register = Open())
+        {
+            Assert.Contains("a witness is ahead", register.Halted, StringComparison.Ordinal);
+            Assert.Equal(Head(3), register.Current);
+            Assert.False(await register.SwapAsync(Head(3), Head(4), "test", CancellationToken.None));
+            await register.ResumeAsync("looked into it", CancellationToken.None);
+            Assert.Null(register.Halted);
+            await SwapAsync(register, Head(4));
+        }
+
+        Holds(Head(4));
+        string[] reasons = [.. File.ReadAllLines(Heads).Select(line =>
+        {
+            Assert.True(HeadRecord.TryParse(Encoding.ASCII.GetBytes(line + "\n"), out HeadRecord? record));
+            return record.Reason;
+        })];
+        Assert.Equal(["created", "test", "halted: a witness is ahead", "resumed: looked into it", "test"], reasons);
+    }
+
+    [Theory]
+    [InlineData("th-TH")]
+    [InlineData("fa-IR")]
+    [InlineData("fi-FI")]
+    [InlineData("tr-TR")]
+    public async Task O11_a_halt_is_dated_alike_in_every_culture(string culture)
+    {
+        CultureInfo before = CultureInfo.CurrentCulture;
+        try
+        {
+            CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo(culture);
+            using TreeRegister register = Open();
+            await SwapAsync(register, Head(1234567));
+            await register.HaltAsync("evidence", CancellationToken.None);
+            Assert.Matches("^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z\nevidence\n$", await File.ReadAllTextAsync(Path.Combine(Folder, "halted")));
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+
+        Holds(Head(1234567));
+    }
+
+    [Fact]
+    public async Task Evidence_of_any_length_can_be_read_again()
+    {
+        using (TreeRegister register = Open()) await register.HaltAsync(new string('\uffff', 2_000_000), CancellationToken.None);
+        using (TreeRegister register = Open())
+        {
+            Assert.NotNull(register.Halted);
+            await register.ResumeAsync(new string('\uffff', 2_000_000), CancellationToken.None);
+            await SwapAsync(register, Head(1) with { Checkpoint = new byte[TreeHead.MaxCheckpoint] });
+            await register.HaltAsync(new string('x', 2_000_000), CancellationToken.None);
+        }
+
+        using TreeRegister again = Open();
+        Assert.Equal(1, again.Current!.Size);
+    }
+
+    [Fact]
+    public async Task The_history_starts_anew_at_its_limit_and_keeps_the_old_file_beside_it()
+    {
+        TreeHead? last = null;
+        for (int size = 0; size < 60; size++)
+        {
+            using TreeRegister register = Open(limit: 3000);
+            Assert.Equal(last, register.Current);
+            Assert.Null(register.Mended);
+            last = Head(size);
+            await SwapAsync(register, last);
+            Assert.InRange(new FileInfo(Heads).Length, 1, 3000);
+        }
+
+        Assert.InRange(new FileInfo(Heads + ".old").Length, 2000, 3000);
+        Holds(last);
+        File.Delete(Commit);
+        Holds(last, "missing");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task D05_whichever_storage_call_of_a_swap_fails_nothing_goes_on_and_reopening_finds_the_old_head_or_the_new(bool after)
+    {
+        bool old = false, taken = false;
+        for (int n = 1; ; n++)
+        {
+            Directory.Delete(Folder, recursive: true);
+            if (Directory.Exists(Guard)) Directory.Delete(Guard, recursive: true);
+            Directory.CreateDirectory(Folder);
+            TreeRegister.Create(Folder, TimeProvider.System);
+            await SignAsync(guard: true, 1, 2, 3, 4, 5);
+            StorageException? failure = null;
+            using (TreeRegister register = Open(guard: true, limit: new FileInfo(Heads).Length + 10))
+            using (FaultScope.Nth(_scratch.Root, n, FaultScope.Io, after))
+            {
+                try
+                {
+                    await SwapAsync(register, Head(6));
+                }
+                catch (StorageException thrown)
+                {
+                    failure = thrown;
+                    Assert.Equal(Head(5), register.Current);
+                    await Assert.ThrowsAsync<StorageException>(async () => await register.SwapAsync(Head(5), Head(6), "test", CancellationToken.None));
+                }
+            }
+
+            using (TreeRegister again = Open(guard: true))
+            {
+                Assert.True(again.GuardAgrees);
+                if (failure is null)
+                {
+                    Assert.Equal(Head(6), again.Current);
+                    Assert.True(old && taken);
+                    Assert.InRange(n, 15, 40);
+                    return;
+                }
+
+                Assert.True(again.Current == Head(5) || again.Current == Head(6), $"call {n}: {again.Current}");
+                if (again.Current == Head(5)) old = true;
+                else taken = true;
+                await SwapAsync(again, Head(7));
+            }
+
+            Holds(Head(7), guard: true);
+        }
+    }
+}
