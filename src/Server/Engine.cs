@@ -44,9 +44,10 @@ internal sealed class Engine : IAsyncDisposable
     private readonly CancellationTokenSource _stopPublishing = new();
     private Sequencer _sequencer = null!;
     private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask;
+    private readonly Lock _stopping = new(); // so that one reason wins
+    private bool _disposed;
     private bool _running; // the loops were started: a start that refuses leaves the directory as it is
     private int _state = (int)EngineState.Starting;
-    private string _reason = "witnesses are being asked for their newest size";
 
     private Engine(LogDirectory directory, EngineParts parts, Settings settings, ILogger logger)
     {
@@ -66,8 +67,18 @@ internal sealed class Engine : IAsyncDisposable
 
     public EngineState State => (EngineState)Volatile.Read(ref _state);
 
-    /// <summary>Why it is not ready, for people.</summary>
-    public string Reason => Volatile.Read(ref _reason);
+    /// <summary>Why it is not ready, in words for a stranger. What was found, with paths and hosts, is in the operator's log.</summary>
+    public string Reason => State switch
+    {
+        EngineState.Starting => "witnesses are being asked for their newest size",
+        EngineState.Halted => "evidence against this log was found; its operator has to look into it and resume",
+        EngineState.Failed => "storage or the key failed; a restart decides",
+        EngineState.Stopping => "the process is ending",
+        _ => "entries are taken",
+    };
+
+    /// <summary>Appends that wait for a frame.</summary>
+    public int Waiting => _intake.Count;
 
     /// <summary>Entries that are durable.</summary>
     public long Size => _sequencer.Latest.Size;
@@ -123,6 +134,7 @@ internal sealed class Engine : IAsyncDisposable
     /// <summary>Takes no more entries, answers those that wait, makes what is sealed durable, and closes. Bounded by the caller's patience, not ours.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, true)) return;
         Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Ready);
         Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Starting);
         _intake.Close();
@@ -215,13 +227,15 @@ internal sealed class Engine : IAsyncDisposable
         if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Volatile.Write(ref _state, (int)EngineState.Ready);
         if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees) _logger.NoWitness();
         _running = true;
+        _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token), registerIsIdle: Task.CompletedTask);
         _sequencing = SequenceAsync();
-        _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token));
-        _feeding = Task.WhenAll(Publisher.Feeds.Select(feed => Guarded(feed.RunAsync(_stopPublishing.Token))));
+        _feeding = Task.WhenAll(Publisher.Feeds.Select(feed => Guarded(feed.RunAsync(_stopPublishing.Token), _publishing)));
     }
 
     /// <summary>The one place where a failed loop ends up: nothing is retried, appends answer 503, readers stay.</summary>
-    private async Task Guarded(Task loop)
+    /// <param name="loop">The loop.</param>
+    /// <param name="registerIsIdle">Completes when nobody else uses the register: it has one writer.</param>
+    private async Task Guarded(Task loop, Task registerIsIdle)
     {
         try
         {
@@ -234,16 +248,16 @@ internal sealed class Engine : IAsyncDisposable
         catch (ConflictException conflict)
         {
             Stop(EngineState.Halted, conflict.Message);
+            await _stopPublishing.CancelAsync().ConfigureAwait(false);
+            await registerIsIdle.ConfigureAwait(false);
             try
             {
                 await _parts.Register.HaltAsync(conflict.Message, CancellationToken.None).ConfigureAwait(false);
             }
-            catch (StorageException failure)
+            catch (Exception failure)
             {
                 _logger.EngineFailed($"the halt could not be recorded: {failure.Message}");
             }
-
-            await _stopPublishing.CancelAsync().ConfigureAwait(false);
         }
         catch (Exception failure)
         {
@@ -254,10 +268,13 @@ internal sealed class Engine : IAsyncDisposable
 
     private void Stop(EngineState state, string reason)
     {
-        // The first reason counts: what follows is its consequence.
-        if (State is EngineState.Halted or EngineState.Failed) return;
-        Volatile.Write(ref _reason, reason);
-        Volatile.Write(ref _state, (int)state);
+        lock (_stopping)
+        {
+            // The first reason counts: what follows is its consequence.
+            if (State is EngineState.Halted or EngineState.Failed) return;
+            Volatile.Write(ref _state, (int)state);
+        }
+
         if (state == EngineState.Halted) _logger.Halted(reason);
         else _logger.EngineFailed(reason);
         _intake.Close();
@@ -265,7 +282,7 @@ internal sealed class Engine : IAsyncDisposable
 
     private async Task SequenceAsync()
     {
-        await Guarded(_sequencer.RunAsync(_stopPublishing.Token)).ConfigureAwait(false);
+        await Guarded(_sequencer.RunAsync(_stopPublishing.Token), _publishing).ConfigureAwait(false);
 
         // The intake has one reader, and it has just ended: whoever still waits gets an answer.
         _intake.Close();

@@ -39,6 +39,9 @@ internal sealed class Intake(int maxBytes, int maxCount)
     private int _bytes;
     private int _count;
 
+    /// <summary>How many appends wait.</summary>
+    public int Count => Volatile.Read(ref _count);
+
     /// <summary>Takes an append, or throws <see cref="UnavailableException"/> when the intake is full or closed.</summary>
     public void Add(Append append)
     {

@@ -23,7 +23,7 @@ internal sealed record Settings
     /// <summary>Least time between two signed heads: it bounds signatures, register syncs and the partial tiles readers meet.</summary>
     public TimeSpan PublishGap { get; init; } = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>How long wait=published and wait=witnessed wait before they answer 202.</summary>
+    /// <summary>How long an append waits for the disk before it answers 503, and then for wait=published or wait=witnessed before it answers 202.</summary>
     public TimeSpan WaitLimit { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How old cosignatures may get while nothing is appended.</summary>

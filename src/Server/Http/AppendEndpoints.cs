@@ -20,7 +20,7 @@ internal static class AppendEndpoints
             .WithDescription("?wait=durable (default): 200 with the index. ?wait=published or ?wait=witnessed: 200 with a tlog-proof, or 202 with the index when that takes too long.")
             .Accepts<byte[]>(isOptional: true, "*/*").Produces<string>(200, "text/plain").Produces<string>(202, "text/plain")
             .ProducesProblem(400).ProducesProblem(413).ProducesProblem(503);
-        app.MapPost("/add-batch", Gate.Handle(context => AddBatchAsync(context, engine)))
+        app.MapPost("/add-batch", Gate.Handle(context => AddBatchAsync(context, engine, settings)))
             .WithName("add-batch").WithSummary("Append entries with big-endian u16 length prefixes, at most 2 MiB; all or nothing.")
             .Accepts<byte[]>(isOptional: true, "*/*").Produces<string>(200, "text/plain")
             .ProducesProblem(400).ProducesProblem(413).ProducesProblem(503);
@@ -50,7 +50,7 @@ internal static class AppendEndpoints
         System.Buffers.Binary.BinaryPrimitives.WriteUInt16BigEndian(bundle, (ushort)(bundle.Length - 2));
         Append append = new(bundle, [MerkleHash.Leaf(bundle.AsSpan(2))]);
         engine.Add(append);
-        long index = (await DurableAsync(append).ConfigureAwait(false))[0];
+        long index = (await DurableAsync(append, settings).ConfigureAwait(false))[0];
         if (wait == "durable")
         {
             await TextAsync(context, 200, index.ToString(CultureInfo.InvariantCulture)).ConfigureAwait(false);
@@ -75,7 +75,7 @@ internal static class AppendEndpoints
         await BytesAsync(context, 200, "text/plain; charset=utf-8", proof).ConfigureAwait(false);
     }
 
-    private static async Task AddBatchAsync(HttpContext context, Engine engine)
+    private static async Task AddBatchAsync(HttpContext context, Engine engine, Settings settings)
     {
         byte[]? bundle = await ReadAsync(context, MaxBatch, prefix: 0).ConfigureAwait(false);
         if (bundle is null)
@@ -105,7 +105,7 @@ internal static class AppendEndpoints
 
         Append append = new(bundle, leaves);
         engine.Add(append);
-        long[] indexes = await DurableAsync(append).ConfigureAwait(false);
+        long[] indexes = await DurableAsync(append, settings).ConfigureAwait(false);
         StringBuilder lines = new(indexes.Length * 12);
         foreach (long index in indexes) lines.Append(index).Append('\n');
         await TextAsync(context, 200, lines.ToString()).ConfigureAwait(false);
@@ -125,14 +125,19 @@ internal static class AppendEndpoints
         return -1;
     }
 
-    private static async Task<long[]> DurableAsync(Append append)
+    private static async Task<long[]> DurableAsync(Append append, Settings settings)
     {
         try
         {
-            return await append.Indexes.ConfigureAwait(false);
+            return await append.Indexes.WaitAsync(settings.WaitLimit).ConfigureAwait(false);
         }
-        catch (StorageException)
+        catch (TimeoutException)
         {
+            throw new UnavailableException("the disk has not answered in time: whether the entry is stored is unknown; sending it again is safe", 5);
+        }
+        catch (Exception failure) when (failure is not UnavailableException)
+        {
+            // Whatever ended the frame, it was on its way to the disk.
             throw new UnavailableException("storage failed while the entry was being stored: whether it is stored is unknown; sending it again is safe", 60);
         }
     }
@@ -164,7 +169,8 @@ internal static class AppendEndpoints
     /// <summary>The body behind <paramref name="prefix"/> free bytes; null when it is longer than <paramref name="limit"/>. Memory grows with what came, not with what was announced.</summary>
     private static async Task<byte[]?> ReadAsync(HttpContext context, int limit, int prefix)
     {
-        context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = limit + 1024;
+        // What the wire may carry: a body without a length may come a byte a chunk, which is six bytes there.
+        context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = (context.Request.ContentLength is null ? 6L * limit : limit) + 1024;
         if (context.Request.ContentLength > limit) return null;
         PipeReader reader = context.Request.BodyReader;
         while (true)

@@ -1,0 +1,166 @@
+using System.Net;
+using TransparencyLog.Server;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Tests.Server;
+
+public sealed class IntakeTests
+{
+    [Theory]
+    [InlineData(4, 4, 2 * 1024 * 1024)]
+    [InlineData(60_000, 1000, 2 * 1024 * 1024)]
+    public async Task A02_a_full_intake_answers_503_with_Retry_After_and_what_it_took_is_stored(int size, int count, int bytes)
+    {
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings with { IntakeCount = count, IntakeBytes = bytes });
+        await using TestLog disposed = log;
+        journal.Hold();
+        Task<long> first = log.AddAsync(Entry(size, 0));
+        await Eventually.TrueAsync(() => journal.Appends == 1, "the first frame is on its way");
+
+        int fits = Math.Min(count, bytes / (size + 2));
+        const int More = 20;
+        Task<HttpResponseMessage>[] posts = [.. Enumerable.Range(1, fits + More).Select(i => log.Http.PostAsync("/add", new ByteArrayContent(Entry(size, i))))];
+        await Eventually.TrueAsync(() => posts.Count(post => post.IsCompleted) == More, $"{More} are refused while {fits} wait");
+        foreach (Task<HttpResponseMessage> post in posts.Where(post => post.IsCompleted))
+        {
+            HttpResponseMessage answer = await post;
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+            Assert.Equal("1", answer.Headers.GetValues("Retry-After").Single());
+            Assert.Contains("the intake is full", await answer.Content.ReadAsStringAsync());
+        }
+
+        journal.Release();
+        Assert.Equal(0, await first);
+        HttpResponseMessage[] answers = await Task.WhenAll(posts);
+        Assert.Equal(fits, answers.Count(answer => answer.StatusCode == HttpStatusCode.OK));
+        await log.CheckLog(1 + fits);
+        await log.AddAsync("there is room again");
+        await log.CheckLog(2 + fits);
+    }
+
+    [Fact]
+    public async Task What_waits_while_a_frame_is_written_goes_into_one_frame()
+    {
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings);
+        await using TestLog disposed = log;
+        journal.Hold();
+        Task<long> first = log.AddAsync("first");
+        await Eventually.TrueAsync(() => journal.Appends == 1, "the first frame is on its way");
+        Task<long>[] others = [.. Enumerable.Range(0, 100).Select(i => log.AddAsync(Entry(4, i)))];
+        await Eventually.TrueAsync(() => log.Engine.Waiting == 100, "a hundred wait");
+        journal.Release();
+        await Task.WhenAll([first, .. others]);
+        Assert.Equal((2, 100), (journal.Appends, journal.MostEntriesInAFrame));
+        await log.CheckLog(101);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task D13_C08_an_entry_whose_frame_failed_is_unknown_then_all_is_503_and_a_restart_decides(bool stored)
+    {
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings);
+        await using TestLog disposed = log;
+        await log.AddAsync("before");
+        await log.CheckLog(1);
+
+        // A twin of the entry that fails waits for the same frame and shares its fate; another waits behind it.
+        journal.Hold();
+        Task<(HttpStatusCode Status, string Text)> failing = log.PostAsync("/add", "fails"u8.ToArray());
+        await Eventually.TrueAsync(() => journal.Appends == 2, "its frame is on its way");
+        Task<(HttpStatusCode Status, string Text)> behind = log.PostAsync("/add", "behind"u8.ToArray());
+        Task<(HttpStatusCode Status, string Text)> twin = log.PostAsync("/add", "fails"u8.ToArray());
+        await Eventually.TrueAsync(() => log.Engine.Waiting == 2, "two wait behind it");
+        StorageException failure = new("fdatasync", "/somewhere/journal", 5);
+        if (stored) journal.FailAfter = failure;
+        else journal.FailBefore = failure;
+        journal.Release();
+
+        (HttpStatusCode status, string text) = await failing;
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
+        Assert.Contains("unknown", text);
+        foreach ((HttpStatusCode Status, string Text) answer in ((HttpStatusCode, string)[])[await behind, await twin, await log.PostAsync("/add", [1])])
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Status);
+            Assert.DoesNotContain("unknown", answer.Text);
+            Assert.DoesNotContain("somewhere", answer.Text + text);
+        }
+
+        Assert.Equal(EngineState.Failed, log.Engine.State);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.GetAsync("/readyz")).Status);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.GetAsync("/healthz")).Status);
+        await log.CheckLog(1);
+
+        await log.RestartAsync();
+        await log.CheckLog(stored ? 2 : 1);
+        Assert.Equal(1, await log.AddAsync("fails"));
+        Assert.Equal(2, await log.AddAsync("behind"));
+        await log.CheckLog(3);
+    }
+
+    [Fact]
+    public async Task D19_a_disk_that_never_answers_is_503_unknown_after_the_limit()
+    {
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings with { WaitLimit = TimeSpan.FromMilliseconds(100) });
+        await using TestLog disposed = log;
+        journal.Hold();
+        Task<(HttpStatusCode Status, string Text)>[] posts = [log.PostAsync("/add", [1]), log.PostAsync("/add-batch", [0, 1, 2])];
+        try
+        {
+            foreach (Task<(HttpStatusCode Status, string Text)> post in posts)
+            {
+                (HttpStatusCode status, string text) = await post.WaitAsync(TimeSpan.FromSeconds(10));
+                Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
+                Assert.Contains("unknown", text);
+            }
+        }
+        finally
+        {
+            journal.Release();
+        }
+
+        await Eventually.TrueAsync(() => log.Engine.Size == 2, "both were stored all the same");
+        Assert.InRange(await log.AddAsync([1]), 0, 1);
+        await log.CheckLog(2);
+    }
+
+    [Fact]
+    public async Task D20_entries_that_wait_when_the_log_stops_are_stored_or_refused_and_each_caller_hears_which()
+    {
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings);
+        await using TestLog disposed = log;
+        journal.Hold();
+        Task<long> first = log.AddAsync("first");
+        await Eventually.TrueAsync(() => journal.Appends == 1, "the first frame is on its way");
+        Append waiting = Of("waiting");
+        log.Engine.Add(waiting);
+        Task disposing = log.Engine.DisposeAsync().AsTask();
+        Assert.Equal(EngineState.Stopping, log.Engine.State);
+        Assert.Throws<UnavailableException>(() => log.Engine.Add(Of("late")));
+        journal.Release();
+        Assert.Equal(0, await first);
+        await disposing;
+        Assert.True(waiting.Indexes.IsCompleted);
+        if (waiting.Indexes.IsCompletedSuccessfully) Assert.Equal((long[])[1], await waiting.Indexes);
+    }
+
+    internal static byte[] Entry(int size, int number)
+    {
+        byte[] entry = new byte[size];
+        BitConverter.TryWriteBytes(entry, number);
+        return entry;
+    }
+
+    internal static async Task<(TestLog Log, FaultyJournal Journal)> StartAsync(Func<Settings, Settings> settings)
+    {
+        FaultyJournal? journal = null;
+        TestLog log = await TestLog.StartAsync(new LogSetup { Settings = settings, Replace = parts => parts with { Journal = journal = new FaultyJournal(parts.Journal) } });
+        return (log, journal!);
+    }
+
+    private static Append Of(string entry)
+    {
+        byte[] bytes = System.Text.Encoding.UTF8.GetBytes(entry);
+        return new Append(TestLog.Bundle([bytes]), [MerkleHash.Leaf(bytes)]);
+    }
+}
