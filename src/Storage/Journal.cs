@@ -103,10 +103,14 @@ public sealed class Journal : IJournal
     /// A journal that is refused is not changed.
     /// </summary>
     /// <exception cref="DamageException">The bytes are not those of an interrupted journal.</exception>
-    public static Journal Open(string directory, JournalOptions options, long rewriteFrom)
+    public static Journal Open(string directory, JournalOptions options, long rewriteFrom) => Open(directory, options, rewriteFrom, (_, _) => null);
+
+    /// <summary>As above; <paramref name="refuse"/> is given first and next index before anything is changed, and answers why that cannot be, or null.</summary>
+    internal static Journal Open(string directory, JournalOptions options, long rewriteFrom, Func<long, long, string?> refuse)
     {
         Check(options);
         JournalScan scan = JournalScan.Read(directory, options, rewriteFrom, null);
+        if (refuse(scan.Files[0].FirstIndex, scan.NextIndex) is string refusal) throw new StorageException($"{directory}: {refusal}");
         scan.Repair();
         return new Journal(directory, options, scan);
     }

@@ -122,12 +122,10 @@ public sealed class LogDirectory : IAsyncDisposable
             register = TreeRegister.Open(path, guardDirectory, identity.Origin, time, held);
             tiles = await TileStore.OpenAsync(path).ConfigureAwait(false);
             long signed = register.Current?.Size ?? 0;
-            Journal journal = Journal.Open(Path.Combine(path, "journal"), options ?? OptionsFor(identity), signed);
             long sealedSize = tiles.DurableSegmentCount * EntryBundle.Width;
-            string? refusal = Reconcile(journal.FirstIndex, journal.NextIndex, sealedSize, signed);
-            if (refusal is null) return new LogDirectory(path, identity, held, register, tiles, journal);
-            await journal.DisposeAsync().ConfigureAwait(false);
-            throw new StorageException($"{path}: {refusal}");
+            Journal journal = Journal.Open(
+                Path.Combine(path, "journal"), options ?? OptionsFor(identity), signed, (first, next) => Reconcile(first, next, sealedSize, signed));
+            return new LogDirectory(path, identity, held, register, tiles, journal);
         }
         catch
         {

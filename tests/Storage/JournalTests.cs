@@ -97,15 +97,17 @@ public sealed class JournalTests : IDisposable
     }
 
     [Fact]
-    public async Task An_append_costs_one_data_sync()
+    public async Task An_append_costs_one_write_and_one_data_sync_behind_it()
     {
         Journal.Create(Folder, Options);
         await using Journal journal = Open();
         for (int i = 0; i < 20; i++)
         {
             long before = journal.Syncs;
-            await AppendAsync(journal, new byte[100]);
+            List<string> calls = [];
+            using (FaultScope.Watch(Folder, (call, path) => calls.Add($"{call} {Path.GetFileName(path)}"))) await AppendAsync(journal, new byte[100 * i]);
             Assert.Equal(before + 1, journal.Syncs);
+            Assert.Equal(["pwrite 000000000001", "fdatasync 000000000001"], calls);
         }
     }
 

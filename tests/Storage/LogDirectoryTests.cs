@@ -160,9 +160,48 @@ public sealed class LogDirectoryTests : IDisposable
 
         Directory.Delete(Path.Combine(Folder, "journal"), recursive: true);
         Scratch.Copy(_scratch["older"], Path.Combine(Folder, "journal"));
-        string message = (await Assert.ThrowsAsync<StorageException>(() => OpenAsync())).Message;
+        Scratch.Overwrite(Path.Combine(Folder, "journal/000000000001"), 0, "TLJRNL01"u8);
+        SortedDictionary<string, string> before = Scratch.Content(Path.Combine(Folder, "journal"));
+        string message = (await Assert.ThrowsAnyAsync<StorageException>(() => OpenAsync())).Message;
+        Assert.Contains("signed size 3", message, StringComparison.Ordinal);
+        Assert.Equal(before, Scratch.Content(Path.Combine(Folder, "journal")));
+        Scratch.Overwrite(Path.Combine(Folder, "journal/000000000001"), 0, new byte[8]);
+        message = (await Assert.ThrowsAsync<StorageException>(() => OpenAsync())).Message;
         Assert.Contains("0 entries", message, StringComparison.Ordinal);
         Assert.Contains("size 3", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task D15_an_older_copy_of_the_segments_beside_a_trimmed_journal_is_refused_and_the_journal_stays_as_it_is()
+    {
+        Create();
+        Scratch.Copy(Path.Combine(Folder, "segments"), _scratch["older"]);
+        SampleTree tree = SampleTree.Create(40, i => new byte[1000]);
+        await using (LogDirectory log = await OpenAsync())
+        {
+            foreach (SealedSegment segment in tree.Segments)
+            {
+                JournalFrame frame = new();
+                Assert.True(frame.TryAddBundle(segment.Bundle.Span, 256));
+                await log.Journal.AppendAsync(frame, CancellationToken.None);
+            }
+
+            await tree.PutAsync(log.Tiles, 0, 40);
+            await log.Tiles.FlushAsync(CancellationToken.None);
+            await log.Journal.TrimAsync(40 * 256, CancellationToken.None);
+            Assert.True(log.Journal.FirstIndex > 0);
+        }
+
+        Directory.Delete(Path.Combine(Folder, "segments"), recursive: true);
+        Scratch.Copy(_scratch["older"], Path.Combine(Folder, "segments"));
+        string file = Directory.GetFiles(Path.Combine(Folder, "journal")).Order().First();
+        byte[] bytes = await File.ReadAllBytesAsync(file);
+        int end = (bytes.AsSpan().LastIndexOfAnyExcept((byte)0) + 512) / 512 * 512;
+        if (end < bytes.Length) Scratch.Overwrite(file, end, "TLJ"u8);
+        SortedDictionary<string, string> before = Scratch.Content(Path.Combine(Folder, "journal"));
+        StorageException refusal = await Assert.ThrowsAnyAsync<StorageException>(() => OpenAsync());
+        Assert.Contains("the segments end at 0", refusal.Message, StringComparison.Ordinal);
+        Assert.Equal(before, Scratch.Content(Path.Combine(Folder, "journal")));
     }
 
     [Theory]

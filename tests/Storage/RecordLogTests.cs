@@ -187,6 +187,22 @@ public sealed class RecordLogTests : IDisposable
     }
 
     [Fact]
+    public async Task D06_data_and_addresses_are_synced_before_the_commit_file_names_them()
+    {
+        await using RecordLog log = Create();
+        for (int i = 0; i < 3; i++)
+        {
+            Append(log, 100);
+            List<string> calls = [];
+            using (FaultScope.Watch(Folder, (call, path) => calls.Add($"{call} {Path.GetFileName(path)}"))) await log.CommitAsync();
+            if (i == 0) Assert.True(calls.Remove("fsync log"), "the new data file's name is synced"); // one of two: the commit file's is the last call
+            Assert.Equal(
+                ["fdatasync addresses", "pwrite data.0", "fdatasync data.0", "pwrite commit.new", "fsync commit.new", "rename commit.new", "fsync log"],
+                calls);
+        }
+    }
+
+    [Fact]
     public async Task Readers_see_only_committed_records_while_the_writer_goes_on()
     {
         await using RecordLog log = Create();
