@@ -104,15 +104,24 @@ public sealed class WitnessClient : IDisposable
         {
             return await _pipeline.ExecuteAsync(async token => await PostAsync(body, note, token).ConfigureAwait(false), stop).ConfigureAwait(false);
         }
-        catch (TimeoutRejectedException)
+        catch (Exception failure) when (failure is TimeoutRejectedException || (failure is OperationCanceledException && !stop.IsCancellationRequested))
         {
+            // The second is the limit of the connection attempt, when it runs out first.
             return new WitnessAnswer.Failed("no answer within the time limit");
         }
         catch (Exception failure) when (failure is HttpRequestException or IOException)
         {
-            return new WitnessAnswer.Failed(failure.InnerException?.Message ?? failure.Message);
+            return new WitnessAnswer.Failed($"no answer: {Describe(failure)}");
         }
     }
+
+    /// <summary>One word. The text of the exception may repeat what the peer sent, and ends up where others read it.</summary>
+    private static string Describe(Exception failure) => failure switch
+    {
+        { InnerException: System.Net.Sockets.SocketException socket } => socket.SocketErrorCode.ToString(),
+        HttpRequestException request => request.HttpRequestError.ToString(),
+        _ => nameof(HttpRequestError.ConnectionError),
+    };
 
     /// <summary>Closes its connections.</summary>
     public void Dispose() => _http.Dispose();

@@ -98,7 +98,7 @@ internal sealed class Publisher
     {
         // A head that was signed before the restart is published as it is: signing another one at its size would be a second statement.
         if (_register.Current is TreeHead signed) await OfferAsync(signed, stop).ConfigureAwait(false);
-        else await SignAsync(stop).ConfigureAwait(false);
+        else await SignAsync(0, MerkleHash.Empty, stop).ConfigureAwait(false); // every tree extends the empty one, so this can contradict no one, and witnesses can be asked
 
         // What the journal held beyond that head.
         Grown();
@@ -128,7 +128,8 @@ internal sealed class Publisher
             {
                 TimeSpan wait = TimeSpan.FromSeconds((double)(_nextSigning - _time.GetTimestamp()) / _time.TimestampFrequency);
                 if (wait > TimeSpan.Zero) await Task.Delay(wait, _time, stop).ConfigureAwait(false);
-                await SignAsync(stop).ConfigureAwait(false);
+                TreeSnapshot tree = _latest();
+                await SignAsync(tree.Size, tree.Root, stop).ConfigureAwait(false);
             }
         }
 
@@ -143,25 +144,24 @@ internal sealed class Publisher
         return _candidate is null || _time.GetElapsedTime(_candidate.Since) > _settings.WitnessTimeout;
     }
 
-    private async Task SignAsync(CancellationToken stop)
+    private async Task SignAsync(long size, Hash root, CancellationToken stop)
     {
-        TreeSnapshot tree = _latest();
         TreeHead? last = _register.Current;
         _nextSigning = _time.GetTimestamp() + (long)(_settings.PublishGap.TotalSeconds * _time.TimestampFrequency);
 
         // 5. The verifier's own code says that the new tree extends the signed one. A crash here: nothing was signed.
         if (last is not null)
         {
-            Hash[] proof = await _tiles.BuildAsync(ProofPlan.Consistency(last.Size, tree.Size), tree, stop).ConfigureAwait(false);
-            if (!MerkleProof.VerifyConsistency(last.Size, tree.Size, last.Root, tree.Root, proof))
+            Hash[] proof = await _tiles.BuildAsync(ProofPlan.Consistency(last.Size, size), _latest(), stop).ConfigureAwait(false);
+            if (!MerkleProof.VerifyConsistency(last.Size, size, last.Root, root, proof))
             {
-                throw new ConflictException($"the tree of size {tree.Size}, root {tree.Root} does not extend the signed size {last.Size}, root {last.Root}");
+                throw new ConflictException($"the tree of size {size}, root {root} does not extend the signed size {last.Size}, root {last.Root}");
             }
         }
 
-        byte[] text = new Checkpoint(_origin, tree.Size, tree.Root).ToText();
+        byte[] text = new Checkpoint(_origin, size, root).ToText();
         NoteSignature signature = _signer.Sign(text); // verified by the signer before it is returned
-        TreeHead head = new(tree.Size, tree.Root, new Note(text, [signature]).ToBytes());
+        TreeHead head = new(size, root, new Note(text, [signature]).ToBytes());
 
         // 6. Remembered before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers what it holds.
         if (!await _register.SwapAsync(last, head, "signed", stop).ConfigureAwait(false))
@@ -199,8 +199,13 @@ internal sealed class Publisher
     private async Task PublishAsync(Candidate candidate)
     {
         _candidate = null;
-        _publicLines = candidate.Lines;
-        await ShowAsync(candidate.Tree, candidate.Head, candidate.Lines).ConfigureAwait(false);
+
+        // Lines that were public on this very head, before a restart, stay so until newer ones of the same keys come.
+        bool again = _public is Published current && current.Size == candidate.Head.Size && current.Root == candidate.Head.Root;
+        Dictionary<(string Name, uint KeyId), NoteSignature> lines = again ? new(_publicLines) : [];
+        Merge(lines, candidate.Lines.Values);
+        _publicLines = lines;
+        await ShowAsync(candidate.Tree, candidate.Head, lines).ConfigureAwait(false);
         _quorumMet();
     }
 
@@ -229,7 +234,8 @@ internal sealed class Publisher
     /// </summary>
     public async Task RestoreAsync(CancellationToken stop)
     {
-        if (_cachePath is null || _policy is null || !DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
+        if (_cachePath is null || _policy is null || !File.Exists(_cachePath) || new FileInfo(_cachePath).Length > Note.MaxSize) return;
+        if (!DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
         if (!Note.TryParse(bytes, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
         List<INoteVerifier> verifiers = [];
         foreach (VerifierKey key in _policy.Witnesses.Select(witness => witness.Key).Append(_signer.Key))

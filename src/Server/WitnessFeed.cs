@@ -43,10 +43,16 @@ internal sealed class WitnessFeed(
     /// <summary>The newest failure, in words; null once it answered well.</summary>
     public string? Trouble { get; private set; }
 
-    /// <summary>Asks for cosignatures on a head; replaces an older wish that was not sent yet.</summary>
+    /// <summary>Asks for cosignatures on a head; replaces an older wish that was not sent yet, and is dropped when there is a newer one.</summary>
     public void Submit(TreeHead head)
     {
-        Volatile.Write(ref _wanted, head);
+        TreeHead? wanted;
+        do
+        {
+            wanted = Volatile.Read(ref _wanted);
+            if (wanted is not null && wanted.Size > head.Size) return;
+        }
+        while (!ReferenceEquals(Interlocked.CompareExchange(ref _wanted, head, wanted), wanted));
         Wake();
     }
 
@@ -80,6 +86,9 @@ internal sealed class WitnessFeed(
     {
         for (int conflicts = 0; conflicts < MaxConflicts; conflicts++)
         {
+            // A renewal that a newer head has overtaken: the witness has more already.
+            if (_cosignedSize > head.Size) return null;
+
             // Before the first answer the witness is asked as if it had this very head: it has after a restart of ours, or it tells its size.
             long old = _cosignedSize ?? head.Size;
             Hash[] proof = old == 0 || old == head.Size ? [] : await consistency(old, head, stop).ConfigureAwait(false);

@@ -17,5 +17,16 @@ internal static class Rfc6962
         return SHA256.HashData([1, .. Root(leaves, start, start + k), .. Root(leaves, start + k, end)]);
     }
 
+    /// <summary>SUBPROOF(m, D[start:end], b).</summary>
+    public static IEnumerable<byte[]> Proof(IReadOnlyList<byte[]> leaves, int m, int start, int end, bool b)
+    {
+        if (m == end - start) return b ? [] : [Root(leaves, start, end)];
+        int k = 1;
+        while (2 * k < end - start) k *= 2;
+        return m <= k
+            ? Proof(leaves, m, start, start + k, b).Append(Root(leaves, start + k, end))
+            : Proof(leaves, m - k, start + k, end, false).Append(Root(leaves, start, start + k));
+    }
+
     public static byte[] Root(IReadOnlyList<byte[]> leaves) => Root(leaves, 0, leaves.Count);
 }

@@ -169,9 +169,11 @@ internal static class AppendEndpoints
     /// <summary>The body behind <paramref name="prefix"/> free bytes; null when it is longer than <paramref name="limit"/>. Memory grows with what came, not with what was announced.</summary>
     private static async Task<byte[]?> ReadAsync(HttpContext context, int limit, int prefix)
     {
+        // Before the limit of the wire is raised: what is not wanted is not drained either, the connection closes.
+        if (context.Request.ContentLength > limit) return null;
+
         // What the wire may carry: a body without a length may come a byte a chunk, which is six bytes there.
         context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = (context.Request.ContentLength is null ? 6L * limit : limit) + 1024;
-        if (context.Request.ContentLength > limit) return null;
         PipeReader reader = context.Request.BodyReader;
         while (true)
         {

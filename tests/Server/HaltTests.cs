@@ -1,0 +1,196 @@
+using System.Net;
+using System.Security.Cryptography;
+using TransparencyLog.Server;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Tests.Server;
+
+public sealed class HaltTests
+{
+    [Fact]
+    public async Task G07_R04_a_witness_that_has_cosigned_more_than_we_signed_halts_the_log_until_an_operator_resumes()
+    {
+        await using WitnessedLog witnessed = await WitnessedLog.StartAsync(1, "quorum a\n");
+        TestLog log = witnessed.Log;
+        await log.AddAsync("one", "published");
+        await log.CheckLog(1);
+        witnessed[0].Behave = StubWitness.Says(409, "1000\n");
+        Assert.Equal(1, await log.AddAsync("two"));
+        await HaltedAsync(log);
+        Assert.True(log.Logged.Has(6, "size 1000"));
+        string evidence = await File.ReadAllTextAsync(Path.Combine(log.Data, "halted"));
+        Assert.Contains("size 1000", evidence);
+        await log.CheckLog(1);
+
+        // A restart does not forget, whatever the witness says now.
+        witnessed[0].Behave = witnessed[0].HonestlyAsync;
+        int asked = witnessed[0].RequestCount;
+        await witnessed.RestartAsync();
+        await HaltedAsync(log);
+        await log.CheckLog(1);
+        Assert.Equal(asked, witnessed[0].RequestCount);
+
+        await log.StopAsync();
+        LogDirectory directory = await LogDirectory.OpenAsync(log.Data, null, TimeProvider.System, TestLog.Journal);
+        Assert.Contains("size 1000", directory.Register.Halted);
+        await directory.Register.ResumeAsync("the other log was stopped", CancellationToken.None);
+        await directory.DisposeAsync();
+        await witnessed.RestartAsync();
+        await witnessed.ReadyAsync();
+        await log.CheckLog(2);
+        Assert.Equal(2, await log.AddAsync("three", "witnessed"));
+        await log.CheckLog(3);
+    }
+
+    [Fact]
+    public async Task I09_a_tree_that_does_not_extend_the_signed_one_is_not_signed_and_the_log_halts()
+    {
+        FlippingTiles? tiles = null;
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Replace = parts => parts with { Tiles = tiles = new FlippingTiles(parts.Tiles) } });
+        await log.AddBatchAsync([.. Enumerable.Range(0, 100).Select(i => BitConverter.GetBytes(i))]);
+        byte[] checkpoint = await log.CheckLog(100);
+
+        // From 100 to 300 the proof needs hashes of the first tile, which is sealed now and comes out of the store.
+        tiles!.Flip = true;
+        await log.AddBatchAsync([.. Enumerable.Range(100, 200).Select(i => BitConverter.GetBytes(i))]);
+        await HaltedAsync(log);
+        Assert.Equal(100, log.Engine.Publisher.SignedSize);
+        Assert.True(log.Logged.Has(6, "does not extend"));
+        Assert.Equal(checkpoint, await log.CheckLog(100));
+
+        tiles.Flip = false;
+        await log.RestartAsync();
+        await HaltedAsync(log);
+        Assert.Equal(checkpoint, await log.CheckLog(100));
+    }
+
+    [Fact]
+    public async Task I10_a_signature_that_does_not_verify_is_never_published_and_the_log_stops()
+    {
+        BreakingSigner? signer = null;
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Replace = parts => parts with { Signer = signer = new BreakingSigner(parts.Signer) } });
+        await log.AddAsync("one");
+        byte[] checkpoint = await log.CheckLog(1);
+        signer!.Broken = true;
+        Assert.Equal(1, await log.AddAsync("two"));
+        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.GetAsync("/healthz")).Status);
+        Assert.Equal(1, log.Engine.Publisher.SignedSize);
+        Assert.Equal(checkpoint, await log.CheckLog(1));
+        await log.RestartAsync();
+        await log.CheckLog(2);
+    }
+
+    [Fact]
+    public async Task C02_C04_a_register_that_another_process_moved_halts_the_log_and_no_signature_leaves()
+    {
+        await using WitnessedLog witnessed = await WitnessedLog.StartAsync(1, "quorum a\n");
+        TestLog log = witnessed.Log;
+        string commit = Path.Combine(log.Data, "commit");
+        byte[] other = await File.ReadAllBytesAsync(commit);
+        await log.AddAsync("one", "published");
+        byte[] checkpoint = await log.CheckLog(1);
+        await File.WriteAllBytesAsync(commit, other);
+        int asked = witnessed[0].RequestCount;
+        Assert.Equal(1, await log.AddAsync("two"));
+        await HaltedAsync(log);
+        Assert.True(log.Logged.Has(6, "another process"));
+        Assert.Equal(asked, witnessed[0].RequestCount);
+        Assert.Equal(checkpoint, await log.CheckLog(1));
+        Assert.DoesNotContain(File.ReadLines(Path.Combine(log.Data, "heads")), line => line.Split(' ')[4] == "2");
+        Assert.Equal(other, await File.ReadAllBytesAsync(commit));
+    }
+
+    [Fact]
+    public async Task D10_a_register_that_fails_stops_the_log_and_the_entries_stay()
+    {
+        await using TestLog log = await TestLog.StartAsync();
+        await log.AddAsync("one");
+        byte[] checkpoint = await log.CheckLog(1);
+
+        // The temporary file of the commit record cannot be made where a directory has its name.
+        string obstacle = Path.Combine(log.Data, "commit.new");
+        Directory.CreateDirectory(obstacle);
+        Assert.Equal(1, await log.AddAsync("two"));
+        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
+        Assert.Equal(checkpoint, await log.CheckLog(1));
+        (_, string text) = await log.PostAsync("/add", [1]);
+        Assert.DoesNotContain("commit", text);
+
+        await log.StopAsync();
+        Directory.Delete(obstacle);
+        await log.ServeAsync(new LogSetup());
+        await log.CheckLog(2);
+    }
+
+    [Fact]
+    public async Task Other_bytes_at_a_place_that_is_stored_halt_the_log_and_the_halt_is_recorded_after_the_publisher_has_ended()
+    {
+        FlippingTiles? tiles = null;
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Replace = parts => parts with { Tiles = tiles = new FlippingTiles(parts.Tiles) } });
+        await log.AddAsync("one");
+        await log.CheckLog(1);
+        tiles!.ConflictOnPut = true;
+        await log.AddBatchAsync([.. Enumerable.Range(0, 300).Select(i => BitConverter.GetBytes(i))]);
+        await HaltedAsync(log);
+        await Eventually.TrueAsync(() => File.Exists(Path.Combine(log.Data, "halted")), "the halt is recorded");
+        await log.CheckLog(1);
+    }
+
+    private static async Task HaltedAsync(TestLog log)
+    {
+        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Halted, "the log halts");
+        await Eventually.TrueAsync(() => File.Exists(Path.Combine(log.Data, "halted")), "the halt is recorded");
+        foreach ((HttpStatusCode status, string text) in ((HttpStatusCode, string)[])[await log.GetAsync("/readyz"), await log.GetAsync("/healthz"), await log.PostAsync("/add", [1])])
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
+            Assert.Contains("its operator has to look into it", text);
+            Assert.DoesNotContain(log.Data, text);
+            Assert.DoesNotContain("127.0.0.1", text);
+        }
+    }
+
+    /// <summary>A store that reads back one flipped bit, or meets other bytes than it is given, when the test says so.</summary>
+    private sealed class FlippingTiles(ITileStore inner) : ITileStore
+    {
+        public bool Flip { get; set; }
+
+        public bool ConflictOnPut { get; set; }
+
+        public long SegmentCount => inner.SegmentCount;
+
+        public long DurableSegmentCount => inner.DurableSegmentCount;
+
+        public ValueTask PutSegmentAsync(SealedSegment segment, CancellationToken stop) =>
+            ConflictOnPut ? throw new ConflictException($"segment {segment.Number} is stored with other bytes") : inner.PutSegmentAsync(segment, stop);
+
+        public ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop) => inner.PutUpperTileAsync(tile, stop);
+
+        public ValueTask FlushAsync(CancellationToken stop) => inner.FlushAsync(stop);
+
+        public async ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop)
+        {
+            ReadOnlyMemory<byte>? bytes = await inner.GetAsync(path, stop);
+            if (!Flip || path.IsEntries || bytes is null) return bytes;
+            byte[] flipped = bytes.Value.ToArray();
+            for (int i = 0; i < flipped.Length; i += 32) flipped[i] ^= 1;
+            return flipped;
+        }
+
+        public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop) => inner.GetRootAsync(level, index, stop);
+
+        public ValueTask DisposeAsync() => inner.DisposeAsync();
+    }
+
+    /// <summary>What NoteSigner does when the signature that its key made does not verify.</summary>
+    private sealed class BreakingSigner(INoteSigner inner) : INoteSigner
+    {
+        public bool Broken { get; set; }
+
+        public VerifierKey Key => inner.Key;
+
+        public NoteSignature Sign(ReadOnlySpan<byte> noteText) =>
+            Broken ? throw new CryptographicException($"the signature made by the key {Key.Name} does not verify and was dropped") : inner.Sign(noteText);
+    }
+}

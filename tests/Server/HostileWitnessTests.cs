@@ -1,0 +1,253 @@
+using System.Buffers.Binary;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using TransparencyLog.Client;
+using TransparencyLog.Signing;
+
+namespace TransparencyLog.Tests.Server;
+
+public sealed class HostileWitnessTests
+{
+    private const string LogName = "example.com/log";
+    private static readonly Ed25519PrivateKey LogKey = Ed25519PrivateKey.Generate(), Foreign = Ed25519PrivateKey.Generate();
+    private static readonly NoteSigner Log = new(LogName, LogKey);
+    private static readonly byte[] Text = TextOf(LogName, 7);
+
+    public static TheoryData<string> Byzantine => [.. BadLines.Keys];
+
+    /// <summary>Lines that a byzantine witness may answer: each is dropped. The cosigner is the one that the log knows.</summary>
+    private static readonly Dictionary<string, Func<Cosigner, string>> BadLines = new()
+    {
+        ["a cosignature on another size"] = known => known.Cosign(TextOf(LogName, 8), 1).ToLine(),
+        ["a cosignature on another origin"] = known => known.Cosign(TextOf("example.com/other", 7), 1).ToLine(),
+        ["a key that nobody knows"] = _ => new Cosigner("example.com/foreign", Foreign).Cosign(Text, 1).ToLine(),
+        ["another key under the known name"] = known => new Cosigner(known.Key.Name, Foreign).Cosign(Text, 1).ToLine(),
+        ["another key's signature under the known name and ID"] = known => Relabel(new Cosigner(known.Key.Name, Foreign).Cosign(Text, 1), known.Key.Name, known.Key.KeyId),
+        ["the known ID under another name"] = known => Relabel(known.Cosign(Text, 1), "example.com/other", known.Key.KeyId),
+        ["a flipped bit in the signature"] = known => Change(known.Cosign(Text, 1), bytes => bytes[40] ^= 1),
+        ["a flipped bit in the timestamp"] = known => Change(known.Cosign(Text, 1), bytes => bytes[7] ^= 2),
+        ["timestamp 0"] = known => Change(known.Cosign(Text, 1), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 0)),
+        ["timestamp 2^63"] = known => Change(known.Cosign(Text, 1), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 1UL << 63)),
+        ["no timestamp: a plain note signature"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(Text, 1).Signature[8..]).ToLine(),
+        ["a signature that is cut"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(Text, 1).Signature[..^1]).ToLine(),
+        ["a signature with a byte more"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, (byte[])[.. known.Cosign(Text, 1).Signature.Span, 0]).ToLine(),
+        ["an ML-DSA sized blob under the Ed25519 ID"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, new byte[2428]).ToLine(),
+        ["the log's own line"] = _ => Log.Sign(Text).ToLine(),
+        ["the log's own name and ID over rubbish"] = _ => new NoteSignature(LogName, Log.Key.KeyId, new byte[64]).ToLine(),
+    };
+
+    [Theory]
+    [MemberData(nameof(Byzantine))]
+    public async Task G04_G05_a_line_that_is_not_a_cosignature_of_a_known_key_is_dropped(string what)
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
+        Cosigner known = witness.Cosigners[0];
+        string bad = BadLines[what](known), good = known.Cosign(Text, 1).ToLine();
+
+        witness.Behave = StubWitness.Says(200, bad);
+        WitnessAnswer answer = await AskAsync(witness);
+        Assert.Contains("none of its 1 lines", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
+
+        foreach (string both in (string[])[bad + good, good + bad])
+        {
+            witness.Behave = StubWitness.Says(200, both);
+            WitnessAnswer.Cosigned cosigned = Assert.IsType<WitnessAnswer.Cosigned>(await AskAsync(witness));
+            Assert.Equal((good, 1), (Assert.Single(cosigned.Lines).ToLine(), cosigned.Dropped));
+        }
+    }
+
+    [Fact]
+    public async Task G04_a_byzantine_line_is_never_published_nor_counted()
+    {
+        await using WitnessedLog witnessed = await WitnessedLog.StartAsync(2, "group g 2 a b\nquorum g\n");
+        witnessed[1].Behave = (context, body) => StubWitness.SayAsync(
+            context, 200, AddCheckpointResponse.ToBytes(witnessed[1].Cosigners[0].Cosign(TextOf(TestLog.Origin, 1), 1) is { } line ? [line, Relabelled(line, witnessed[0].Cosigners[0].Key)] : []));
+        await witnessed.Log.AddAsync("one");
+        await Eventually.TrueAsync(() => witnessed.Log.Logged.Has(4, "none of its 2 lines"), "the answer is dropped and logged");
+        await witnessed.Log.CheckLog(0);
+        witnessed[1].Behave = witnessed[1].HonestlyAsync;
+        await witnessed.Log.CheckLog(1);
+    }
+
+    [Fact]
+    public async Task G05_a_hundred_thousand_lines_are_not_read()
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
+        byte[] line = Encoding.UTF8.GetBytes(witness.Cosigners[0].Cosign(Text, 1).ToLine());
+        long sent = 0;
+        witness.Behave = async (context, _) =>
+        {
+            for (int i = 0; i < 100_000; i++)
+            {
+                await context.Response.Body.WriteAsync(line, context.RequestAborted);
+                sent += line.Length;
+            }
+        };
+        Assert.Contains("more than 16384 bytes", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
+        await Eventually.TrueAsync(() => sent > 0, "it has begun");
+    }
+
+    [Fact]
+    public async Task G03_an_answer_that_drips_or_never_ends_is_cut_by_time()
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
+        byte[] good = Encoding.UTF8.GetBytes(witness.Cosigners[0].Cosign(Text, 1).ToLine());
+        int cut = 0;
+        witness.Behave = async (context, _) =>
+        {
+            try
+            {
+                foreach (byte one in good)
+                {
+                    await context.Response.Body.WriteAsync(new[] { one }, context.RequestAborted);
+                    await context.Response.Body.FlushAsync(context.RequestAborted);
+                    await Task.Delay(50, context.RequestAborted);
+                }
+            }
+            catch (OperationCanceledException)
+            {
+                Interlocked.Increment(ref cut);
+            }
+        };
+        Assert.Contains("time limit", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
+        await Eventually.TrueAsync(() => Volatile.Read(ref cut) == 1, "the connection was given up");
+    }
+
+    [Fact]
+    public async Task G02_one_that_accepts_and_never_answers_is_cut_by_time()
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
+        witness.Behave = StubWitness.HangAsync;
+        Assert.Contains("time limit", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
+    }
+
+    [Theory]
+    [InlineData(301)]
+    [InlineData(302)]
+    [InlineData(307)]
+    [InlineData(308)]
+    public async Task G09_a_redirect_is_not_followed(int status)
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
+        await using StubWitness other = await StubWitness.StartAsync(Log.Key, "example.com/other");
+        foreach (string target in (string[])[other.Url + "add-checkpoint", "file:///etc/passwd", "http://169.254.169.254/", "nonsense\u0001"])
+        {
+            witness.Behave = (context, _) =>
+            {
+                context.Response.StatusCode = status;
+                if (!target.Contains('\u0001')) context.Response.Headers.Location = target;
+                return Task.CompletedTask;
+            };
+            Assert.Equal($"status {status}", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
+        }
+
+        Assert.Equal(0, other.RequestCount);
+    }
+
+    [Theory]
+    [InlineData(400)]
+    [InlineData(403)]
+    [InlineData(404)]
+    [InlineData(422)]
+    [InlineData(429)]
+    [InlineData(500)]
+    [InlineData(503)]
+    [InlineData(204)]
+    public async Task Any_other_status_is_an_error_that_names_it_even_with_good_lines(int status)
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
+        string good = status == 204 ? "" : witness.Cosigners[0].Cosign(Text, 1).ToLine();
+        witness.Behave = (context, _) =>
+        {
+            context.Response.StatusCode = status;
+            return good.Length == 0 ? Task.CompletedTask : context.Response.WriteAsync(good);
+        };
+        Assert.Contains($"{status}", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("\n")]
+    [InlineData("ok\n")]
+    [InlineData("<html></html>")]
+    [InlineData("— example.com/witness AAAAAAAA")]
+    public async Task A_200_that_is_not_signature_lines_is_an_error(string answer)
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
+        witness.Behave = StubWitness.Says(200, answer);
+        Assert.Contains("200", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
+    }
+
+    [Fact]
+    public async Task G11_two_keys_at_one_prefix_give_two_lines()
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness", keys: 2);
+        string[] lines = [.. witness.Cosigners.Select(cosigner => cosigner.Cosign(Text, 1).ToLine())];
+        witness.Behave = StubWitness.Says(200, lines[1] + lines[0] + lines[0]);
+        WitnessAnswer.Cosigned cosigned = Assert.IsType<WitnessAnswer.Cosigned>(await AskAsync(witness));
+        Assert.Equal(lines.Order(StringComparer.Ordinal), cosigned.Lines.Select(line => line.ToLine()).Order(StringComparer.Ordinal));
+        Assert.Equal(1, cosigned.Dropped);
+    }
+
+    [Theory]
+    [InlineData("http://127.0.0.1:1")]
+    [InlineData("http://witness.invalid")]
+    [InlineData("https://127.0.0.1:1")]
+    public async Task G01_one_that_cannot_be_reached_is_an_error_in_our_own_words(string url)
+    {
+        using WitnessClient client = new(url, [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions { Retries = 0 });
+        WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
+        Assert.Matches("^no answer: [A-Za-z]+$", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
+    }
+
+    [Fact]
+    public async Task An_answer_that_is_not_HTTP_is_an_error_that_repeats_none_of_it()
+    {
+        using System.Net.Sockets.TcpListener listener = new(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        Task serving = Task.Run(async () =>
+        {
+            using System.Net.Sockets.TcpClient peer = await listener.AcceptTcpClientAsync();
+            _ = await peer.GetStream().ReadAtLeastAsync(new byte[1], 1);
+            await peer.GetStream().WriteAsync("EVIL 200 \u001b[31m\r\n\r\n"u8.ToArray());
+        });
+        using WitnessClient client = new($"http://{listener.LocalEndpoint}", [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions { Retries = 0 });
+        WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
+        Assert.DoesNotContain("EVIL", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
+        await serving;
+    }
+
+    [Fact]
+    public async Task Being_asked_to_stop_is_a_cancellation_and_not_an_answer()
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
+        witness.Behave = StubWitness.HangAsync;
+        using CancellationTokenSource stop = new();
+        Task<WitnessAnswer> asking = AskAsync(witness, TimeSpan.FromSeconds(20), stop.Token);
+        await Eventually.TrueAsync(() => witness.RequestCount == 1, "it is asked");
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => asking);
+    }
+
+    private static async Task<WitnessAnswer> AskAsync(StubWitness witness, TimeSpan? limit = null, CancellationToken stop = default)
+    {
+        using WitnessClient client = new(
+            witness.Url.ToString(), [.. witness.Cosigners.Select(cosigner => Verifiers.TryCreate(cosigner.Key)!)], new WitnessClientOptions { Retries = 0, AttemptTimeout = limit ?? TimeSpan.FromSeconds(1) });
+        return await client.AddCheckpointAsync(Request(), stop);
+    }
+
+    private static AddCheckpointRequest Request() => new(0, [], new Note(Text, [Log.Sign(Text)]).ToBytes());
+
+    private static byte[] TextOf(string origin, long size) => new Checkpoint(origin, size, new Hash(Rfc6962.Leaf([(byte)size]))).ToText();
+
+    private static string Relabel(NoteSignature line, string name, uint keyId) => new NoteSignature(name, keyId, line.Signature).ToLine();
+
+    private static NoteSignature Relabelled(NoteSignature line, VerifierKey key) => new(key.Name, key.KeyId, line.Signature);
+
+    private static string Change(NoteSignature line, Action<byte[]> change)
+    {
+        byte[] bytes = line.Signature.ToArray();
+        change(bytes);
+        return new NoteSignature(line.Name, line.KeyId, bytes).ToLine();
+    }
+}
