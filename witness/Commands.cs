@@ -2,7 +2,6 @@
 // Standard output carries what programs read: the vkey of `create`, the `listening URL` of `serve`.
 
 using System.CommandLine;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -98,8 +97,6 @@ internal static class Commands
     {
         UsageException => ExitCode.Usage,
         StorageException or KeyFileException or CryptographicException => ExitCode.State,
-        // A port that only root may open stays closed however often we come back; one that is in use may be free next time.
-        SocketException { SocketErrorCode: SocketError.AccessDenied } or IOException { InnerException: SocketException { SocketErrorCode: SocketError.AccessDenied } } => ExitCode.Usage,
         _ => ExitCode.Trouble,
     };
 

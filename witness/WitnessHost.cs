@@ -1,4 +1,4 @@
-using Microsoft.AspNetCore.Connections;
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -65,7 +65,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             if (store.Cut is string cut) log.FrameCut(cut);
             if (settings.Guard is null) log.NoGuard();
             app.Lifetime.ApplicationStopping.Register(log.Stopping);
-            await app.StartAsync();
+            await ListenAsync(app, settings);
             string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
             log.Started(vkey.Name, configured.Count, url, store.Loaded.Count);
             ITimer reminder = time.CreateTimer(_ => Remind(witness, log), null, HaltedReminder, HaltedReminder);
@@ -96,6 +96,8 @@ internal sealed class WitnessHost : IAsyncDisposable
 
     private static WebApplication Build(Settings settings)
     {
+        // H-07: a line ends with CR LF. Servers that also take LF alone and proxies that do not disagree about where a request ends.
+        AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "tlog-witness" });
         builder.Logging.SetMinimumLevel(settings.LogLevel)
             // What the framework has to tell of strangers' requests is not for the operator's log.
@@ -128,6 +130,22 @@ internal sealed class WitnessHost : IAsyncDisposable
             kestrel.Listen(settings.Listen, listen => listen.Protocols = HttpProtocols.Http1);
         });
         return builder.Build();
+    }
+
+    private static async Task ListenAsync(WebApplication app, Settings settings)
+    {
+        try
+        {
+            await app.StartAsync();
+        }
+        catch (Exception e) when (e is IOException or SocketException)
+        {
+            SocketException? socket = e as SocketException ?? e.InnerException as SocketException ?? e.InnerException?.InnerException as SocketException;
+            string message = $"listen: http://{settings.Listen}: {socket?.Message ?? e.Message}";
+            // What only root may do, or no machine can, stays so however often we come back; a port in use may be free next time, and an
+            // address may come with the network.
+            throw socket?.SocketErrorCode is SocketError.AccessDenied or SocketError.InvalidArgument ? new UsageException(message, e) : new IOException(message, e);
+        }
     }
 
     private static void Remind(CheckpointWitness witness, ILogger log)

@@ -204,17 +204,18 @@ public sealed class StatusTests : IAsyncLifetime
     [Fact]
     public async Task TW33_every_step_between_trees_up_to_33_is_cosigned()
     {
-        for (int from = 0; from <= 33; from += 3)
+        (int From, int To, TestLog Log)[] steps =
+        [
+            .. from start in Enumerable.Range(0, 12) from end in Enumerable.Range(0, 34) where start * 3 <= end && (end - start) % 2 == 0
+               select (start * 3, end, new TestLog($"example.com/status{start * 3}-{end}", 33)),
+        ];
+        _witness.SetLogs([.. steps.Select(step => step.Log)]);
+        await _witness.RestartAsync();
+        foreach ((int from, int to, TestLog log) in steps)
         {
-            for (int to = from; to <= 33; to += 2)
-            {
-                TestLog log = new($"example.com/status{from}-{to}", 33);
-                _witness.SetLogs(log);
-                await _witness.RestartAsync();
-                if (from > 0) await _witness.CosignAsync(log, 0, from);
-                await _witness.CosignAsync(log, from, to);
-                await _witness.CheckStateAsync(log, to);
-            }
+            if (from > 0) await _witness.CosignAsync(log, 0, from);
+            await _witness.CosignAsync(log, from, to);
+            await _witness.CheckStateAsync(log, to);
         }
     }
 

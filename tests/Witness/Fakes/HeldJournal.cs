@@ -7,6 +7,7 @@ internal sealed class HeldJournal(IJournal inner) : IJournal
 {
     private volatile Hold? _before;
     private volatile Hold? _after;
+    private readonly List<Hold> _holds = [];
 
     public sealed class Hold
     {
@@ -34,10 +35,22 @@ internal sealed class HeldJournal(IJournal inner) : IJournal
     public long NextIndex => inner.NextIndex;
 
     /// <summary>The next append stops before anything is written.</summary>
-    public Hold HoldBefore() => _before = new Hold();
+    public Hold HoldBefore() => _before = Remember(new Hold());
 
     /// <summary>The next append stops when its frame is durable, before anyone hears of it.</summary>
-    public Hold HoldAfter() => _after = new Hold();
+    public Hold HoldAfter() => _after = Remember(new Hold());
+
+    /// <summary>Lets everything pass that still stands.</summary>
+    public void ReleaseAll()
+    {
+        foreach (Hold hold in _holds) hold.Release();
+    }
+
+    private Hold Remember(Hold hold)
+    {
+        _holds.Add(hold);
+        return hold;
+    }
 
     public async ValueTask<long> AppendAsync(JournalFrame frame, CancellationToken stop)
     {

@@ -40,7 +40,7 @@ internal sealed class TestWitness : IAsyncDisposable
 
     public Uri Url => new(_host!.Url);
 
-    public HeldJournal Journal { get; private set; } = null!;
+    public HeldJournal Journal { get; private set; } = null!; // set by starting
 
     public bool UsesGuard { get; set; }
 
@@ -85,6 +85,8 @@ internal sealed class TestWitness : IAsyncDisposable
 
     public async Task StopAsync()
     {
+        // A test that failed in the middle has left a store that waits.
+        Journal?.ReleaseAll();
         if (_host is not null) await _host.DisposeAsync();
         _host = null;
     }
@@ -107,6 +109,8 @@ internal sealed class TestWitness : IAsyncDisposable
     {
         foreach (string file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
         {
+            // The lock is the process's, not the state's.
+            if (Path.GetFileName(file) == "lock") continue;
             string target = Path.Combine(to, Path.GetRelativePath(from, file));
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.Copy(file, target);

@@ -1,0 +1,216 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
+
+namespace TransparencyLog.Tests.Witness;
+
+/// <summary>The real program: what it prints, its exit codes, its end.</summary>
+[Collection(nameof(Alone))]
+public sealed class ProgramTests : IDisposable
+{
+    private readonly string _root = Directory.CreateTempSubdirectory("tlog-witness").FullName;
+
+    private string Data => Path.Combine(_root, "data");
+
+    private string Logs => Path.Combine(_root, "logs");
+
+    public void Dispose() => Directory.Delete(_root, recursive: true);
+
+    private sealed record Ended(int Code, string Output, string Error);
+
+    private static Process Start(params string[] args)
+    {
+        ProcessStartInfo start = new("dotnet", [Path.Combine(AppContext.BaseDirectory, "tlog-witness.dll"), .. args]) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("TLOG_", StringComparison.Ordinal)).ToArray()) start.Environment.Remove(name);
+        return Process.Start(start)!;
+    }
+
+    private static async Task<Ended> EndAsync(Process process)
+    {
+        Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(30));
+        return new Ended(process.ExitCode, await output, await error);
+    }
+
+    private static async Task<Ended> RunAsync(params string[] args)
+    {
+        using Process process = Start(args);
+        return await EndAsync(process);
+    }
+
+    private static void CheckOneLine(Ended ended, int code, string word)
+    {
+        Assert.True(ended.Code == code, $"{ended.Code}: {ended.Error}");
+        Assert.Equal("", ended.Output);
+        Assert.Matches("^tlog-witness: [^\n]+\n$", ended.Error);
+        Assert.Contains(word, ended.Error);
+    }
+
+    private async Task CreateAsync() => Assert.Equal(0, (await RunAsync("create", "--data", Data, "--name", "witness.example/w1")).Code);
+
+    private async Task<(Process Process, Uri Url)> ServeAsync(params string[] more)
+    {
+        await File.WriteAllTextAsync(Logs, new TestLog("example.com/program").PolicyLine);
+        Process process = Start(["serve", "--data", Data, "--logs", Logs, "--listen", "http://127.0.0.1:0", .. more]);
+        string? line = await process.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(30));
+        Assert.NotNull(line);
+        Assert.Matches(@"^listening http://127\.0\.0\.1:[1-9][0-9]*$", line);
+        return (process, new Uri(line["listening ".Length..]));
+    }
+
+    private static void Terminate(Process process)
+    {
+        using Process kill = Process.Start("kill", ["-TERM", $"{process.Id}"]);
+        kill.WaitForExit();
+    }
+
+    [Fact]
+    public async Task Create_prints_the_vkey_and_nothing_else_and_never_a_second_time()
+    {
+        Ended created = await RunAsync("create", "--data", Data, "--name", "witness.example/w1");
+        Assert.Equal((0, ""), (created.Code, created.Error));
+        Match match = Regex.Match(created.Output, "^(witness\\.example/w1\\+[0-9a-f]{8}\\+[A-Za-z0-9+/=]+)\n$");
+        Assert.True(match.Success, created.Output);
+        Assert.True(VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(match.Groups[1].Value), out VerifierKey? vkey));
+        Assert.Equal(VerifierKey.Ed25519Cosignature, vkey!.SignatureType);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(Data, "key.pem")));
+        CheckOneLine(await RunAsync("create", "--data", Data, "--name", "witness.example/w1"), 3, "not empty");
+        Directory.CreateDirectory(Data + "2");
+        await File.WriteAllTextAsync(Path.Combine(Data + "2", "anything"), "");
+        CheckOneLine(await RunAsync("create", "--data", Data + "2", "--name", "witness.example/w1"), 3, "anything");
+    }
+
+    [Fact]
+    public async Task Usage_and_configuration_end_with_2()
+    {
+        Assert.Equal(2, (await RunAsync()).Code);
+        CheckOneLine(await RunAsync("serve", "--nonsense"), 2, "--nonsense");
+        CheckOneLine(await RunAsync("create", "--data", Data, "--name", "a b"), 2, "name");
+        CheckOneLine(await RunAsync("serve", "--data", Data), 2, "logs is missing");
+        Assert.False(Directory.Exists(Data));
+        await CreateAsync();
+        await File.WriteAllTextAsync(Logs, "# nothing\nlog nonsense\n");
+        CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs), 2, "line 2");
+        Assert.Equal(0, (await RunAsync("--help")).Code);
+        Assert.Equal(0, (await RunAsync("--version")).Code);
+    }
+
+    [Fact]
+    public async Task State_that_cannot_be_used_ends_with_3_and_C01_names_the_holder()
+    {
+        await File.WriteAllTextAsync(Logs, new TestLog("example.com/program").PolicyLine);
+        CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs), 3, "does not exist");
+        Assert.False(Directory.Exists(Data));
+        await CreateAsync();
+        (Process process, _) = await ServeAsync();
+        using (process)
+        {
+            CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs, "--listen", "http://127.0.0.1:0"), 3, $"in use by process {process.Id}");
+            Terminate(process);
+            Assert.Equal(0, (await EndAsync(process)).Code);
+        }
+
+        // K-12: a key that others may read.
+        File.SetUnixFileMode(Path.Combine(Data, "key.pem"), (UnixFileMode)0b110_100_100);
+        CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs), 3, "chmod 600");
+        File.SetUnixFileMode(Path.Combine(Data, "key.pem"), (UnixFileMode)0b110_000_000);
+        // Damage, by name.
+        byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(Data, "snapshot"));
+        snapshot[9] ^= 1;
+        await File.WriteAllBytesAsync(Path.Combine(Data, "snapshot"), snapshot);
+        CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs), 3, "snapshot");
+    }
+
+    [Fact]
+    public async Task A_port_in_use_ends_with_4()
+    {
+        await CreateAsync();
+        await File.WriteAllTextAsync(Logs, new TestLog("example.com/program").PolicyLine);
+        using Socket taken = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        taken.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        taken.Listen();
+        CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs, "--listen", $"http://{taken.LocalEndPoint}", "--config", await ConfigAsync()), 4, "in use");
+
+        async Task<string> ConfigAsync()
+        {
+            string path = Path.Combine(_root, "appsettings.json");
+            await File.WriteAllTextAsync(path, """{"log-level":"None"}""");
+            return path;
+        }
+    }
+
+    [Fact]
+    public async Task D20_SIGTERM_under_load_ends_with_0_within_ten_seconds_and_loses_nothing_that_was_answered()
+    {
+        await CreateAsync();
+        TestLog log = new("example.com/program", 130);
+        long answered = 0;
+        for (int round = 0; round < 3; round++)
+        {
+            (Process process, Uri url) = await ServeAsync();
+            using Process held = process;
+            using HttpClient client = new() { BaseAddress = url };
+            for (int i = 0; i < 5; i++)
+            {
+                using HttpResponseMessage response = await client.PostAsync("/add-checkpoint", new StringContent(log.Request(answered, answered + 1)));
+                Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+                answered++;
+            }
+
+            long asked = answered;
+            Task load = Task.Run(async () =>
+            {
+                try
+                {
+                    while (true)
+                    {
+                        using HttpResponseMessage response = await client.PostAsync("/add-checkpoint", new StringContent(log.Request(asked, asked + 1)));
+                        if (response.StatusCode != HttpStatusCode.OK) return;
+                        asked++;
+                        Volatile.Write(ref answered, asked);
+                    }
+                }
+                catch (HttpRequestException)
+                {
+                    // It has gone.
+                }
+            });
+            Stopwatch time = Stopwatch.StartNew();
+            Terminate(process);
+            Ended ended = await EndAsync(process);
+            Assert.True(ended.Code == 0, $"{ended.Code}: {ended.Error}");
+            Assert.True(time.Elapsed < TimeSpan.FromSeconds(10), $"{time.Elapsed}");
+            Assert.Equal("", ended.Output);
+            Assert.DoesNotContain("   at ", ended.Error);
+            await load;
+            (process, url) = await ServeAsync();
+            using Process again = process;
+            using HttpClient next = new() { BaseAddress = url };
+            using HttpResponseMessage conflict = await next.PostAsync("/add-checkpoint", new StringContent(log.Request(129, 130)));
+            long size = long.Parse((await conflict.Content.ReadAsStringAsync()).TrimEnd());
+            // One more than was answered may be stored: the answer that the end has cut off.
+            Assert.InRange(size, answered, answered + 1);
+            answered = size;
+            Terminate(process);
+            Assert.Equal(0, (await EndAsync(process)).Code);
+        }
+    }
+
+    [Fact]
+    public async Task The_guard_and_the_environment_reach_the_program()
+    {
+        await CreateAsync();
+        (Process process, Uri url) = await ServeAsync("--guard", Path.Combine(_root, "guard"));
+        using (process)
+        {
+            using HttpClient client = new() { BaseAddress = url };
+            Assert.Equal("ok\n", await client.GetStringAsync("/healthz"));
+            Terminate(process);
+            Assert.Equal(0, (await EndAsync(process)).Code);
+        }
+
+        Assert.Single(Directory.GetFiles(Path.Combine(_root, "guard")));
+        CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs, "--listen", "http://127.0.0.1:0"), 3, "--guard");
+    }
+}

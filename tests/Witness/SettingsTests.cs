@@ -1,0 +1,160 @@
+using System.Text;
+using TransparencyLog.Signing;
+using TransparencyLog.Witness;
+
+namespace TransparencyLog.Tests.Witness;
+
+/// <summary>What may be set, and how a bad value is named; W-10.</summary>
+public sealed class SettingsTests : IDisposable
+{
+    private static readonly VerifierKey Witness = VerifierKey.Create("witness.example/w1", VerifierKey.Ed25519Cosignature, TestLog.Signer("w", 1).Key.PublicKey.Span);
+
+    private readonly string _root = Directory.CreateTempSubdirectory("tlog-settings").FullName;
+
+    public void Dispose() => Directory.Delete(_root, recursive: true);
+
+    private string Write(string text)
+    {
+        string path = Path.Combine(_root, Guid.NewGuid().ToString("N"));
+        File.WriteAllText(path, text, new UTF8Encoding(false));
+        return path;
+    }
+
+    private static Settings Load(Dictionary<string, string> commandLine, params (string Key, string Value)[] environment)
+    {
+        commandLine.TryAdd("data", "/data");
+        commandLine.TryAdd("logs", "/logs");
+        return Settings.Load(commandLine, name => environment.FirstOrDefault(one => one.Key == name).Value);
+    }
+
+    [Fact]
+    public void Defaults_are_those_of_the_contract()
+    {
+        Settings settings = Load([]);
+        Assert.Equal(("127.0.0.1", 2026), (settings.Listen.Address.ToString(), settings.Listen.Port));
+        Assert.Null(settings.Guard);
+        Assert.InRange(settings.MaxConnections, 1, 4096);
+        Assert.Equal((15, 10), (settings.BodyTime.TotalSeconds, settings.CommitTime.TotalSeconds));
+    }
+
+    [Fact]
+    public void The_command_line_comes_before_the_environment_and_that_before_the_file()
+    {
+        string file = Write("""{"listen":"http://127.0.0.1:1","guard":"/file","max-connections":7,"log-level":"debug"}""");
+        Settings settings = Load(new() { ["config"] = file, ["listen"] = "http://[::1]:3" }, ("TLOG_WITNESS_LISTEN", "http://127.0.0.1:2"), ("TLOG_WITNESS_GUARD", "/env"), ("TLOG_WITNESS_BODY_LIMIT_S", "3"), ("TLOG_LISTEN", "http://127.0.0.1:9"));
+        Assert.Equal("[::1]:3", settings.Listen.ToString());
+        Assert.Equal("/env", settings.Guard);
+        Assert.Equal(7, settings.MaxConnections);
+        Assert.Equal(3, settings.BodyTime.TotalSeconds);
+        Assert.Equal("Debug", settings.LogLevel.ToString());
+    }
+
+    [Theory]
+    [InlineData("listen", "https://127.0.0.1:2026", "TLS")]
+    [InlineData("listen", "127.0.0.1:2026", "http://ADDRESS:PORT")]
+    [InlineData("listen", "http://witness.example:2026", "address")]
+    [InlineData("listen", "http://127.0.0.1:2026/path", "no path")]
+    [InlineData("listen", "http://127.0.0.1:70000", "0 to 65535")]
+    [InlineData("listen", "http://u@127.0.0.1:1", "http://ADDRESS:PORT")]
+    [InlineData("listen", "", "is empty")]
+    [InlineData("max-connections", "0", "1 to 100000")]
+    [InlineData("max-connections", "1e3", "1 to 100000")]
+    [InlineData("max-connections", " 5", "1 to 100000")]
+    [InlineData("body-limit-s", "301", "1 to 300")]
+    [InlineData("commit-limit-s", "-1", "1 to 300")]
+    [InlineData("log-level", "7", "Information")]
+    [InlineData("guard", "/data/guard", "another disk")]
+    [InlineData("guard", "/data", "another disk")]
+    [InlineData("guard", "/x/../data/guard", "another disk")]
+    public void A_bad_value_is_named_with_what_it_may_be(string key, string value, string allowed)
+    {
+        foreach (UsageException refusal in new[]
+        {
+            Assert.Throws<UsageException>(() => Load(new() { [key] = value })),
+            Assert.Throws<UsageException>(() => Load([], ($"TLOG_WITNESS_{key.ToUpperInvariant().Replace('-', '_')}", value))),
+            Assert.Throws<UsageException>(() => Load(new() { ["config"] = Write($$"""{"{{key}}":"{{value}}"}""") })),
+        })
+        {
+            Assert.StartsWith(key, refusal.Message);
+            Assert.Contains(allowed, refusal.Message);
+        }
+    }
+
+    [Theory]
+    [InlineData("""{"lisen":"http://127.0.0.1:1"}""", "lisen is none of")]
+    [InlineData("""{"listen":["x"]}""", "neither text nor number")]
+    [InlineData("""{"listen":"http://127.0.0.1:1","listen":"http://127.0.0.1:2"}""", "twice")]
+    [InlineData("""["x"]""", "not a JSON object")]
+    [InlineData("""{"listen":""", "config:")]
+    [InlineData("", "config:")]
+    public void A_bad_configuration_file_is_named(string json, string word)
+    {
+        string file = Write(json);
+        UsageException refusal = Assert.Throws<UsageException>(() => Load(new() { ["config"] = file }));
+        Assert.Contains(word, refusal.Message);
+        Assert.Contains(file, refusal.Message);
+        Assert.Contains("config", Assert.Throws<UsageException>(() => Load(new() { ["config"] = file + ".not" })).Message);
+    }
+
+    [Fact]
+    public void What_is_missing_is_named()
+    {
+        Assert.Contains("--data", Assert.Throws<UsageException>(() => Settings.Load(new Dictionary<string, string>(), _ => null)).Message);
+        Assert.Contains("TLOG_WITNESS_LOGS", Assert.Throws<UsageException>(() => Settings.Load(new Dictionary<string, string> { ["data"] = "x" }, _ => null)).Message);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("a b")]
+    [InlineData("a+b")]
+    [InlineData("a\u2003b")]
+    [InlineData("a\nb")]
+    public void A_name_that_is_no_key_name_is_refused(string name)
+    {
+        Assert.Throws<UsageException>(() => Settings.LoadCreate(new Dictionary<string, string> { ["data"] = "x", ["name"] = name }, _ => null));
+        Assert.Throws<UsageException>(() => Settings.LoadCreate(new Dictionary<string, string> { ["data"] = "x", ["name"] = new string('n', 256) }, _ => null));
+        Assert.Equal(255, Settings.LoadCreate(new Dictionary<string, string> { ["data"] = "x", ["name"] = new string('n', 255) }, _ => null).Name.Length);
+    }
+
+    private static string Line(string name, byte type, ReadOnlySpan<byte> key) => $"log {VerifierKey.Create(name, type, key)}\n";
+
+    private string Refusal(string text)
+    {
+        string path = Write(text);
+        string message = Assert.Throws<UsageException>(() => LogList.Read(path, Witness)).Message;
+        Assert.Contains(path, message);
+        return message;
+    }
+
+    [Fact]
+    public void The_list_of_logs_groups_keys_by_origin()
+    {
+        TestLog log = new("example.com/a", 1), other = new("example.com/b", 1);
+        Dictionary<string, IReadOnlyList<INoteVerifier>> logs = LogList.Read(Write($"# logs\n{log.PolicyLine}\n{other.PolicyLine.TrimEnd()} https://b.example\n{log.WithKey(2).PolicyLine}quorum none\n"), Witness);
+        Assert.Equal(["example.com/a", "example.com/b"], logs.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(2, logs["example.com/a"].Count);
+    }
+
+    [Fact]
+    public void A_bad_line_of_the_list_is_named_by_its_number()
+    {
+        TestLog log = new("example.com/a", 1);
+        Assert.Contains("line 2", Refusal($"{log.PolicyLine}log nonsense\n"));
+        Assert.Contains("line 2", Refusal($"{log.PolicyLine}{log.PolicyLine}"));
+        Assert.Contains("line 1", Refusal(log.PolicyLine.TrimEnd('\n')));
+        Assert.Contains("no log line", Refusal("# none\n"));
+        Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.MlDsa44Cosignature, new byte[1312])}"));
+        // The identity point: a signature by it proves nothing.
+        Assert.Contains("small order", Refusal(Line("example.com/p", VerifierKey.Ed25519, [1, .. new byte[31]])));
+        Assert.Contains("logs:", Assert.Throws<UsageException>(() => LogList.Read(Path.Combine(_root, "none"), Witness)).Message);
+        Assert.Contains("at most 16 keys", Refusal(string.Concat(Enumerable.Range(0, 17).Select(i => log.WithKey(i).PolicyLine))));
+    }
+
+    [Fact]
+    public void W10_a_log_with_the_name_or_the_key_of_the_witness_is_refused()
+    {
+        TestLog log = new("example.com/a", 1);
+        Assert.Contains("line 2: a log cannot have the name of this witness", Refusal($"{log.PolicyLine}{new TestLog(Witness.Name, 1).PolicyLine}"));
+        Assert.Contains("line 2: a log cannot have the key of this witness", Refusal($"{log.PolicyLine}{Line("example.com/b", VerifierKey.Ed25519, Witness.PublicKey.Span)}"));
+    }
+}

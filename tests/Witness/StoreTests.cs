@@ -1,0 +1,214 @@
+using System.Text;
+using TransparencyLog.Storage;
+using TransparencyLog.Witness;
+
+namespace TransparencyLog.Tests.Witness;
+
+/// <summary>The store by itself: groups, snapshots, trimming, damage.</summary>
+public sealed class StoreTests : IDisposable
+{
+    private const int FileBytes = 4 * 1024 * 1024;
+
+    private readonly string _root = Directory.CreateTempSubdirectory("tlog-store").FullName;
+
+    public StoreTests()
+    {
+        if (!Directory.Exists("/dev/shm")) return;
+        Directory.Delete(_root);
+        _root = Directory.CreateDirectory($"/dev/shm/tlog-store-{Guid.NewGuid():N}").FullName;
+    }
+
+    private string Data => Path.Combine(_root, "data");
+
+    public void Dispose() => Directory.Delete(_root, recursive: true);
+
+    /// <summary>A note of some size that no key has signed: the store does not ask.</summary>
+    private static byte[] NoteOf(int origin, long size, int lines = 1) => new Note(
+        Encoding.UTF8.GetBytes($"example.com/stored{origin}\n{size}\n{MerkleHash.Empty.ToBase64()}\n"),
+        [.. Enumerable.Range(0, lines).Select(i => new NoteSignature("example.com/signer", (uint)i, new byte[400]))]).ToBytes();
+
+    private async Task<(WitnessDirectory Directory, WitnessStore Store, HeldJournal Journal)> OpenAsync(string? data = null)
+    {
+        await Task.Yield();
+        HeldJournal? journal = null;
+        WitnessDirectory directory = WitnessDirectory.Open(data ?? Data);
+        try
+        {
+            WitnessStore store = WitnessStore.Open(directory, null, FileBytes, inner => journal = new HeldJournal(inner));
+            return (directory, store, journal!);
+        }
+        catch
+        {
+            directory.Dispose();
+            throw;
+        }
+    }
+
+    [Fact]
+    public async Task A_hundred_updates_that_wait_take_one_sync()
+    {
+        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        (WitnessDirectory directory, WitnessStore store, HeldJournal journal) = await OpenAsync();
+        HeldJournal.Hold hold = journal.HoldBefore();
+        Task first = store.SaveAsync(NoteOf(0, 1));
+        await hold.Reached;
+        Task[] others = [.. Enumerable.Range(1, 100).Select(i => store.SaveAsync(NoteOf(i, 1)))];
+        Assert.All(others, one => Assert.False(one.IsCompleted));
+        hold.Release();
+        await Task.WhenAll([first, .. others]);
+        Assert.Equal(2, journal.Inner.Syncs);
+        Assert.Equal(101, journal.NextIndex);
+        await store.DisposeAsync();
+        directory.Dispose();
+    }
+
+    [Fact]
+    public async Task Concurrent_requests_over_many_origins_share_syncs()
+    {
+        TestLog[] logs = [.. Enumerable.Range(0, 64).Select(i => new TestLog($"example.com/many{i}", 4))];
+        await using TestWitness witness = await TestWitness.StartAsync(logs);
+        HeldJournal.Hold hold = witness.Journal.HoldBefore();
+        Task<Answer> first = witness.PostAsync(logs[0].Request(0, 4));
+        await hold.Reached;
+        Task<Answer>[] others = [.. logs[1..].Select(log => witness.PostAsync(log.Request(0, 4)))];
+        // Their cosignatures are made and wait for the store; those that are late by then cost a sync of their own.
+        for (int i = 0; i < 20; i++) await witness.GetAsync("/healthz");
+        hold.Release();
+        Assert.Equal(200, (await first).Status);
+        Assert.All(await Task.WhenAll(others), answer => Assert.Equal(200, answer.Status));
+        Assert.InRange(witness.Journal.Inner.Syncs, 2, 20);
+        foreach (TestLog log in logs) await witness.CheckStateAsync(log, 4);
+    }
+
+    [Fact]
+    public async Task Snapshots_let_the_journal_be_trimmed_and_every_copy_opens_to_the_newest_notes()
+    {
+        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        (WitnessDirectory directory, WitnessStore store, HeldJournal journal) = await OpenAsync();
+        Dictionary<string, byte[]> expected = new(StringComparer.Ordinal);
+        int snapshots = 0;
+        byte[] snapshot = [];
+        for (int i = 0; i < 700; i++)
+        {
+            byte[] note = NoteOf(i % 7, i, lines: 60);
+            await store.SaveAsync(note);
+            expected[$"example.com/stored{i % 7}"] = note;
+            if (i % 50 != 0) continue;
+            byte[] now = await File.ReadAllBytesAsync(Path.Combine(Data, "snapshot"));
+            if (!now.AsSpan().SequenceEqual(snapshot)) snapshots++;
+            snapshot = now;
+            string copy = Path.Combine(_root, $"copy{i}");
+            TestWitness.CopyDirectory(Data, copy);
+            (WitnessDirectory copied, WitnessStore copiedStore, HeldJournal copiedJournal) = await OpenAsync(copy);
+            Assert.Equal(i + 1, copiedJournal.NextIndex);
+            AssertSame(expected, copiedStore.Loaded);
+            await copiedStore.DisposeAsync();
+            copied.Dispose();
+            Directory.Delete(copy, recursive: true);
+        }
+
+        Assert.InRange(snapshots, 4, 15);
+        Assert.True(journal.FirstIndex > 400, $"{journal.FirstIndex}");
+        Assert.InRange(Directory.GetFiles(Path.Combine(Data, "journal")).Length, 1, 3);
+        await store.DisposeAsync();
+        directory.Dispose();
+        (directory, store, _) = await OpenAsync();
+        AssertSame(expected, store.Loaded);
+        await store.DisposeAsync();
+        directory.Dispose();
+
+        // The snapshot of another time: older than what the journal still has, and as new as it never was.
+        await File.WriteAllBytesAsync(Path.Combine(Data, "snapshot"), EmptySnapshot());
+        Assert.Contains("the journal begins at update", (await Assert.ThrowsAnyAsync<StorageException>(() => OpenAsync())).Message);
+
+        byte[] EmptySnapshot()
+        {
+            string other = Path.Combine(_root, "other");
+            Snapshot.Write(other, new StoredNotes(0, default), System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(snapshot.AsSpan(48)));
+            return File.ReadAllBytes(other);
+        }
+    }
+
+    [Fact]
+    public async Task A_snapshot_that_cannot_be_written_halts_the_store()
+    {
+        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        (WitnessDirectory directory, WitnessStore store, _) = await OpenAsync();
+        Directory.CreateDirectory(Path.Combine(Data, "snapshot.new"));
+        for (int i = 0; i < 400 && store.Failure is null; i++)
+        {
+            Task save = store.SaveAsync(NoteOf(1, i, lines: 60));
+            // The one whose frame made the snapshot due is stored and answered; the next is refused.
+            if (store.Failure is null) await Task.WhenAny(save);
+        }
+
+        Assert.NotNull(store.Failure);
+        await Assert.ThrowsAnyAsync<StorageException>(() => store.SaveAsync(NoteOf(1, 1000)));
+        await store.DisposeAsync();
+        directory.Dispose();
+    }
+
+    [Fact]
+    public void D14_I05_every_flipped_bit_of_a_snapshot_is_noticed()
+    {
+        string path = Path.Combine(_root, "snapshot");
+        StoredNotes notes = new(0, default);
+        for (int i = 0; i < 3; i++) notes.Apply(NoteOf(i, 5 + i), "here");
+        Snapshot.Write(path, notes, 7);
+        StoredNotes read = Snapshot.Read(path, 7);
+        Assert.Equal((notes.Index, notes.Chain), (read.Index, read.Chain));
+        AssertSame(notes.Newest, read.Newest);
+        byte[] good = File.ReadAllBytes(path);
+        for (int bit = 0; bit < good.Length * 8; bit++)
+        {
+            byte[] bad = [.. good];
+            bad[bit / 8] ^= (byte)(1 << (bit % 8));
+            File.WriteAllBytes(path, bad);
+            Assert.Throws<DamageException>(() => Snapshot.Read(path, 7));
+        }
+
+        for (int length = 0; length < good.Length; length++)
+        {
+            File.WriteAllBytes(path, good[..length]);
+            Assert.Throws<DamageException>(() => Snapshot.Read(path, 7));
+        }
+
+        File.WriteAllBytes(path, good);
+        Assert.Throws<DamageException>(() => Snapshot.Read(path, 8));
+    }
+
+    [Fact]
+    public void An_entry_that_goes_back_or_is_no_note_is_damage()
+    {
+        StoredNotes notes = new(0, default);
+        notes.Apply(NoteOf(1, 5), "here");
+        notes.Apply(NoteOf(1, 5), "here");
+        Assert.Contains("size 4", Assert.Throws<DamageException>(() => notes.Apply(NoteOf(1, 4), "here")).Message);
+        Assert.Throws<DamageException>(() => notes.Apply("nonsense"u8.ToArray(), "here"));
+        Assert.Equal(2, notes.Index);
+    }
+
+    [Fact]
+    public async Task A_stored_note_that_is_not_ours_or_does_not_verify_is_refused()
+    {
+        TestLog log = new("example.com/forged");
+        await using TestWitness witness = await TestWitness.StartAsync(log);
+        await witness.CosignAsync(log, 0, 5);
+        await witness.StopAsync();
+        // With a frame that is whole and a note that nobody has cosigned: only a program of ours with a bug, or an attacker, writes one.
+        using (WitnessDirectory directory = WitnessDirectory.Open(witness.Data))
+        {
+            WitnessStore store = WitnessStore.Open(directory, null, FileBytes, null);
+            await store.SaveAsync(Encoding.UTF8.GetBytes(log.Checkpoint(9)));
+            await store.DisposeAsync();
+        }
+
+        Assert.Contains(log.Origin, (await Assert.ThrowsAsync<DamageException>(witness.StartAsync)).Message);
+    }
+
+    private static void AssertSame(IReadOnlyDictionary<string, byte[]> expected, IReadOnlyDictionary<string, byte[]> actual)
+    {
+        Assert.Equal(expected.Keys.Order(StringComparer.Ordinal), actual.Keys.Order(StringComparer.Ordinal));
+        foreach ((string origin, byte[] note) in expected) Assert.Equal(note, actual[origin]);
+    }
+}
