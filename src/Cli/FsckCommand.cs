@@ -16,7 +16,7 @@ internal static class FsckCommand
     public static Command Create(Surroundings around)
     {
         Argument<string> target = new("URL|DIR") { Description = "A log's URL prefix, or a data directory that no process has open." };
-        Option<string?> policy = LogUrl.PolicyOption("A tlog-policy that the checkpoint has to satisfy. Of a directory the checkpoint holds the log's own signatures, so there the quorum is not judged.");
+        Option<string?> policy = LogUrl.PolicyOption("A tlog-policy that the checkpoint has to satisfy. A directory without a published checkpoint holds the log's own signatures alone: there the quorum is not judged.");
         Option<string?> vkey = new("--vkey") { HelpName = "VKEY", Description = "Instead of a policy: the log's vkey." };
         Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey };
         command.SetAction((parsed, stop) => RunAsync(parsed.GetRequiredValue(target), parsed.GetValue(policy), parsed.GetValue(vkey), around, stop));
@@ -65,7 +65,7 @@ internal static class FsckCommand
         using LogReader log = LogUrl.Open(url);
         RemoteReport report = await RemoteCheck.RunAsync(log, policy, stop);
         Checkpoint checkpoint = report.Checkpoint;
-        await SummarizeAsync(around, checkpoint.Size, (checkpoint.Size + EntryBundle.Width - 1) / EntryBundle.Width, checkpoint, report.Verified is null ? "not checked" : string.Join(", ", report.Verified.Keys), stop);
+        await SummarizeAsync(around, checkpoint.Size, checkpoint.Size / EntryBundle.Width, checkpoint, report.Verified is null ? "not checked" : string.Join(", ", report.Verified.Keys), stop);
         foreach (WitnessedBy witness in report.Verified?.Cosigned ?? []) await around.PrintAsync($"cosigned by {witness.Witness.Name}", stop);
         if (report.Verified is null) await around.SayAsync("who signed the checkpoint was not checked: give --policy or --vkey");
     }
@@ -75,19 +75,27 @@ internal static class FsckCommand
         DirectoryReport report = await DirectoryCheck.RunAsync(path, Verifiers.TryCreate, stop: stop);
         foreach (string note in report.Notes) await around.SayAsync(note);
         Checkpoint? checkpoint = report.Head is TreeHead head ? new Checkpoint(report.Identity.Origin, head.Size, head.Root) : null;
-        if (policy is not null && report.Head is not null) await RequirePolicyAsync(path, policy, report.Head, around);
+        if (policy is not null && report.Head is not null) await RequirePolicyAsync(path, policy, report, around);
         await SummarizeAsync(around, report.Entries, report.Segments, checkpoint, checkpoint is null ? "nobody" : report.Identity.VerifierKey, stop);
         await around.PrintAsync($"heads {report.Heads}", stop);
         if (checkpoint is null) await around.SayAsync("nothing is signed yet");
         else if (report.Entries > checkpoint.Size) await around.SayAsync($"{report.Entries - checkpoint.Size} entries are durable and not signed yet");
     }
 
-    private static async Task RequirePolicyAsync(string path, Policy policy, TreeHead head, Surroundings around)
+    private static async Task RequirePolicyAsync(string path, Policy policy, DirectoryReport report, Surroundings around)
     {
-        if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null) throw new System.Diagnostics.UnreachableException("the checkpoint was parsed before");
+        ReadOnlyMemory<byte> bytes = report.Published ?? report.Head!.Checkpoint;
+        if (!Note.TryParse(bytes.Span, out Note? note) || note is null) throw new System.Diagnostics.UnreachableException("the checkpoint was parsed before");
         PolicyVerdict verdict = policy.Verify(note, Verifiers.TryCreate);
-        if (verdict.Failure == PolicyFailure.QuorumNotMet) await around.SayAsync("the checkpoint on disk holds the log's own signatures: the policy's quorum was not judged");
-        else if (verdict.Failure != PolicyFailure.None) throw new DamageException(new Damage("checkpoint", Path.Combine(path, "commit"), null, null, "a checkpoint that the policy accepts", verdict.Reason));
+        if (verdict.Failure == PolicyFailure.None) return;
+        if (verdict.Failure == PolicyFailure.QuorumNotMet && report.Published is null)
+        {
+            await around.SayAsync("the checkpoint on disk holds the log's own signatures: the policy's quorum was not judged");
+            return;
+        }
+
+        string place = Path.Combine(path, report.Published is null ? "commit" : "published");
+        throw new DamageException(new Damage("checkpoint", place, null, null, "a checkpoint that the policy accepts", verdict.Reason));
     }
 
     private static async Task SummarizeAsync(

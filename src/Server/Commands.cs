@@ -26,13 +26,13 @@ internal static class Commands
     private static readonly Option<string> Config = new("--config") { Description = "A JSON file of settings; the environment (TLOG_NAME) and the command line override it.", HelpName = "FILE" };
     private static readonly Option<string> Reason = new("--reason") { Description = "Why it is right to go on; kept in the history.", HelpName = "TEXT", Required = true };
 
-    public static async Task<int> RunAsync(string[] args)
+    public static async Task<int> RunAsync(string[] args, EngineSeams? seams = null)
     {
         RootCommand root = new("A transparency log server: c2sp.org/tlog-tiles, with proofs and witnesses. Exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.");
         Command create = new("create", "Make a new log and its key in an empty directory; prints the vkey.") { Data, Origin, Key, JournalFileBytes };
         create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(Required(result, Data), result.GetValue(Origin)!, result.GetValue(Key), result.GetValue(JournalFileBytes)))));
         Command serve = new("serve", "Serve a log. Never creates one.") { Data, Listen, PolicyFile, Guard, Config };
-        serve.SetAction((result, stop) => Guarded(() => ServeAsync(result, stop)));
+        serve.SetAction((result, stop) => Guarded(() => ServeAsync(result, seams, stop)));
         Command resume = new("resume", "End a halt, after its evidence was looked into.") { Data, Reason };
         resume.SetAction((result, _) => Guarded(() => ResumeAsync(Required(result, Data), result.GetValue(Reason)!)));
         root.Subcommands.Add(create);
@@ -83,12 +83,12 @@ internal static class Commands
             : throw new ConfigurationException($"journal-file-bytes: '{text}' is not a multiple of 4096 from {JournalOptions.MinFileBytes} to {JournalOptions.MaxFileBytes}");
     }
 
-    private static async Task<int> ServeAsync(ParseResult result, CancellationToken stop)
+    private static async Task<int> ServeAsync(ParseResult result, EngineSeams? seams, CancellationToken stop)
     {
         Settings settings = Settings.Read(Configuration(result));
         using ILoggerFactory logging = LoggerFactory.Create(Host.ConfigureLogging);
         ILogger logger = logging.CreateLogger("tlog-server");
-        await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop).ConfigureAwait(false);
+        await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop, seams).ConfigureAwait(false);
         logger.Opened(engine.Identity.Origin, engine.Size, engine.Publisher.SignedSize);
         WebApplication app = Host.Build(settings, engine);
         await using (app.ConfigureAwait(false))

@@ -31,7 +31,7 @@ internal static class Host
         ReadEndpoints.Map(app, engine);
         ProofEndpoints.Map(app, engine);
         HealthEndpoints.Map(app, engine);
-        app.MapOpenApi("/openapi/{documentName}.json");
+        app.MapOpenApi("/openapi/{documentName}.json").WithMetadata(new HttpMethodMetadata(["GET", "HEAD"]));
         return app;
     }
 

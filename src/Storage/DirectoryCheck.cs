@@ -2,7 +2,7 @@
 // them and compared. Nothing is repaired; the only thing written is the lock file, while it is held.
 //
 //   1  identity              log
-//   2  heads                 heads.old, heads, commit, guard: parsed, signed, one story            HeadsCheck.cs
+//   2  heads                 heads.old, heads, commit, guard, published: parsed, signed, one story            HeadsCheck.cs
 //   3  segments and tree     parts -> leaf hashes -> seals -> chain -> tiles above                  SegmentsCheck.cs
 //   4  journal               frames; equal to the segments where they overlap; the entries beyond   JournalCheck.cs
 //   5  roots                 at every size that was ever signed, while 3 and 4 pass by it           Core, TreeCheck.cs
@@ -15,11 +15,13 @@ namespace TransparencyLog.Storage;
 /// <summary>A directory that was found whole.</summary>
 /// <param name="Identity">Whose log it is.</param>
 /// <param name="Head">The newest signed head; null when nothing was signed yet.</param>
+/// <param name="Published">The checkpoint that was published last, with its cosignatures; null where none is kept.</param>
 /// <param name="Heads">How many different signed heads were checked against the tree.</param>
 /// <param name="Entries">How many entries it holds, those not signed yet included.</param>
 /// <param name="Segments">How many of its segments are sealed.</param>
 /// <param name="Notes">What is no damage and still worth knowing: traces of a crash that the next start mends, a halt. One line each.</param>
-public sealed record DirectoryReport(LogIdentity Identity, TreeHead? Head, long Heads, long Entries, long Segments, IReadOnlyList<string> Notes);
+public sealed record DirectoryReport(
+    LogIdentity Identity, TreeHead? Head, ReadOnlyMemory<byte>? Published, long Heads, long Entries, long Segments, IReadOnlyList<string> Notes);
 
 /// <summary>Checks a data directory from the entry bytes up.</summary>
 public static class DirectoryCheck
@@ -46,21 +48,21 @@ public static class DirectoryCheck
         TreeCheck tree = new(heads.Claims);
         Require(tree.CheckEmpty());
         string journal = Path.Combine(path, "journal");
-        RecordLog segments = RecordLog.OpenReadOnly(RequireDirectory(path, "segments"));
+        RecordLog segments = RecordLog.OpenReadOnly(RequireRecordLog(path, "segments"));
         await using (segments.ConfigureAwait(false))
         {
-            RecordLog upper = RecordLog.OpenReadOnly(RequireDirectory(path, "tree"));
+            RecordLog upper = RecordLog.OpenReadOnly(RequireRecordLog(path, "tree"));
             await using (upper.ConfigureAwait(false))
             {
                 new SegmentsCheck(path, segments, upper, tree).Run(notes, stop);
             }
 
-            JournalCheck.Run(journal, options ?? LogDirectory.OptionsFor(identity), segments, tree, notes);
+            JournalCheck.Run(journal, options ?? LogDirectory.OptionsFor(identity), heads.Newest?.Size ?? 0, segments, tree, notes);
         }
 
         Require(tree.Finish(journal));
         StrayFiles.Check(path, identity, notes);
-        return new DirectoryReport(identity, heads.Newest, heads.Claims.Count, tree.Size, segments.Count, notes);
+        return new DirectoryReport(identity, heads.Newest, heads.Published, heads.Claims.Count, tree.Size, segments.Count, notes);
     }
 
     internal static void Require(Damage? damage)
@@ -95,9 +97,11 @@ public static class DirectoryCheck
             : throw Damaged("identity", file, "a vkey whose name is the origin", "another name");
     }
 
-    private static string RequireDirectory(string path, string name)
+    private static string RequireRecordLog(string path, string name)
     {
         string directory = Path.Combine(path, name);
-        return Directory.Exists(directory) ? directory : throw Damaged("storage", directory, "a directory", "nothing");
+        if (!Directory.Exists(directory)) throw Damaged("storage", directory, "a directory", "nothing");
+        string addresses = Path.Combine(directory, "addresses");
+        return File.Exists(addresses) ? directory : throw Damaged("storage", addresses, "the addresses of its records", "no such file");
     }
 }

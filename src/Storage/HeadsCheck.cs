@@ -1,4 +1,5 @@
-// The signed heads of a data directory: heads.old, heads, commit and the guard have to tell one story (TreeRegister.cs has the formats).
+// The signed heads of a data directory: heads.old, heads, commit, the guard and the checkpoint that was published last have to tell one
+// story (TreeRegister.cs has the formats).
 // What TreeRegister mends at a start because a crash leaves it behind is a note here, not damage. Nothing is changed.
 
 namespace TransparencyLog.Storage;
@@ -19,6 +20,9 @@ internal sealed class HeadsCheck
     /// <summary>The newest signed head; null when there is none.</summary>
     public TreeHead? Newest { get; private set; }
 
+    /// <summary>The checkpoint that was published last, with its cosignatures; null where none is kept.</summary>
+    public ReadOnlyMemory<byte>? Published { get; private set; }
+
     public static HeadsCheck Read(string path, LogIdentity identity, INoteVerifier verifier, List<string> notes)
     {
         HeadsCheck check = new(identity, verifier);
@@ -28,6 +32,7 @@ internal sealed class HeadsCheck
         check.ReadHistory(history, notes);
         check.CheckCommit(Path.Combine(path, "commit"), notes);
         check.CheckGuard(Path.Combine(path, "guarded"), notes);
+        check.CheckPublished(Path.Combine(path, "published"));
         if (File.Exists(Path.Combine(path, "halted"))) notes.Add($"{Path.Combine(path, "halted")}: the log is halted until an operator resumes it");
         return check;
     }
@@ -63,30 +68,29 @@ internal sealed class HeadsCheck
             throw DirectoryCheck.Damaged("heads", place, $"a head that follows {Describe(Newest)}", Describe(head));
         }
 
-        CheckSignature(head, place);
-        _claims.Add(new ClaimedRoot(head.Size, head.Root, place));
-        (_before, Newest) = (Newest, head);
-    }
-
-    private void CheckSignature(TreeHead head, string place)
-    {
-        if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
-        {
-            throw DirectoryCheck.Damaged("checkpoint", place, "a signed checkpoint", "something else");
-        }
-
-        if (checkpoint.Origin != _identity.Origin) throw DirectoryCheck.Damaged("checkpoint", place, $"the origin {_identity.Origin}", "a checkpoint of another log");
+        Checkpoint checkpoint = ReadSigned(head.Checkpoint.Span, place);
         if (checkpoint.Size != head.Size || checkpoint.Root != head.Root)
         {
             throw DirectoryCheck.Damaged("checkpoint", place, Describe(head), $"a checkpoint of size {checkpoint.Size}, root {checkpoint.Root}");
         }
 
-        NoteStatus status = note.Verify([_verifier]).Status;
-        if (status != NoteStatus.Verified)
+        _claims.Add(new ClaimedRoot(head.Size, head.Root, place));
+        (_before, Newest) = (Newest, head);
+    }
+
+    /// <summary>A checkpoint of this log, with a signature by its key that was verified.</summary>
+    private Checkpoint ReadSigned(ReadOnlySpan<byte> bytes, string place)
+    {
+        if (!Note.TryParse(bytes, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
         {
-            string found = status == NoteStatus.BadSignature ? "a line of that key that does not verify" : "no line of that key";
-            throw DirectoryCheck.Damaged("signature", place, $"a signature by {_verifier.Key}", found);
+            throw DirectoryCheck.Damaged("checkpoint", place, "a signed checkpoint", "something else");
         }
+
+        if (checkpoint.Origin != _identity.Origin) throw DirectoryCheck.Damaged("checkpoint", place, $"the origin {_identity.Origin}", "a checkpoint of another log");
+        NoteStatus status = note.Verify([_verifier]).Status;
+        if (status == NoteStatus.Verified) return checkpoint;
+        string found = status == NoteStatus.BadSignature ? "a line of that key that does not verify" : "no line of that key";
+        throw DirectoryCheck.Damaged("signature", place, $"a signature by {_verifier.Key}", found);
     }
 
     private void CheckCommit(string path, List<string> notes)
@@ -118,6 +122,16 @@ internal sealed class HeadsCheck
         {
             throw DirectoryCheck.Damaged("guard", guard, $"{Describe(Newest)}, the newest head here, or one before it", $"{Describe(seen)}: this directory is an older copy");
         }
+    }
+
+    /// <summary>What readers were shown last: a head of the same tree, never beyond what is signed.</summary>
+    private void CheckPublished(string path)
+    {
+        if (!DurableFile.TryRead(path, Note.MaxSize, out byte[] bytes)) return;
+        Checkpoint checkpoint = ReadSigned(bytes, path);
+        if (checkpoint.Size > (Newest?.Size ?? 0)) throw DirectoryCheck.Damaged("checkpoint", path, $"at most {Describe(Newest)}", $"size {checkpoint.Size}");
+        Published = bytes;
+        _claims.Insert(_claims.FindLastIndex(claim => claim.Size <= checkpoint.Size) + 1, new ClaimedRoot(checkpoint.Size, checkpoint.Root, path));
     }
 
     private static string Describe(TreeHead? head) => head is null ? "no signed head" : $"size {head.Size}, root {head.Root}";

@@ -2,8 +2,6 @@
 // entry, and then the entries that are not sealed yet, which go on with the tree.
 
 using System.Buffers.Binary;
-using System.Globalization;
-using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
@@ -27,12 +25,13 @@ internal sealed class JournalCheck
         _sealed = tree.Size;
     }
 
-    public static void Run(string path, JournalOptions options, RecordLog segments, TreeCheck tree, List<string> notes)
+    public static void Run(string path, JournalOptions options, long signed, RecordLog segments, TreeCheck tree, List<string> notes)
     {
         JournalCheck check = new(path, segments, tree);
-        long next = Journal.Inspect(path, options, check.Visit);
+        JournalScan scan = JournalScan.Read(path, options, signed, check.Visit);
+        long next = scan.NextIndex;
         if (next < check._sealed) throw DirectoryCheck.Damaged("journal", path, $"entries up to {check._sealed - 1}, as the segments have", $"{next} as the next index: one of the two is an older copy");
-        if (FindTorn(path, options) is string torn) notes.Add(torn);
+        if (scan.Torn is string torn) notes.Add(torn.Replace("was cut", "is cut by the next start", StringComparison.Ordinal));
     }
 
     private void Visit(JournalEntries frame)
@@ -75,28 +74,5 @@ internal sealed class JournalCheck
         ReadOnlySpan<byte> entry = bundle.Slice(offset + 2, length);
         offset += EntryBundle.EncodedSize(length);
         return entry;
-    }
-
-    /// <summary>
-    /// A frame that was being written when the process ended: never answered, and cut at the next start. The journal was inspected before, so whatever
-    /// is not zero behind the last whole frame is one.
-    /// </summary>
-    private static string? FindTorn(string path, JournalOptions options)
-    {
-        byte[] bytes = new byte[options.FileBytes];
-        foreach (string file in Directory.GetFiles(path).Where(file => !file.EndsWith(".new", StringComparison.Ordinal)).Order(StringComparer.Ordinal))
-        {
-            using SafeFileHandle handle = Posix.Open(file, Posix.ReadOnly | Posix.NoFollow);
-            int length = Posix.Read(handle, bytes, 0, file);
-            int offset = 0;
-            FrameHeader header;
-            while ((header = FrameHeader.Read(bytes.AsSpan(offset, length - offset), options.Identity)).State == FrameState.Whole) offset += header.Size;
-            if (bytes.AsSpan(offset, length - offset).IndexOfAnyExcept((byte)0) >= 0)
-            {
-                return string.Create(CultureInfo.InvariantCulture, $"{file}, offset {offset}: a torn frame ({header.Reason}), never answered; the next start cuts it");
-            }
-        }
-
-        return null;
     }
 }

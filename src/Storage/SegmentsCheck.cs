@@ -34,7 +34,7 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         }
 
         if (upper.Count > _tiles) throw DirectoryCheck.Damaged("tile", _treePath, $"{_tiles} tiles, as {segments.Count} segments have", $"{upper.Count} tiles: the segments are an older copy");
-        if (_unwritten > 0) notes.Add($"{_treePath}: the last {_unwritten} tiles are not written; the next start makes them from the segments");
+        if (_unwritten > 0) notes.Add($"{_treePath}: the last {_unwritten} tiles of level 1 are not written; the next start makes them from the segments");
     }
 
     /// <summary>Returns the hash of the seal, which the next seal holds.</summary>
@@ -88,14 +88,14 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         return tile.Root;
     }
 
-    /// <summary>What the record log finds by itself knows its record; the segment is added here.</summary>
+    /// <summary>What the record log finds by itself knows its record; the segment is added here. A root covers all entries before it.</summary>
     private static Hash InSegment<T>(long segment, T argument, Func<long, T, Hash> check)
     {
         try
         {
             return check(segment, argument);
         }
-        catch (DamageException failure) when (failure.Damage.Segment is null)
+        catch (DamageException failure) when (failure.Damage is { Segment: null, Kind: not "root" })
         {
             throw new DamageException(failure.Damage with { Segment = segment });
         }

@@ -108,8 +108,8 @@ internal sealed class FullCheck(string vkey)
 
     private static async Task<byte[]> FetchAsync(LogClient client, string path)
     {
-        (System.Net.HttpStatusCode status, byte[] body) = await client.TryGetAsync(path);
-        return status == System.Net.HttpStatusCode.OK ? body : throw new CheckFailedException($"MISSING /{path}: {(int)status} {Encoding.UTF8.GetString(body)}");
+        (System.Net.HttpStatusCode? status, byte[] body) = await client.TryGetAsync(path);
+        return status == System.Net.HttpStatusCode.OK ? body : throw new CheckFailedException($"MISSING /{path}: {status} {Encoding.UTF8.GetString(body)}");
     }
 
     /// <summary>c2sp.org/tlog-tiles: groups of three digits, all but the last with an x; ".p/width" behind a partial one.</summary>

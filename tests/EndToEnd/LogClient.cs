@@ -34,20 +34,28 @@ internal sealed class LogClient(Uri log) : IDisposable
     /// <summary>GET of a path without its first slash; fails unless the answer is 200.</summary>
     public async Task<byte[]> GetAsync(string path)
     {
-        (HttpStatusCode status, byte[] body) = await TryGetAsync(path);
-        return status == HttpStatusCode.OK ? body : throw new InvalidOperationException($"GET /{path}: {(int)status} {Encoding.UTF8.GetString(body)}");
+        (HttpStatusCode? status, byte[] body) = await TryGetAsync(path);
+        return status == HttpStatusCode.OK ? body : throw new InvalidOperationException($"GET /{path}: {status} {Encoding.UTF8.GetString(body)}");
     }
 
-    public async Task<(HttpStatusCode Status, byte[] Body)> TryGetAsync(string path)
+    /// <summary>GET of a path; without a status there was no answer: the server has gone.</summary>
+    public async Task<(HttpStatusCode? Status, byte[] Body)> TryGetAsync(string path)
     {
-        using HttpResponseMessage response = await _http.GetAsync(path);
-        return (response.StatusCode, await response.Content.ReadAsByteArrayAsync());
+        try
+        {
+            using HttpResponseMessage response = await _http.GetAsync(path);
+            return (response.StatusCode, await response.Content.ReadAsByteArrayAsync());
+        }
+        catch (HttpRequestException gone)
+        {
+            return (null, Encoding.UTF8.GetBytes(gone.Message));
+        }
     }
 
-    /// <summary>The published size: the second line of the checkpoint; -1 when none is published.</summary>
+    /// <summary>The published size: the second line of the checkpoint; -1 when none is published, or nobody answers.</summary>
     public async Task<long> PublishedSizeAsync()
     {
-        (HttpStatusCode status, byte[] body) = await TryGetAsync("checkpoint");
+        (HttpStatusCode? status, byte[] body) = await TryGetAsync("checkpoint");
         return status == HttpStatusCode.OK ? long.Parse(Encoding.UTF8.GetString(body).Split('\n')[1], CultureInfo.InvariantCulture) : -1;
     }
 

@@ -21,6 +21,9 @@ internal static class Programs
 
     public static string Tool { get; } = Built("tlog");
 
+    /// <summary>The server with a planted bug (Planted/Program.cs), as the build of these tests leaves it.</summary>
+    public static string PlantedServer { get; } = Path.Combine(Root, "artifacts/bin/TransparencyLog.PlantedServer/release/planted-server");
+
     /// <summary>The fault shim (tests/shim), or null where there is no C compiler to make it.</summary>
     public static string? Shim { get; } = File.Exists(Path.Combine(Root, "bin/fault.so")) ? Path.Combine(Root, "bin/fault.so") : null;
 
@@ -121,12 +124,13 @@ internal sealed partial class RunningProgram : IAsyncDisposable
     }
 
     /// <summary>The address it says it listens on. Fails when it ends before, or takes too long.</summary>
-    public async Task<Uri> ListeningAsync()
+    public async Task<Uri> ListeningAsync() => await ListensAsync() ?? throw new InvalidOperationException($"ended before it listened: {await EndAsync()}");
+
+    /// <summary>The address it says it listens on; null when it ends before.</summary>
+    public async Task<Uri?> ListensAsync()
     {
-        Task ended = _process.WaitForExitAsync();
-        Task first = await Task.WhenAny(_listening.Task, ended).WaitAsync(Limit);
-        if (first == ended && !_listening.Task.IsCompleted) throw new InvalidOperationException($"ended before it listened: {await EndAsync()}");
-        return await _listening.Task;
+        await Task.WhenAny(_listening.Task, Task.WhenAll(_process.WaitForExitAsync(), _reading)).WaitAsync(Limit);
+        return _listening.Task.IsCompleted ? await _listening.Task : null;
     }
 
     /// <summary>kill -9.</summary>

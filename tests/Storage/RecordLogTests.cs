@@ -218,10 +218,10 @@ public sealed class RecordLogTests : IDisposable
                 Assert.Equal(BitConverter.GetBytes(number), log.Read(number)[..8]);
             }
         });
-        for (int i = 0; i < 3000; i++)
+        for (int i = 0; i < 1000; i++)
         {
             log.Append([.. BitConverter.GetBytes((long)i), .. new byte[_random.Next(2000)]]);
-            if (i % 50 == 0) await log.CommitAsync();
+            if (i % 25 == 0) await log.CommitAsync();
         }
 
         await log.CommitAsync();

@@ -222,7 +222,7 @@ public sealed class TileStoreTests : IDisposable
     [Fact]
     public async Task Readers_see_the_right_bytes_while_segments_are_put_and_committed()
     {
-        SampleTree tree = SampleTree.Create(400, i => BitConverter.GetBytes(i * 7919L));
+        SampleTree tree = SampleTree.Create(150, i => BitConverter.GetBytes(i * 7919L));
         await using TileStore store = await OpenAsync(create: true);
         using CancellationTokenSource done = new();
         Task[] readers = [.. Enumerable.Range(0, 2).Select(seed => Task.Run(async () =>
@@ -237,14 +237,14 @@ public sealed class TileStoreTests : IDisposable
                 Assert.True((await store.GetAsync(new TilePath(0, number), done.Token))!.Value.Span.SequenceEqual(tree.Segments[number].Tile.Span));
             }
         }))];
-        for (int number = 0; number < 400; number++)
+        for (int number = 0; number < 150; number++)
         {
             await tree.PutAsync(store, number, number + 1);
-            if (number % 20 == 0) await store.FlushAsync(CancellationToken.None);
+            if (number % 10 == 0) await store.FlushAsync(CancellationToken.None);
         }
 
         await done.CancelAsync();
         await Task.WhenAll(readers);
-        await tree.HoldsAsync(store, 400);
+        await tree.HoldsAsync(store, 150);
     }
 }

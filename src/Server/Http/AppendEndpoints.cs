@@ -18,6 +18,7 @@ internal static class AppendEndpoints
         app.MapPost("/add", Gate.Handle(context => AddAsync(context, engine, settings)))
             .WithName("add").WithSummary("Append one entry: 1 to 65,535 bytes.")
             .WithDescription("?wait=durable (default): 200 with the index. ?wait=published or ?wait=witnessed: 200 with a tlog-proof, or 202 with the index when that takes too long.")
+            .WithQuery("wait", Microsoft.OpenApi.JsonSchemaType.String, "durable (default), published or witnessed.")
             .Accepts<byte[]>(isOptional: true, "*/*").Produces<string>(200, "text/plain").Produces<string>(202, "text/plain")
             .ProducesProblem(400).ProducesProblem(413).ProducesProblem(503);
         app.MapPost("/add-batch", Gate.Handle(context => AddBatchAsync(context, engine, settings)))
@@ -189,6 +190,7 @@ internal static class AppendEndpoints
                 byte[] body = new byte[prefix + result.Buffer.Length];
                 result.Buffer.CopyTo(body.AsSpan(prefix));
                 reader.AdvanceTo(result.Buffer.End);
+                context.Items[Gate.BodyReadKey] = true;
                 return body;
             }
 

@@ -20,6 +20,9 @@ internal static class Gate
     /// <summary>The index that the request's target names, set for <c>/entry/...</c> targets that name one.</summary>
     public static readonly object EntryKey = new();
 
+    /// <summary>Set once the body of the request was read to its end.</summary>
+    public static readonly object BodyReadKey = new();
+
     public static async Task PassAsync(HttpContext context, RequestDelegate next, ILogger logger)
     {
         context.Response.Headers["Access-Control-Allow-Origin"] = "*";
@@ -88,8 +91,8 @@ internal static class Gate
         HttpRequest request = context.Request;
         if (request.Headers.ContainsKey("Content-Encoding")) return new Problem(StatusCodes.Status415UnsupportedMediaType, "encoded-body", "bodies are taken without Content-Encoding only");
 
-        // Two lengths are how one request is made to look like two.
-        if (request.Headers.TransferEncoding.Count > 0 && request.Headers.ContentLength is not null) return Problem.BadRequest("both Content-Length and Transfer-Encoding");
+        // Two lengths are how one request is made to look like two. Kestrel has moved the one it does not believe to a header of its own.
+        if (request.Headers.TransferEncoding.Count > 0 && (request.Headers.ContentLength is not null || request.Headers.ContainsKey("X-Content-Length"))) return Problem.BadRequest("both Content-Length and Transfer-Encoding");
         return null;
     }
 

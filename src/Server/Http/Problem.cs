@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace TransparencyLog.Server.Http;
 
@@ -23,6 +24,10 @@ internal sealed class Problem(int status, string name, string detail, int? retry
         response.StatusCode = status;
         response.ContentType = "application/problem+json";
         response.Headers.CacheControl = "no-store";
+
+        // What was not read of the request is not drained: the connection ends with the answer, and the caller is told.
+        bool unread = httpContext.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true && !httpContext.Items.ContainsKey(Gate.BodyReadKey);
+        if (unread && HttpProtocol.IsHttp11(httpContext.Request.Protocol)) response.Headers.Connection = "close";
         if (retryAfterSeconds is int seconds) response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         using MemoryStream body = new();
         using (Utf8JsonWriter json = new(body))

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Microsoft.OpenApi;
 
 namespace TransparencyLog.Server.Http;
 
@@ -12,9 +13,13 @@ internal static class ProofEndpoints
     {
         app.MapMethods("/proof/inclusion", Methods, Gate.Handle(context => InclusionAsync(context, engine)))
             .WithName("inclusion").WithSummary("Inclusion proof: ?index=I[&size=S]. A tlog-proof when S is the published size (default), otherwise base64 lines; JSON on Accept.")
+            .WithQuery("index", JsonSchemaType.Integer, "The entry.", required: true)
+            .WithQuery("size", JsonSchemaType.Integer, "A tree size, at most the published one, which is the default.")
             .Produces<string>(200, "text/plain").ProducesProblem(400);
         app.MapMethods("/proof/consistency", Methods, Gate.Handle(context => ConsistencyAsync(context, engine)))
             .WithName("consistency").WithSummary("Consistency proof: ?from=A&to=B, base64 lines; JSON on Accept.")
+            .WithQuery("from", JsonSchemaType.Integer, "The smaller tree size.", required: true)
+            .WithQuery("to", JsonSchemaType.Integer, "The larger tree size, at most the published one, which is the default.")
             .Produces<string>(200, "text/plain").ProducesProblem(400);
     }
 
@@ -43,6 +48,7 @@ internal static class ProofEndpoints
 
         if (at == size && !WantsJson(context))
         {
+            context.Response.Headers.Vary = "Accept";
             await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", await ProveAsync(engine, published, index, context.RequestAborted).ConfigureAwait(false)).ConfigureAwait(false);
             return;
         }

@@ -10,9 +10,11 @@ internal static class ReadEndpoints
         app.MapMethods("/checkpoint", Methods, Gate.Handle(context => CheckpointAsync(context, engine)))
             .WithName("checkpoint").WithSummary("The newest public checkpoint (c2sp.org/tlog-checkpoint).").Produces<string>(200, "text/plain").ProducesProblem(503);
         app.MapMethods("/tile/{**path}", Methods, Gate.Handle(context => TileAsync(context, engine)))
-            .WithName("tile").WithSummary("A tile or entry bundle (c2sp.org/tlog-tiles): /tile/L/N[.p/W], /tile/entries/N[.p/W].").Produces<byte[]>(200, "application/octet-stream").ProducesProblem(404);
+            .WithName("tile").WithSummary("A tile or entry bundle (c2sp.org/tlog-tiles): /tile/L/N[.p/W], /tile/entries/N[.p/W].")
+            .WithPath("path", Microsoft.OpenApi.JsonSchemaType.String, "L/N, L/N.p/W, entries/N or entries/N.p/W, as tlog-tiles writes them.").Produces<byte[]>(200, "application/octet-stream").ProducesProblem(404);
         app.MapMethods("/entry/{index}", Methods, Gate.Handle(context => EntryAsync(context, engine)))
-            .WithName("entry").WithSummary("The bytes of one entry.").Produces<byte[]>(200, "application/octet-stream").ProducesProblem(404);
+            .WithName("entry").WithSummary("The bytes of one entry.")
+            .WithPath("index", Microsoft.OpenApi.JsonSchemaType.Integer, "The entry.").Produces<byte[]>(200, "application/octet-stream").ProducesProblem(404);
     }
 
     private static async Task CheckpointAsync(HttpContext context, Engine engine)

@@ -1,0 +1,169 @@
+using System.Text.RegularExpressions;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Tests.Cli;
+
+/// <summary>fsck of a data directory: whole ones pass, each planted damage is named.</summary>
+public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<WholeDirectory>, IDisposable
+{
+    private readonly Scratch _scratch = new();
+
+    public static TheoryData<string> Damages => [.. DamagedDirectories.All.Select(damage => damage.Name)];
+
+    public void Dispose() => _scratch.Dispose();
+
+    [Fact]
+    public async Task A_whole_directory_passes_and_is_summed_up()
+    {
+        Tlog run = (await Tlog.RunAsync("fsck", whole.Path)).Succeeds();
+        Assert.Equal("", run.Error);
+        Assert.Equal($"entries {WholeDirectory.Size}", run.Lines[0]);
+        Assert.Equal("segments 258", run.Lines[1]);
+        Assert.Equal($"size {WholeDirectory.Size}", run.Lines[2]);
+        Hash root = MerkleHash.Root([.. Enumerable.Range(0, (int)WholeDirectory.Size).Select(i => MerkleHash.Leaf(LogBuilder.EntryAt(i)))]);
+        Assert.Equal($"root {root}", run.Lines[3]);
+        Assert.Equal($"signed by {LogBuilder.Signer.Key}", run.Lines[4]);
+        Assert.Equal("heads 5", run.Lines[5]);
+        Assert.Matches("^seconds [0-9]+\\.[0-9]$", run.Lines[6]);
+    }
+
+    [Theory]
+    [MemberData(nameof(Damages))]
+    public async Task I12_each_planted_damage_is_named(string name)
+    {
+        PlantedDamage planted = DamagedDirectories.All.Single(damage => damage.Name == name);
+        string path = Copy();
+        planted.Plant(new Forger(path));
+        Tlog run = await Tlog.RunAsync("fsck", path);
+        Assert.True(run.Code == 1, $"{name}: exit {run.Code}: {run.Out}{run.Error}");
+        string line = Assert.Single(run.Lines);
+        Match match = Regex.Match(line, "^([a-z-]+): (.*?)(?:, segment ([0-9]+))?(?:, index ([0-9]+))?: expected (.*), found (.*)$", RegexOptions.CultureInvariant);
+        Assert.True(match.Success, line);
+        Assert.Equal(
+            (planted.Kind, planted.Segment?.ToString(), planted.Index?.ToString()),
+            (match.Groups[1].Value, Value(match.Groups[3]), Value(match.Groups[4])));
+        Assert.Contains(planted.Place, match.Groups[2].Value);
+        Assert.Contains(planted.Expected, match.Groups[5].Value);
+        Assert.Contains(planted.Found, match.Groups[6].Value);
+        Assert.Contains("is damaged", run.Error);
+
+        static string? Value(Group group) => group.Success ? group.Value : null;
+    }
+
+    [Fact]
+    public void I12_the_list_has_at_least_thirty_damages() => Assert.InRange(DamagedDirectories.All.Length, 30, 1000);
+
+    [Fact]
+    public async Task What_a_crash_leaves_is_information_and_no_damage()
+    {
+        string path = Copy();
+        Forger forger = new(path);
+        Forger.Write(forger["heads"], new FileInfo(forger["heads"]).Length, "tlog-head v1 17"u8.ToArray());
+        File.WriteAllBytes(forger["commit.new"], [1, 2, 3]);
+        File.WriteAllBytes(forger["segments/commit.new"], [1, 2, 3]);
+        File.WriteAllBytes(forger["journal/000000000002.new"], [0, 0]);
+        File.Delete(forger["key.pem"]);
+        File.WriteAllText(forger["halted"], "evidence\n");
+        int last = Forger.Find(forger["journal/000000000001"], "entry 66084"u8.ToArray());
+        Forger.Write(forger["journal/000000000001"], ((last / 512) + 1) * 512, "TLJRNL01"u8.ToArray());
+        Tlog run = (await Tlog.RunAsync("fsck", path)).Succeeds();
+        foreach (string note in (string[])["a torn last line", "commit.new", "segments/commit.new", "key.pem", "halted", "next start"]) Assert.Contains(note, run.Error);
+
+        // Nothing of it was touched.
+        Assert.True(File.Exists(forger["commit.new"]));
+        Assert.EndsWith("tlog-head v1 17", File.ReadAllText(forger["heads"]));
+    }
+
+    [Fact]
+    public async Task A_commit_record_one_head_behind_is_what_a_crash_leaves()
+    {
+        string path = Copy();
+        string[] lines = File.ReadAllLines(Path.Combine(path, "heads"));
+        File.WriteAllText(Path.Combine(path, "commit"), lines[^2] + "\n");
+        Tlog run = (await Tlog.RunAsync("fsck", path)).Succeeds();
+        Assert.Contains("one head behind", run.Error);
+        Assert.Contains($"size {WholeDirectory.Size}", run.Lines);
+    }
+
+    [Fact]
+    public async Task A_guard_that_has_seen_more_shows_an_older_copy()
+    {
+        string path = Copy();
+        Directory.CreateDirectory(_scratch["guard"]);
+        File.WriteAllText(Path.Combine(path, "guarded"), _scratch["guard"] + "\n");
+        Assert.Contains("not compared", (await Tlog.RunAsync("fsck", path)).Succeeds().Error);
+        string guard = Path.Combine(_scratch["guard"], TreeRegister.GuardName(LogBuilder.Origin));
+        File.Copy(Path.Combine(path, "commit"), guard);
+        (await Tlog.RunAsync("fsck", path)).Succeeds();
+        string[] lines = File.ReadAllLines(Path.Combine(path, "heads"));
+        File.WriteAllText(Path.Combine(path, "heads"), string.Join('\n', lines[..^1]) + "\n");
+        File.WriteAllText(Path.Combine(path, "commit"), lines[^2] + "\n");
+        Tlog run = await Tlog.RunAsync("fsck", path);
+        Assert.Equal(1, run.Code);
+        Assert.StartsWith($"guard: {guard}: expected size 66048", run.Out);
+    }
+
+    [Fact]
+    public async Task A_policy_or_vkey_of_another_log_is_not_satisfied()
+    {
+        string policy = _scratch.Write("policy", $"log {LogBuilder.Signer.Key}\nquorum none\n");
+        (await Tlog.RunAsync("fsck", whole.Path, "--policy", policy)).Succeeds();
+        (await Tlog.RunAsync("fsck", whole.Path, "--vkey", LogBuilder.Signer.Key.ToString())).Succeeds();
+        using MemoryLog other = new(1, origin: "example.com/other");
+        Tlog run = await Tlog.RunAsync("fsck", whole.Path, "--vkey", other.Signer.Key.ToString());
+        Assert.Equal(1, run.Code);
+        Assert.StartsWith("checkpoint: ", run.Out);
+        (await Tlog.RunAsync("fsck", whole.Path, "--vkey", "nonsense")).Fails(2, "--vkey");
+        (await Tlog.RunAsync("fsck", whole.Path, "--vkey", LogBuilder.Signer.Key.ToString(), "--policy", policy)).Fails(2, "exclude");
+    }
+
+    [Fact]
+    public async Task A_quorum_is_judged_on_the_published_checkpoint_alone()
+    {
+        string path = Copy();
+        using Ed25519PrivateKey key = Ed25519PrivateKey.FromSeed(new byte[32]);
+        Cosigner witness = new("witness.example", key);
+        string policy = _scratch.Write("policy", $"log {LogBuilder.Signer.Key}\nwitness w {witness.Key}\nquorum w\n");
+        Assert.Contains("not judged", (await Tlog.RunAsync("fsck", path, "--policy", policy)).Succeeds().Error);
+        byte[] text = new Checkpoint(LogBuilder.Origin, 600, MerkleHash.Root([.. Enumerable.Range(0, 600).Select(i => MerkleHash.Leaf(LogBuilder.EntryAt(i)))])).ToText();
+        NoteSignature own = LogBuilder.Signer.Sign(text);
+        File.WriteAllBytes(Path.Combine(path, "published"), new Note(text, [own]).ToBytes());
+        Assert.Contains("quorum", (await Tlog.RunAsync("fsck", path, "--policy", policy)).Out);
+        File.WriteAllBytes(Path.Combine(path, "published"), new Note(text, [own, witness.Cosign(text, 1)]).ToBytes());
+        Assert.Equal("", (await Tlog.RunAsync("fsck", path, "--policy", policy)).Succeeds().Error);
+    }
+
+    [Fact]
+    public async Task A_directory_in_use_is_exit_code_3()
+    {
+        string path = Copy();
+        using DirectoryLock held = DirectoryLock.Acquire(path);
+        (await Tlog.RunAsync("fsck", path)).Fails(3, "is in use by process");
+    }
+
+    [Fact]
+    public async Task A_directory_that_is_no_log_is_exit_code_3()
+    {
+        (await Tlog.RunAsync("fsck", _scratch.Root)).Fails(3, "is not a log");
+        (await Tlog.RunAsync("fsck", _scratch["nowhere"])).Fails(3, "does not exist");
+    }
+
+    [Fact]
+    public async Task A_log_that_has_signed_nothing_passes()
+    {
+        await LogBuilder.CreateAsync(_scratch["new"], 0, []);
+        Tlog run = (await Tlog.RunAsync("fsck", _scratch["new"])).Succeeds();
+        Assert.Contains("nothing is signed yet", run.Error);
+        Assert.Contains("signed by nobody", run.Lines);
+        await LogBuilder.CreateAsync(_scratch["unsigned"], 300, [200]);
+        run = (await Tlog.RunAsync("fsck", _scratch["unsigned"])).Succeeds();
+        Assert.Contains("100 entries are durable and not signed yet", run.Error);
+    }
+
+    private string Copy()
+    {
+        WholeDirectory.Copy(whole.Path, _scratch["log"]);
+        return _scratch["log"];
+    }
+}
