@@ -49,8 +49,8 @@ internal sealed record Settings
         {
             Data = configuration["data"] is { Length: > 0 } data ? data : throw new ConfigurationException("data: the log's directory is missing (--data DIR)"),
             Listen = configuration["listen"] ?? "http://127.0.0.1:2025",
-            Policy = configuration["policy"],
-            Guard = configuration["guard"],
+            Policy = reader.OptionalPath("policy"),
+            Guard = reader.OptionalPath("guard"),
             PublishGap = TimeSpan.FromMilliseconds(reader.Number("publish-gap-ms", 5, 0, 60_000)),
             WaitLimit = TimeSpan.FromMilliseconds(reader.Number("wait-limit-ms", 30_000, 100, 600_000)),
             RenewInterval = TimeSpan.FromSeconds(reader.Number("renew-interval-s", 600, 1, 86_400)),
@@ -60,16 +60,21 @@ internal sealed record Settings
             RecentEntries = reader.Number("recent-entries", 64 * EntryBundle.Width, 0, 1024 * 1024),
             MaxConnections = reader.Number("max-connections", 4096, 8, 65_536),
         };
-        if (!Uri.TryCreate(settings.Listen, UriKind.Absolute, out Uri? url) || url.Scheme != Uri.UriSchemeHttp || url.AbsolutePath != "/" || url.Query.Length > 0)
-        {
-            throw new ConfigurationException($"listen: '{settings.Listen}' is not of the form http://ADDRESS:PORT");
-        }
-
+        if (!IsAddress(settings.Listen)) throw new ConfigurationException($"listen: '{settings.Listen}' is not of the form http://ADDRESS:PORT, with an IP address or localhost");
         return settings;
     }
 
+    /// <summary>An IP address, since the web server takes any other host name for "all addresses"; localhost, on which it cannot take a free port.</summary>
+    private static bool IsAddress(string listen) =>
+        Uri.TryCreate(listen, UriKind.Absolute, out Uri? url)
+        && url.Scheme == Uri.UriSchemeHttp && url.PathAndQuery == "/" && url.Fragment.Length == 0 && url.UserInfo.Length == 0
+        && (url.HostNameType is UriHostNameType.IPv4 or UriHostNameType.IPv6 || (url.Host == "localhost" && url.Port != 0));
+
     private sealed class Reader(IConfiguration configuration)
     {
+        public string? OptionalPath(string key) =>
+            configuration[key] is not "" ? configuration[key] : throw new ConfigurationException($"{key}: a path is missing; leave the setting out for none");
+
         public int Number(string key, int fallback, int least, int most)
         {
             string? text = configuration[key];

@@ -1,3 +1,4 @@
+using System.Text;
 using TransparencyLog.Client;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -27,11 +28,13 @@ internal static class WitnessPolicy
             throw new ConfigurationException($"policy: {path} lists logs, but not this one: log {identity.VerifierKey}");
         }
 
+        // Whatever its name and type: a log that is its own witness has none.
+        ReadOnlyMemory<byte> own = VerifierKey.TryParse(Encoding.UTF8.GetBytes(identity.VerifierKey), out VerifierKey? key) ? key!.PublicKey : default;
         foreach (PolicyWitness witness in policy.Witnesses)
         {
             if (witness.Url is null) throw new ConfigurationException($"policy: witness {witness.Name} has no URL: a log needs its submission prefix");
             if (!WitnessClient.TryGetUri(witness.Url, out _)) throw new ConfigurationException($"policy: the URL of witness {witness.Name} is not an http or https URL");
-            if (witness.Key.ToString() == identity.VerifierKey) throw new ConfigurationException($"policy: witness {witness.Name} has the key of this log");
+            if (witness.Key.PublicKey.Span.SequenceEqual(own.Span)) throw new ConfigurationException($"policy: witness {witness.Name} has the key of this log");
         }
 
         if (!policy.IsQuorumMet(witness => Verifiers.TryCreate(witness.Key) is not null))

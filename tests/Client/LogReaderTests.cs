@@ -50,6 +50,28 @@ public sealed class LogReaderTests : IDisposable
     }
 
     [Fact]
+    public async Task TT21_no_partial_tile_is_asked_for_but_the_one_that_the_checkpoint_needs()
+    {
+        for (int level = 0; level <= 1; level++)
+        {
+            for (long index = 0; index <= 700 >> (8 * (level + 1)); index++) await _reader.ReadTileAsync(level, index, _log.Checkpoint, default);
+        }
+
+        for (long index = 0; index <= 2; index++) await _reader.ReadBundleAsync(index, _log.Checkpoint, default);
+        for (int index = 0; index < 700; index += 50) await _reader.BuildAsync(ProofPlan.Inclusion(index, 700), _log.Checkpoint, default);
+        for (int size = 1; size < 700; size += 50) await _reader.BuildAsync(ProofPlan.Consistency(size, 700), _log.Checkpoint, default);
+        Assert.Equal(
+            ["GET tile/0/000", "GET tile/0/001", "GET tile/0/002.p/188", "GET tile/1/000.p/2", "GET tile/entries/000", "GET tile/entries/001", "GET tile/entries/002.p/188"],
+            _stub.Requests.Distinct().Order(StringComparer.Ordinal));
+
+        int asked = _stub.Requests.Count;
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => _reader.ReadTileAsync(0, 3, _log.Checkpoint, default));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => _reader.ReadTileAsync(2, 0, _log.Checkpoint, default));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => _reader.ReadBundleAsync(3, _log.Checkpoint, default));
+        Assert.Equal(asked, _stub.Requests.Count);
+    }
+
+    [Fact]
     public async Task TT22_a_partial_tile_or_bundle_that_is_gone_is_cut_from_the_full_one()
     {
         Checkpoint at600 = new(_log.Origin, 600, _log.Root(600));

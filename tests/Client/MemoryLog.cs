@@ -48,10 +48,10 @@ internal sealed class MemoryLog : IDisposable
         TransparencyLog.Policy.TryParse(Encoding.UTF8.GetBytes(PolicyText(quorum)), out Policy? policy, out string error) ? policy! : throw new InvalidOperationException(error);
 
     /// <summary>A checkpoint of the tree at a size: signed by the log, or by whom one likes, and by the first witnesses.</summary>
-    public byte[] Sign(long size, INoteSigner? by = null, int cosigned = 0, Hash? root = null, string? origin = null)
+    public byte[] Sign(long size, INoteSigner? by = null, int cosigned = 0, Hash? root = null, string? origin = null, ulong time = 1_700_000_000)
     {
         byte[] text = new Checkpoint(origin ?? Origin, size, root ?? Root(size)).ToText();
-        NoteSignature[] lines = [(by ?? Signer).Sign(text), .. _witnesses.Take(cosigned).Select(witness => witness.Cosign(text, 1_700_000_000))];
+        NoteSignature[] lines = [(by ?? Signer).Sign(text), .. _witnesses.Take(cosigned).Select(witness => witness.Cosign(text, time))];
         return new Note(text, lines).ToBytes();
     }
 

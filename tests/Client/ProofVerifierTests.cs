@@ -72,6 +72,29 @@ public sealed class ProofVerifierTests : IDisposable
     }
 
     [Fact]
+    public void PR03_extra_data_makes_no_proof_hold_or_fail()
+    {
+        TlogProof proof = _log.Prove(123, 300);
+        foreach (byte[] extra in (byte[][])[_log.Entries[124], _log.Entries[123], "index 124\n"u8.ToArray(), new byte[TlogProof.MaxExtra]])
+        {
+            TlogProof with = new(123, proof.Hashes, proof.Checkpoint, extra);
+            Assert.True(ProofVerifier.TryVerify(_log.Entries[123], with, _log.Policy(), out _, out string reason), reason);
+            Refused(_log.Entries[124], with, "index 123");
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4_102_444_800)]
+    [InlineData(long.MaxValue)]
+    public void PR10_a_cosignature_of_any_time_counts_and_its_time_is_told(ulong time)
+    {
+        TlogProof proof = _log.Prove(123, 300, _log.Sign(300, cosigned: 2, time: time));
+        Assert.True(ProofVerifier.TryVerify(_log.Entries[123], proof, _log.Policy(quorum: 2), out VerifiedCheckpoint? verified, out string reason), reason);
+        Assert.Equal([time, time], verified.Cosigned.Select(witness => witness.Timestamp));
+    }
+
+    [Fact]
     public void A_vkey_alone_is_a_policy_of_one_log()
     {
         Policy policy = CheckpointCheck.PolicyOf(_log.Signer.Key);

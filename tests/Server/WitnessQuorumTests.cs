@@ -53,6 +53,25 @@ public sealed class WitnessQuorumTests
     }
 
     [Fact]
+    public async Task L06_L07_tiles_that_are_stored_and_not_published_are_404()
+    {
+        await using WitnessedLog witnessed = await WitnessedLog.StartAsync(1, "quorum a\n");
+        TestLog log = witnessed.Log;
+        await log.AddAsync("one", "published");
+        witnessed[0].Behave = StubWitness.Says(500, "");
+        await log.AddBatchAsync([.. Enumerable.Range(0, 600).Select(i => BitConverter.GetBytes(i))]);
+        await Eventually.TrueAsync(() => log.Engine.Publisher.SignedSize == 601, "all of it is sealed and signed");
+        string[] beyond = ["/tile/0/000", "/tile/0/000.p/2", "/tile/0/001", "/tile/0/002.p/89", "/tile/1/000.p/1", "/tile/entries/000", "/tile/entries/000.p/2", "/entry/1"];
+        foreach (string path in beyond) Assert.Equal(HttpStatusCode.NotFound, await log.Check.StatusAsync(path));
+        Assert.Equal(HttpStatusCode.BadRequest, await log.Check.StatusAsync("/proof/inclusion?index=1"));
+        Assert.Equal(HttpStatusCode.BadRequest, await log.Check.StatusAsync("/proof/consistency?from=1&to=601"));
+        await log.CheckLog(1);
+        witnessed[0].Behave = witnessed[0].HonestlyAsync;
+        await log.CheckLog(601);
+        foreach (string path in beyond) Assert.Equal(HttpStatusCode.OK, await log.Check.StatusAsync(path));
+    }
+
+    [Fact]
     public async Task A_witnessed_proof_verifies_under_the_policy()
     {
         await using WitnessedLog witnessed = await WitnessedLog.StartAsync(3, "group g 2 a b c\nquorum g\n");

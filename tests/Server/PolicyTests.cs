@@ -1,0 +1,68 @@
+using TransparencyLog.Server;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Tests.Server;
+
+public sealed class PolicyTests : IDisposable
+{
+    private static readonly Ed25519PrivateKey LogKey = Ed25519PrivateKey.Generate(), WitnessKey = Ed25519PrivateKey.Generate(), OtherKey = Ed25519PrivateKey.Generate();
+    private static readonly VerifierKey Log = new NoteSigner("example.com/log", LogKey).Key, Other = new NoteSigner("example.com/other", OtherKey).Key;
+    private static readonly VerifierKey Witness = new Cosigner("example.com/witness", WitnessKey).Key;
+    private static readonly VerifierKey Unknown = VerifierKey.Create("example.com/ml-dsa", VerifierKey.MlDsa44Cosignature, new byte[1312]);
+    private readonly string _folder = Directory.CreateTempSubdirectory("tlog-policy-").FullName;
+
+    public static TheoryData<string, string> Refused => new()
+    {
+        { "quorum", "line 1" },
+        { $"witness w {Witness} http://127.0.0.1:1\n", "quorum" },
+        { $"witness w {Witness}\nquorum w\n", "witness w has no URL" },
+        { $"witness w {Witness} ftp://127.0.0.1/\nquorum w\n", "the URL of witness w" },
+        { $"witness w {Witness} http://127.0.0.1/?x\nquorum w\n", "the URL of witness w" },
+        { $"witness w {Witness} http://user:pass@127.0.0.1/\nquorum w\n", "the URL of witness w" },
+        { $"witness w {Witness} nonsense\nquorum w\n", "the URL of witness w" },
+        { $"log {Other}\nquorum none\n", "but not this one" },
+        { $"witness w {new Cosigner("example.com/witness", LogKey).Key} http://127.0.0.1:1\nquorum none\n", "has the key of this log" },
+        { $"witness w {Unknown} http://127.0.0.1:1\nquorum w\n", "cannot verify" },
+        { $"witness w {Unknown} http://127.0.0.1:1\nwitness v {Witness} http://127.0.0.1:2\ngroup g all v w\nquorum g\n", "cannot verify" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Refused))]
+    public void A_policy_that_this_log_cannot_meet_is_refused_and_says_why(string text, string why)
+    {
+        ConfigurationException refusal = Assert.Throws<ConfigurationException>(() => Read(text));
+        Assert.StartsWith("policy: ", refusal.Message);
+        Assert.Contains(why, refusal.Message);
+    }
+
+    [Fact]
+    public void A_file_that_is_missing_or_too_large_is_refused_by_name()
+    {
+        string path = Path.Combine(_folder, "nowhere");
+        Assert.Contains($"{path} does not exist", Assert.Throws<ConfigurationException>(() => WitnessPolicy.Read(path, Identity)).Message);
+        Assert.Contains("at most", Assert.Throws<ConfigurationException>(() => Read(new string('\n', Policy.MaxSize + 1))).Message);
+    }
+
+    [Fact]
+    public void A_policy_that_it_can_meet_is_read()
+    {
+        Assert.Null(WitnessPolicy.Read(null, Identity));
+        Assert.True(Read("quorum none\n").QuorumIsNone);
+        Assert.Single(Read($"log {Log}\nlog {Other}\nwitness w {Witness} http://127.0.0.1:1/prefix/\nquorum w\n").Witnesses);
+        Policy policy = Read($"witness w {Unknown} http://127.0.0.1:1\nwitness v {Witness} http://127.0.0.1:2/\ngroup g any v w\nquorum g\n");
+        (string prefix, IReadOnlyList<INoteVerifier> keys) = Assert.Single(WitnessPolicy.ByPrefix(policy));
+        Assert.Equal(("http://127.0.0.1:2", Witness), (prefix, Assert.Single(keys).Key));
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private static LogIdentity Identity => new("example.com/log", Log.ToString(), "key.pem");
+
+    private Policy Read(string text)
+    {
+        string path = Path.Combine(_folder, "policy");
+        File.WriteAllText(path, text);
+        return WitnessPolicy.Read(path, Identity)!;
+    }
+}

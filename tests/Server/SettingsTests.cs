@@ -1,0 +1,99 @@
+using Microsoft.Extensions.Configuration;
+using TransparencyLog.Server;
+
+namespace TransparencyLog.Tests.Server;
+
+public sealed class SettingsTests
+{
+    public static TheoryData<string, int, int> Numbers => new()
+    {
+        { "publish-gap-ms", 0, 60_000 },
+        { "wait-limit-ms", 100, 600_000 },
+        { "renew-interval-s", 1, 86_400 },
+        { "witness-timeout-ms", 100, 60_000 },
+        { "intake-bytes", 2 * 1024 * 1024, 1024 * 1024 * 1024 },
+        { "intake-count", 1, 1024 * 1024 },
+        { "recent-entries", 0, 1024 * 1024 },
+        { "max-connections", 8, 65_536 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Numbers))]
+    public void A_number_out_of_its_range_is_refused_with_its_key_and_range(string key, int least, int most)
+    {
+        foreach (string bad in (string[])[$"{least - 1}", $"{(long)most + 1}", "", " ", "x", "-1", "+1", " 1", "1.0", "1,000", "1e3", "0x10", "99999999999999999999", "\u0661"])
+        {
+            ConfigurationException refusal = Assert.Throws<ConfigurationException>(() => Read((key, bad)));
+            Assert.Contains($"{key}: '{bad}'", refusal.Message);
+            Assert.Contains($"from {least} to {most}", refusal.Message);
+        }
+
+        Read((key, $"{least}"));
+        Read((key, $"{most}"));
+    }
+
+    [Fact]
+    public void Every_setting_arrives_where_it_belongs()
+    {
+        Settings settings = Read(
+            ("listen", "http://127.0.0.1:9"), ("policy", "p"), ("guard", "g"), ("publish-gap-ms", "7"), ("wait-limit-ms", "108"), ("renew-interval-s", "9"),
+            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("recent-entries", "13"), ("max-connections", "14"));
+        Assert.Equal(
+            new Settings
+            {
+                Data = "d",
+                Listen = "http://127.0.0.1:9",
+                Policy = "p",
+                Guard = "g",
+                PublishGap = TimeSpan.FromMilliseconds(7),
+                WaitLimit = TimeSpan.FromMilliseconds(108),
+                RenewInterval = TimeSpan.FromSeconds(9),
+                WitnessTimeout = TimeSpan.FromMilliseconds(110),
+                IntakeBytes = 2_097_153,
+                IntakeCount = 12,
+                RecentEntries = 13,
+                MaxConnections = 14,
+            },
+            settings);
+        Assert.Equal(new Settings { Data = "d" }, Read());
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("127.0.0.1:2025")]
+    [InlineData("https://127.0.0.1:2025")]
+    [InlineData("http://127.0.0.1:2025/path")]
+    [InlineData("http://127.0.0.1:2025?x")]
+    [InlineData("http://127.0.0.1:2025#x")]
+    [InlineData("http://user@127.0.0.1:2025")]
+    [InlineData("http://127.0.0.1:99999")]
+    [InlineData("http://example.com:2025")]
+    [InlineData("http://*:2025")]
+    [InlineData("http://+:2025")]
+    [InlineData("unix:/socket")]
+    [InlineData("http://localhost:0")]
+    public void An_address_that_is_none_is_refused(string listen) =>
+        Assert.StartsWith($"listen: '{listen}'", Assert.Throws<ConfigurationException>(() => Read(("listen", listen))).Message);
+
+    [Theory]
+    [InlineData("http://127.0.0.1:0")]
+    [InlineData("http://0.0.0.0:2025/")]
+    [InlineData("http://[::1]:2025")]
+    [InlineData("http://[::]:0")]
+    [InlineData("http://localhost:2025")]
+    public void An_address_is_taken(string listen) => Assert.Equal(listen, Read(("listen", listen)).Listen);
+
+    [Theory]
+    [InlineData("data")]
+    [InlineData("policy")]
+    [InlineData("guard")]
+    public void An_empty_path_is_refused_by_name(string key) =>
+        Assert.StartsWith($"{key}: ", Assert.Throws<ConfigurationException>(() => Read((key, ""))).Message);
+
+    private static Settings Read(params (string Key, string Value)[] values)
+    {
+        Dictionary<string, string?> all = new() { ["data"] = "d" };
+        foreach ((string key, string value) in values) all[key] = value;
+        return Settings.Read(new ConfigurationBuilder().AddInMemoryCollection(all).Build());
+    }
+}
