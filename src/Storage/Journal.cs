@@ -140,22 +140,34 @@ public sealed class Journal : IJournal
         (long Number, long FirstIndex)[] files;
         long until = NextIndex; // what lies behind it may still be on its way to the disk
         lock (_files) files = [.. _files];
-        byte[] bytes = new byte[_options.FileBytes];
+
+        // Two of the largest frames at a time: a start reads the tail twice, and a file whole would be that much memory each time.
+        byte[] window = new byte[Math.Min(_options.FileBytes, 2 * JournalFrame.MaxSize)];
         long next = -1;
         for (int i = 0; i < files.Length && next < until; i++)
         {
             if (i + 1 < files.Length && files[i + 1].FirstIndex <= from) continue;
             string path = JournalScan.PathOf(_directory, files[i].Number);
-            JournalScan.Load(path, bytes, _options.FileBytes);
+            using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
+            int windowStart = 0, windowEnd = 0;
             long fileEnd = i + 1 < files.Length ? files[i + 1].FirstIndex : until;
             next = files[i].FirstIndex;
             for (int offset = 0; next < fileEnd;)
             {
-                FrameHeader header = FrameHeader.Read(bytes.AsSpan(offset), _options.Identity);
+                if (windowEnd < _options.FileBytes && offset + JournalFrame.MaxSize > windowEnd)
+                {
+                    int length = Math.Min(window.Length, _options.FileBytes - offset);
+                    int read = Posix.Read(file, window.AsSpan(0, length), offset, path);
+                    if (read != length) throw JournalScan.Damaged(path, null, $"{_options.FileBytes} bytes", $"{offset + read} bytes that could be read");
+                    (windowStart, windowEnd) = (offset, offset + length);
+                }
+
+                int start = offset - windowStart;
+                FrameHeader header = FrameHeader.Read(window.AsSpan(start, windowEnd - offset), _options.Identity);
                 if (header.State != FrameState.Whole) throw JournalScan.Damaged(path, offset, $"the frame of entry {next}", header.Reason);
                 if (header.FirstIndex != next) throw JournalScan.Damaged(path, offset, $"first index {next}", $"first index {header.FirstIndex}");
                 next = header.FirstIndex + header.Count;
-                if (next > from) yield return new JournalEntries(header.FirstIndex, header.Count, bytes.AsMemory(offset + header.EntryOffset, header.EntryBytes));
+                if (next > from) yield return new JournalEntries(header.FirstIndex, header.Count, window.AsMemory(start + header.EntryOffset, header.EntryBytes));
                 offset += header.Size;
             }
         }
