@@ -5,7 +5,7 @@ namespace TransparencyLog.Tests.Storage;
 /// <summary>Creating and opening a log's directory: what does not belong together does not start (D-17, C-01, R-03).</summary>
 public sealed class LogDirectoryTests : IDisposable
 {
-    private static readonly LogIdentity Identity = new("example.com/log", "example.com/log+00000000+AAAA", "key.pem");
+    private static readonly LogIdentity Identity = new("example.com/log", "example.com/log+00000000+AAAA", "key.pem", JournalAssert.Options.FileBytes);
 
     private readonly Scratch _scratch = new();
 
@@ -13,7 +13,7 @@ public sealed class LogDirectoryTests : IDisposable
 
     private string Folder => _scratch["data"];
 
-    private static JournalOptions Options => LogDirectory.OptionsFor(Identity.Origin) with { FileBytes = JournalAssert.Options.FileBytes };
+    private static JournalOptions Options => LogDirectory.OptionsFor(Identity);
 
     private void Create(params string[] allowed) => LogDirectory.Create(Folder, Identity, TimeProvider.System, Options, allowed);
 
