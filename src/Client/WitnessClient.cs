@@ -34,6 +34,15 @@ public sealed record WitnessClientOptions
 
     /// <summary>How often a failed attempt is repeated at once (with jitter, from 100 ms on). Default 1; 0 to 5.</summary>
     public int Retries { get; init; } = 1;
+
+    /// <summary>
+    /// How far the time of a cosignature may be from ours, before or behind; a line beyond it is dropped (CO-08). A fresh one is seconds old; a day
+    /// lets a witness answer with one it made for the same checkpoint earlier, and drops 1970 and the far future.
+    /// </summary>
+    public TimeSpan MaxClockDifference { get; init; } = TimeSpan.FromDays(1);
+
+    /// <summary>Our clock.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
 /// <summary>
@@ -45,6 +54,7 @@ public sealed class WitnessClient : IDisposable
     private readonly HttpClient _http;
     private readonly Uri _addCheckpoint;
     private readonly IReadOnlyList<INoteVerifier> _keys;
+    private readonly WitnessClientOptions _options;
     private readonly ResiliencePipeline<WitnessAnswer> _pipeline;
 
     /// <summary>A client for one submission prefix.</summary>
@@ -58,6 +68,7 @@ public sealed class WitnessClient : IDisposable
         SubmissionPrefix = submissionPrefix;
         _addCheckpoint = uri;
         _keys = keys;
+        _options = options;
         _http = new HttpClient(new SocketsHttpHandler
         {
             AllowAutoRedirect = false,
@@ -166,12 +177,18 @@ public sealed class WitnessClient : IDisposable
         {
             INoteVerifier? key = _keys.FirstOrDefault(key => key.Key.KeyId == line.KeyId && key.Key.Name == line.Name);
             if (key is null || good.Exists(other => other.KeyId == line.KeyId && other.Name == line.Name)) continue;
-            if (key.Verify(note.Text.Span, line.Signature.Span)) good.Add(line);
+            if (key.Verify(note.Text.Span, line.Signature.Span) && IsTimely(line)) good.Add(line);
         }
 
         return good.Count > 0
             ? new WitnessAnswer.Cosigned(good, lines.Count - good.Count)
             : new WitnessAnswer.Failed($"200, but none of its {lines.Count} lines is a valid cosignature of a key we know");
+    }
+
+    private bool IsTimely(NoteSignature line)
+    {
+        double difference = Cosignature.TryReadTimestamp(line.Signature.Span, out ulong timestamp) ? (double)timestamp - _options.Time.GetUtcNow().ToUnixTimeSeconds() : double.MaxValue;
+        return Math.Abs(difference) <= _options.MaxClockDifference.TotalSeconds;
     }
 
     private static async Task<byte[]?> ReadAsync(HttpContent content, int limit, CancellationToken stop)

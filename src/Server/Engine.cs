@@ -194,18 +194,18 @@ internal sealed class Engine : IAsyncDisposable
     {
         bool witnessed = policy is { Witnesses.Count: > 0 };
         Publisher = new Publisher(
-            Identity.Origin, _parts.Signer, _parts.Register, Tiles, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher),
+            Identity.Origin, _parts.Signer, _parts.Register, Tiles, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher, time),
             witnessed ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger,
             quorumMet: () => Interlocked.CompareExchange(ref _state, (int)EngineState.Ready, (int)EngineState.Starting),
             mayAppend: () => State is EngineState.Ready or EngineState.Stopping);
     }
 
-    private List<WitnessFeed> MakeFeeds(Policy? policy, Publisher publisher)
+    private List<WitnessFeed> MakeFeeds(Policy? policy, Publisher publisher, TimeProvider time)
     {
         List<WitnessFeed> feeds = [];
         foreach ((string prefix, IReadOnlyList<INoteVerifier> keys) in WitnessPolicy.ByPrefix(policy))
         {
-            WitnessClient client = new(prefix, keys, new WitnessClientOptions { AttemptTimeout = _settings.WitnessTimeout });
+            WitnessClient client = new(prefix, keys, new WitnessClientOptions { AttemptTimeout = _settings.WitnessTimeout, Time = time });
             _clients.Add(client);
             feeds.Add(new WitnessFeed(client, publisher.ProveConsistencyAsync, () => publisher.SignedSize, publisher.Report, _logger));
         }

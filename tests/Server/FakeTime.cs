@@ -3,6 +3,7 @@ namespace TransparencyLog.Tests.Server;
 /// <summary>A clock that moves only when told to; its timers fire on the thread that moves it.</summary>
 internal sealed class FakeTime : TimeProvider
 {
+    private readonly DateTimeOffset _start = System.GetUtcNow(); // a witness stub beside it lives by the real clock
     private readonly object _lock = new();
     private readonly List<Timer> _timers = []; // guarded by _lock
     private long _now;                         // 100 ns since the start; guarded by _lock
@@ -14,7 +15,7 @@ internal sealed class FakeTime : TimeProvider
         lock (_lock) return _now;
     }
 
-    public override DateTimeOffset GetUtcNow() => new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero).AddTicks(GetTimestamp());
+    public override DateTimeOffset GetUtcNow() => _start.AddTicks(GetTimestamp());
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {

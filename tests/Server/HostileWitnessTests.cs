@@ -9,6 +9,7 @@ namespace TransparencyLog.Tests.Server;
 public sealed class HostileWitnessTests
 {
     private const string LogName = "example.com/log";
+    private static readonly ulong Now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
     private static readonly Ed25519PrivateKey LogKey = Ed25519PrivateKey.Generate(), Foreign = Ed25519PrivateKey.Generate();
     private static readonly NoteSigner Log = new(LogName, LogKey);
     private static readonly byte[] Text = TextOf(LogName, 7);
@@ -18,19 +19,22 @@ public sealed class HostileWitnessTests
     /// <summary>Lines that a byzantine witness may answer: each is dropped. The cosigner is the one that the log knows.</summary>
     private static readonly Dictionary<string, Func<Cosigner, string>> BadLines = new()
     {
-        ["a cosignature on another size"] = known => known.Cosign(TextOf(LogName, 8), 1).ToLine(),
-        ["a cosignature on another origin"] = known => known.Cosign(TextOf("example.com/other", 7), 1).ToLine(),
-        ["a key that nobody knows"] = _ => new Cosigner("example.com/foreign", Foreign).Cosign(Text, 1).ToLine(),
-        ["another key under the known name"] = known => new Cosigner(known.Key.Name, Foreign).Cosign(Text, 1).ToLine(),
-        ["another key's signature under the known name and ID"] = known => Relabel(new Cosigner(known.Key.Name, Foreign).Cosign(Text, 1), known.Key.Name, known.Key.KeyId),
-        ["the known ID under another name"] = known => Relabel(known.Cosign(Text, 1), "example.com/other", known.Key.KeyId),
-        ["a flipped bit in the signature"] = known => Change(known.Cosign(Text, 1), bytes => bytes[40] ^= 1),
-        ["a flipped bit in the timestamp"] = known => Change(known.Cosign(Text, 1), bytes => bytes[7] ^= 2),
-        ["timestamp 0"] = known => Change(known.Cosign(Text, 1), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 0)),
-        ["timestamp 2^63"] = known => Change(known.Cosign(Text, 1), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 1UL << 63)),
-        ["no timestamp: a plain note signature"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(Text, 1).Signature[8..]).ToLine(),
-        ["a signature that is cut"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(Text, 1).Signature[..^1]).ToLine(),
-        ["a signature with a byte more"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, (byte[])[.. known.Cosign(Text, 1).Signature.Span, 0]).ToLine(),
+        ["a cosignature on another size"] = known => known.Cosign(TextOf(LogName, 8), Now).ToLine(),
+        ["a cosignature on another origin"] = known => known.Cosign(TextOf("example.com/other", 7), Now).ToLine(),
+        ["a key that nobody knows"] = _ => new Cosigner("example.com/foreign", Foreign).Cosign(Text, Now).ToLine(),
+        ["another key under the known name"] = known => new Cosigner(known.Key.Name, Foreign).Cosign(Text, Now).ToLine(),
+        ["another key's signature under the known name and ID"] = known => Relabel(new Cosigner(known.Key.Name, Foreign).Cosign(Text, Now), known.Key.Name, known.Key.KeyId),
+        ["the known ID under another name"] = known => Relabel(known.Cosign(Text, Now), "example.com/other", known.Key.KeyId),
+        ["a flipped bit in the signature"] = known => Change(known.Cosign(Text, Now), bytes => bytes[40] ^= 1),
+        ["a flipped bit in the timestamp"] = known => Change(known.Cosign(Text, Now), bytes => bytes[7] ^= 2),
+        ["a timestamp of 1970"] = known => known.Cosign(Text, 1).ToLine(),
+        ["a timestamp in two days"] = known => known.Cosign(Text, Now + (2 * 86_400)).ToLine(),
+        ["a timestamp of two days ago"] = known => known.Cosign(Text, Now - (2 * 86_400)).ToLine(),
+        ["timestamp 0"] = known => Change(known.Cosign(Text, Now), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 0)),
+        ["timestamp 2^63"] = known => Change(known.Cosign(Text, Now), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 1UL << 63)),
+        ["no timestamp: a plain note signature"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(Text, Now).Signature[8..]).ToLine(),
+        ["a signature that is cut"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(Text, Now).Signature[..^1]).ToLine(),
+        ["a signature with a byte more"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, (byte[])[.. known.Cosign(Text, Now).Signature.Span, 0]).ToLine(),
         ["an ML-DSA sized blob under the Ed25519 ID"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, new byte[2428]).ToLine(),
         ["the log's own line"] = _ => Log.Sign(Text).ToLine(),
         ["the log's own name and ID over rubbish"] = _ => new NoteSignature(LogName, Log.Key.KeyId, new byte[64]).ToLine(),
@@ -42,7 +46,7 @@ public sealed class HostileWitnessTests
     {
         await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
         Cosigner known = witness.Cosigners[0];
-        string bad = BadLines[what](known), good = known.Cosign(Text, 1).ToLine();
+        string bad = BadLines[what](known), good = known.Cosign(Text, Now).ToLine();
 
         witness.Behave = StubWitness.Says(200, bad);
         WitnessAnswer answer = await AskAsync(witness);
@@ -61,7 +65,7 @@ public sealed class HostileWitnessTests
     {
         await using WitnessedLog witnessed = await WitnessedLog.StartAsync(2, "group g 2 a b\nquorum g\n");
         witnessed[1].Behave = (context, body) => StubWitness.SayAsync(
-            context, 200, AddCheckpointResponse.ToBytes(witnessed[1].Cosigners[0].Cosign(TextOf(TestLog.Origin, 1), 1) is { } line ? [line, Relabelled(line, witnessed[0].Cosigners[0].Key)] : []));
+            context, 200, AddCheckpointResponse.ToBytes(witnessed[1].Cosigners[0].Cosign(TextOf(TestLog.Origin, 1), Now) is { } line ? [line, Relabelled(line, witnessed[0].Cosigners[0].Key)] : []));
         await witnessed.Log.AddAsync("one");
         await Eventually.TrueAsync(() => witnessed.Log.Logged.Has(4, "none of its 2 lines"), "the answer is dropped and logged");
         await witnessed.Log.CheckLog(0);
@@ -73,7 +77,7 @@ public sealed class HostileWitnessTests
     public async Task G05_a_hundred_thousand_lines_are_not_read()
     {
         await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
-        byte[] line = Encoding.UTF8.GetBytes(witness.Cosigners[0].Cosign(Text, 1).ToLine());
+        byte[] line = Encoding.UTF8.GetBytes(witness.Cosigners[0].Cosign(Text, Now).ToLine());
         long sent = 0;
         witness.Behave = async (context, _) =>
         {
@@ -91,7 +95,7 @@ public sealed class HostileWitnessTests
     public async Task G03_an_answer_that_drips_or_never_ends_is_cut_by_time()
     {
         await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
-        byte[] good = Encoding.UTF8.GetBytes(witness.Cosigners[0].Cosign(Text, 1).ToLine());
+        byte[] good = Encoding.UTF8.GetBytes(witness.Cosigners[0].Cosign(Text, Now).ToLine());
         int cut = 0;
         witness.Behave = async (context, _) =>
         {
@@ -156,7 +160,7 @@ public sealed class HostileWitnessTests
     public async Task Any_other_status_is_an_error_that_names_it_even_with_good_lines(int status)
     {
         await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
-        string good = status == 204 ? "" : witness.Cosigners[0].Cosign(Text, 1).ToLine();
+        string good = status == 204 ? "" : witness.Cosigners[0].Cosign(Text, Now).ToLine();
         witness.Behave = (context, _) =>
         {
             context.Response.StatusCode = status;
@@ -182,7 +186,7 @@ public sealed class HostileWitnessTests
     public async Task G11_two_keys_at_one_prefix_give_two_lines()
     {
         await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness", keys: 2);
-        string[] lines = [.. witness.Cosigners.Select(cosigner => cosigner.Cosign(Text, 1).ToLine())];
+        string[] lines = [.. witness.Cosigners.Select(cosigner => cosigner.Cosign(Text, Now).ToLine())];
         witness.Behave = StubWitness.Says(200, lines[1] + lines[0] + lines[0]);
         WitnessAnswer.Cosigned cosigned = Assert.IsType<WitnessAnswer.Cosigned>(await AskAsync(witness));
         Assert.Equal(lines.Order(StringComparer.Ordinal), cosigned.Lines.Select(line => line.ToLine()).Order(StringComparer.Ordinal));

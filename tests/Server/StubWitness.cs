@@ -13,7 +13,7 @@ namespace TransparencyLog.Tests.Server;
 internal sealed class HonestWitness(VerifierKey log, params Cosigner[] cosigners)
 {
     private readonly INoteVerifier _log = Verifiers.TryCreate(log)!;
-    private ulong _now = 1_700_000_000;
+    private ulong _now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
     public long Size { get; set; }
 
