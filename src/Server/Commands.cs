@@ -41,7 +41,7 @@ internal static class Commands
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            foreach (System.CommandLine.Parsing.ParseError error in parsed.Errors) await Console.Error.WriteLineAsync($"tlog-server: {error.Message}").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"tlog-server: {string.Join(' ', parsed.Errors.Select(error => error.Message))}").ConfigureAwait(false);
             return Usage;
         }
 

@@ -99,9 +99,9 @@ internal sealed class Engine : IAsyncDisposable
         {
             if (directory.Register.Mended is string mended) logger.Mended(mended);
             if (directory.Journal.Cut is string cut) logger.Mended(cut);
+            engine.CheckCheckpoint();
             engine._sequencer = await Sequencer.RecoverAsync(
-                engine._intake, engine._parts.Journal, engine._parts.Tiles, settings.RecentEntries, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
-            await engine.CheckSignedRootAsync(stop).ConfigureAwait(false);
+                engine._intake, engine._parts.Journal, engine._parts.Tiles, engine._parts.Register.Current, settings.RecentEntries, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
             engine.StartPublishing(policy, time);
             await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
             engine.Run(policy);
@@ -170,17 +170,10 @@ internal sealed class Engine : IAsyncDisposable
             : throw new StorageException($"{path} is another key: this log belongs to {identity.VerifierKey}, the key gives {signer.Key}");
     }
 
-    /// <summary>The tree that journal and segments give has the signed root at the signed size, and the checkpoint is ours: otherwise refuse.</summary>
-    private async Task CheckSignedRootAsync(CancellationToken stop)
+    /// <summary>The checkpoint in the register says what the register says, and is ours: otherwise refuse.</summary>
+    private void CheckCheckpoint()
     {
         if (_parts.Register.Current is not TreeHead head) return;
-        TreeSnapshot tree = _sequencer.Latest;
-        Hash[] root = await Tiles.BuildAsync(ProofPlan.Root(head.Size), tree, stop).ConfigureAwait(false);
-        if (root[0] != head.Root)
-        {
-            throw new DamageException(new Damage("tree", _directory.Root, null, null, $"root {head.Root} at the signed size {head.Size}", $"root {root[0]}"));
-        }
-
         if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null
             || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null
             || checkpoint.Origin != Identity.Origin || checkpoint.Size != head.Size || checkpoint.Root != head.Root

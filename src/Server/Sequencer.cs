@@ -35,16 +35,18 @@ internal sealed class Sequencer
 
     /// <summary>
     /// The sequencer of what is stored: the right edge from the roots of the last sealed tiles, then the journal's entries behind the last durable
-    /// segment through the same method that new entries take.
+    /// segment through the same method that new entries take. Refuses with <see cref="DamageException"/>, and has written nothing then, when segments and
+    /// journal do not lead to what was signed.
     /// </summary>
     /// <param name="intake">Where entries wait.</param>
     /// <param name="journal">The order of entries.</param>
     /// <param name="tiles">The sealed bytes.</param>
+    /// <param name="signed">The head in the register; null before the first.</param>
     /// <param name="recentEntries">How many newest entries are remembered for duplicates.</param>
     /// <param name="grown">Called by the loop with each new snapshot; returns at once.</param>
     /// <param name="stop">Ends the recovery.</param>
     public static async Task<Sequencer> RecoverAsync(
-        Intake intake, IJournal journal, ITileStore tiles, int recentEntries, Action<TreeSnapshot> grown, CancellationToken stop)
+        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, int recentEntries, Action<TreeSnapshot> grown, CancellationToken stop)
     {
         long segments = tiles.SegmentCount;
         List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty];
@@ -63,6 +65,11 @@ internal sealed class Sequencer
         }
 
         Sequencer sequencer = new(intake, journal, tiles, RightEdge.Restore(segments * EntryBundle.Width, partial), recentEntries, grown);
+        if (signed is not null && await sequencer.RootAtAsync(signed.Size, stop).ConfigureAwait(false) is Hash found && found != signed.Root)
+        {
+            throw new DamageException(new Damage("tree", "segments and journal", null, null, $"root {signed.Root} at the signed size {signed.Size}", $"root {found}"));
+        }
+
         await sequencer.RememberSealedAsync(segments, recentEntries, stop).ConfigureAwait(false);
         foreach (JournalEntries entries in journal.Read(segments * EntryBundle.Width))
         {
@@ -186,6 +193,28 @@ internal sealed class Sequencer
         }
 
         return taken;
+    }
+
+    /// <summary>
+    /// Called between the segments and the journal: the root at a size, of stored tiles alone, or with the journal's entries behind them. It only reads: what
+    /// is sealed from a journal that belongs to another tree would stay in the segments.
+    /// </summary>
+    private async ValueTask<Hash> RootAtAsync(long size, CancellationToken stop)
+    {
+        if (size <= _edge.Size) return (await new TileReader(_tiles).BuildAsync(ProofPlan.Root(size), _latest, stop).ConfigureAwait(false))[0];
+        RightEdge edge = RightEdge.Restore(_edge.Size, _latest.PartialTiles);
+        foreach (JournalEntries entries in _journal.Read(edge.Size))
+        {
+            int skip = (int)Math.Max(0, edge.Size - entries.FirstIndex);
+            ReadOnlyMemory<byte> rest = entries.Bundle[EntryBundle.PrefixLength(entries.Bundle.Span, skip)..];
+            foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(rest.Span))
+            {
+                edge.Append(MerkleHash.Leaf(entry), null);
+                if (edge.Size == size) return edge.Root();
+            }
+        }
+
+        throw new StorageException($"the journal ends at {edge.Size} entries, but size {size} is signed: entries are missing");
     }
 
     private async Task RememberSealedAsync(long segments, int recentEntries, CancellationToken stop)

@@ -82,7 +82,8 @@ internal sealed class FullCheck(string vkey)
             byte[] bundle = await FetchAsync(client, $"tile/entries/{PathOf(n, (int)Math.Min(256, size - (n * 256)))}");
             for (int offset = 0; offset < bundle.Length;)
             {
-                int length = BinaryPrimitives.ReadUInt16BigEndian(bundle.AsSpan(offset));
+                int length = offset + 2 > bundle.Length ? ushort.MaxValue : BinaryPrimitives.ReadUInt16BigEndian(bundle.AsSpan(offset));
+                if (offset + 2 + length > bundle.Length) throw new CheckFailedException($"WRONG bundle {n}: an entry reaches beyond its end");
                 entries.Add(bundle[(offset + 2)..(offset + 2 + length)]);
                 offset += 2 + length;
             }
