@@ -39,7 +39,7 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
         if (verification.Status == NoteStatus.NoKnownKey) return new CosignOutcome.NotSigned("no signature by a key that is trusted for this log");
 
         if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return new CosignOutcome.Malformed("the note is not a checkpoint");
-        // Conformance 13.2: extension lines are in what an Ed25519 cosigner signs and not in what an ML-DSA one does, so this witness signs none.
+        // spec/conformance.md, section 8, point 2: extension lines are in what an Ed25519 cosigner signs and not in what an ML-DSA one does, so this witness signs none.
         if (checkpoint.Extensions.Count > 0) return new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here");
         // SPEC TW-23: an old size above the checkpoint's is 400.
         if (request.OldSize > checkpoint.Size) return new CosignOutcome.Malformed("the old size is above the size of the checkpoint");

@@ -150,7 +150,7 @@ public sealed partial class ConformanceTests
     [GeneratedRegex("^[A-Z]{1,2}-[0-9]{2}$", RegexOptions.CultureInvariant)]
     private static partial Regex RowPattern();
 
-    [GeneratedRegex("`([A-Za-z0-9]+Tests\\.[A-Za-z0-9_]+)`", RegexOptions.CultureInvariant)]
+    [GeneratedRegex("`([A-Z][A-Za-z0-9]+\\.[A-Z][A-Za-z0-9]*_[A-Za-z0-9_]+)`", RegexOptions.CultureInvariant)]
     private static partial Regex TestPattern();
 
     [GeneratedRegex("SPEC ([A-Z]{2}-[0-9]+)", RegexOptions.CultureInvariant)]

@@ -1,6 +1,6 @@
 namespace TransparencyLog.Tests.Witness;
 
-/// <summary>T-01, T-03, TW-37, conformance 13.7: what a cosignature says about time.</summary>
+/// <summary>T-01, T-03, TW-37, spec/conformance.md section 8, point 7: what a cosignature says about time.</summary>
 public sealed class ClockTests : IAsyncLifetime
 {
     private readonly TestLog _log = new("example.com/clock");

@@ -62,6 +62,6 @@ internal sealed class Routes(AddCheckpointEndpoint add, ReadEndpoints read)
         return answer();
     }
 
-    /// <summary>Conformance 13.6: pages of any site may verify.</summary>
+    /// <summary>spec/conformance.md, section 8, point 6: pages of any site may verify.</summary>
     private static void AllowOrigins(IHeaderDictionary headers) => headers.AccessControlAllowOrigin = "*";
 }
