@@ -50,7 +50,7 @@ internal static class Commands
 
     private static int Create(string data, string origin, string? keyPath, string? journalFileBytes)
     {
-        if (!VerifierKey.IsKeyName(origin) || origin.Length > 255) throw new ConfigurationException($"origin: '{origin}' is not a key name: 1 to 255 bytes, no white space, no +, no control characters");
+        if (!VerifierKey.IsKeyName(origin) || System.Text.Encoding.UTF8.GetByteCount(origin) > VerifierKey.MaxNameSize) throw new ConfigurationException($"origin: '{origin}' is not a key name: 1 to 255 bytes, no white space, no +, no control characters");
         int fileBytes = ReadFileBytes(journalFileBytes);
         string path = Path.GetFullPath(data);
         const string KeyName = "key.pem";

@@ -4,7 +4,15 @@ using System.Net;
 
 namespace TransparencyLog.Tests.EndToEnd;
 
+/// <summary>Tests that compare times: each runs alone, behind all others.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class Alone
+{
+    public const string Name = "alone";
+}
+
 /// <summary>Opening costs the same at any size.</summary>
+[Collection(Alone.Name)]
 public sealed class ScaleTests
 {
     [Fact]

@@ -5,6 +5,7 @@ using System.Text;
 namespace TransparencyLog.Tests.EndToEnd;
 
 /// <summary>What log and witnesses owe each other, with the real programs.</summary>
+[Collection(Alone.Name)]
 public sealed class WitnessedTests
 {
     [Fact]
