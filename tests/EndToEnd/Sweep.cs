@@ -44,9 +44,6 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
 
     public static string[] Actions => Environment.GetEnvironmentVariable("TLOG_SWEEP_ACTIONS")?.Split(',') ?? ["kill", "eio"];
 
-    /// <summary>The second run of all tests under another culture takes a sample: what it looks for does not depend on the call.</summary>
-    public static int Step => Environment.GetEnvironmentVariable("TLOG_TEST_CULTURE") is { Length: > 0 } ? 11 : 1;
-
     private static int Parallelism =>
         int.TryParse(Environment.GetEnvironmentVariable("TLOG_SWEEP_PARALLEL"), NumberStyles.None, CultureInfo.InvariantCulture, out int runs) ? runs : Environment.ProcessorCount;
 
@@ -68,7 +65,7 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
         await Parallel.ForEachAsync(
             from action in actions
             from call in calls
-            where call.Number % Step == 0 && (action.StartsWith("kill", StringComparison.Ordinal) || call.Name != "opendir")
+            where action.StartsWith("kill", StringComparison.Ordinal) || call.Name != "opendir"
             select (action, at: call.Number),
             new ParallelOptions { MaxDegreeOfParallelism = Parallelism },
             async (run, _) => verdicts.Add(await RunAsync(run.action, run.at)));
