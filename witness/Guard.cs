@@ -67,7 +67,7 @@ internal sealed class Guard
     public void Advance(StoredNotes notes)
     {
         string line = string.Create(CultureInfo.InvariantCulture, $"{Header}{notes.Index} {notes.Chain.ToHex()} ");
-        DurableFile.Replace(_path, Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{line}{Snapshot.Crc(Encoding.ASCII.GetBytes(line)):x8}\n")));
+        DurableFile.Replace(_path, Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{line}{Crc32C.Of(Encoding.ASCII.GetBytes(line)):x8}\n")));
     }
 
     private static void Check(string path, byte[] bytes, string dataDirectory, StoredNotes notes, IReadOnlyList<Hash> chains)
@@ -99,7 +99,7 @@ internal sealed class Guard
         if (bytes.Length <= Header.Length + Tail || !bytes.StartsWith(Encoding.ASCII.GetBytes(Header)) || !Strict.TryReadSize(bytes[Header.Length..^Tail], out index)) return false;
         if (!Hash.TryParseHex(bytes[^(Tail - 1)..^10], out Hash read)) return false;
         chain = read;
-        byte[] crc = Encoding.ASCII.GetBytes(Snapshot.Crc(bytes[..^9]).ToString("x8", CultureInfo.InvariantCulture));
+        byte[] crc = Encoding.ASCII.GetBytes(Crc32C.Of(bytes[..^9]).ToString("x8", CultureInfo.InvariantCulture));
         return bytes[^9..^1].SequenceEqual(crc) && bytes[^1] == (byte)'\n' && bytes[^10] == (byte)' ' && bytes[^Tail] == (byte)' ';
     }
 }

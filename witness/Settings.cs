@@ -10,6 +10,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
@@ -71,7 +72,7 @@ internal sealed record Settings
             Logs = source.Required("logs", "a file of `log` lines"),
             Listen = ParseListen(source.Get("listen") ?? DefaultListen),
             Guard = source.Get("guard"),
-            MaxConnections = source.Number("max-connections", 1, 100_000) ?? DefaultConnections(),
+            MaxConnections = source.Number("max-connections", 1, 100_000) ?? Descriptors.Half(4096),
             BodyTime = TimeSpan.FromSeconds(source.Number("body-limit-s", 1, 300) ?? 15),
             CommitTime = TimeSpan.FromSeconds(source.Number("commit-limit-s", 1, 300) ?? 10),
             LogLevel = ParseLevel(source.Get("log-level") ?? nameof(LogLevel.Information)),
@@ -120,15 +121,6 @@ internal sealed record Settings
         ?? throw new UsageException($"log-level: {text} is none of {string.Join(", ", Enum.GetNames<LogLevel>())}");
 
     /// <summary>Half of the descriptors the process may have, at most 4,096.</summary>
-    private static int DefaultConnections()
-    {
-        const int Most = 4096;
-        const string Field = "Max open files";
-        string? line = File.Exists("/proc/self/limits") ? File.ReadLines("/proc/self/limits").FirstOrDefault(one => one.StartsWith(Field, StringComparison.Ordinal)) : null;
-        string? soft = line?[Field.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault();
-        return soft is not null && Strict.TryReadSize(Encoding.ASCII.GetBytes(soft), out long limit) ? (int)Math.Clamp(limit / 2, 1, Most) : Most;
-    }
-
     /// <summary>The three places a setting may come from.</summary>
     private sealed class Source(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
     {

@@ -13,7 +13,6 @@
 // All numbers are big-endian. The file is replaced as a whole; it exists from `create` on, so that a missing one is a loss.
 
 using System.Buffers.Binary;
-using System.Numerics;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
@@ -41,7 +40,7 @@ internal static class Snapshot
         BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(60), noteBytes);
         int at = HeaderSize;
         foreach (byte[] note in notes.Newest.Values) at += EntryBundle.Write(note, bytes.AsSpan(at));
-        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(at), Crc(bytes.AsSpan(0, at)));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(at), Crc32C.Of(bytes.AsSpan(0, at)));
         if (bytes.Length > MaxSize) throw new StorageException($"{path} would have {bytes.Length} bytes; at most {MaxSize} are read again");
         DurableFile.Replace(path, bytes);
     }
@@ -52,21 +51,13 @@ internal static class Snapshot
     {
         if (!DurableFile.TryRead(path, MaxSize, out byte[] bytes)) throw Damaged(path, "the newest note of every origin", "no file: the memory of this witness is lost");
         if (bytes.Length < HeaderSize + sizeof(uint) || !bytes.AsSpan(0, 8).SequenceEqual(Magic)) throw Damaged(path, "a snapshot", "something else");
-        if (BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - sizeof(uint))) != Crc(bytes.AsSpan(0, bytes.Length - sizeof(uint)))) throw Damaged(path, "a snapshot", "a CRC that does not match");
+        if (BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - sizeof(uint))) != Crc32C.Of(bytes.AsSpan(0, bytes.Length - sizeof(uint)))) throw Damaged(path, "a snapshot", "a CRC that does not match");
         if (BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(48)) != identity) throw Damaged(path, "a snapshot of this witness", "that of another one");
         ReadOnlySpan<byte> bundle = bytes.AsSpan(HeaderSize..^sizeof(uint));
         if (!EntryBundle.TryCount(bundle, out int count) || count != BinaryPrimitives.ReadInt32BigEndian(bytes.AsSpan(56))) throw Damaged(path, "notes behind their lengths", "something else");
         StoredNotes notes = new(BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(8)), new Hash(bytes.AsSpan(16, Hash.Size)));
         foreach (ReadOnlySpan<byte> note in EntryBundle.Enumerate(bundle)) notes.Restore(note.ToArray(), path);
         return notes;
-    }
-
-    /// <summary>CRC-32C (Castagnoli) as in RFC 3720, as in the journal's frames.</summary>
-    internal static uint Crc(ReadOnlySpan<byte> bytes)
-    {
-        uint crc = ~0u;
-        foreach (byte value in bytes) crc = BitOperations.Crc32C(crc, value);
-        return ~crc;
     }
 
     private static DamageException Damaged(string path, string expected, string found) => new(new Damage("snapshot", path, null, null, expected, found));

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.Extensions.Configuration;
+using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
@@ -40,6 +41,10 @@ internal sealed record Settings
     /// <summary>How many of the newest entries are remembered for answering duplicates with their first index.</summary>
     public int RecentEntries { get; init; } = 64 * EntryBundle.Width;
 
+    /// <summary>How long the body of an append may take from its first byte to its last: 2 MiB at 140 kB/s.</summary>
+    public TimeSpan BodyLimit { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Most open connections; by default half of the process's descriptors, at most 4,096.</summary>
     public int MaxConnections { get; init; } = 4096;
 
     public static Settings Read(IConfiguration configuration)
@@ -58,7 +63,8 @@ internal sealed record Settings
             IntakeBytes = reader.Number("intake-bytes", 32 * 1024 * 1024, 2 * 1024 * 1024, 1024 * 1024 * 1024),
             IntakeCount = reader.Number("intake-count", 16 * 1024, 1, 1024 * 1024),
             RecentEntries = reader.Number("recent-entries", 64 * EntryBundle.Width, 0, 1024 * 1024),
-            MaxConnections = reader.Number("max-connections", 4096, 8, 65_536),
+            BodyLimit = TimeSpan.FromSeconds(reader.Number("body-limit-s", 15, 1, 300)),
+            MaxConnections = reader.Number("max-connections", Descriptors.Half(4096), 8, 65_536),
         };
         if (!IsAddress(settings.Listen)) throw new ConfigurationException($"listen: '{settings.Listen}' is not of the form http://ADDRESS:PORT, with an IP address or localhost");
         return settings;

@@ -24,7 +24,7 @@ internal sealed record HeadRecord(long UnixMilliseconds, string Reason, TreeHead
         string head = Head is null ? "- - -" : $"{Head.Size.ToString(CultureInfo.InvariantCulture)} {Head.Root.ToBase64()} {Convert.ToBase64String(Head.Checkpoint.Span)}";
         string reason = Reason.Length == 0 ? "-" : Reason.Length <= MaxReason ? Reason : Reason[..MaxReason] + " ...";
         string line = $"{Prefix}{UnixMilliseconds.ToString(CultureInfo.InvariantCulture)} {Convert.ToBase64String(Encoding.UTF8.GetBytes(reason))} {head} ";
-        return Encoding.ASCII.GetBytes($"{line}{JournalFrame.Crc(Encoding.ASCII.GetBytes(line)):x8}\n");
+        return Encoding.ASCII.GetBytes($"{line}{Crc32C.Of(Encoding.ASCII.GetBytes(line)):x8}\n");
     }
 
     public static bool TryParse(ReadOnlySpan<byte> line, [NotNullWhen(true)] out HeadRecord? record)
@@ -32,7 +32,7 @@ internal sealed record HeadRecord(long UnixMilliseconds, string Reason, TreeHead
         record = null;
         if (line.Length is < 40 or > MaxSize || line[^1] != (byte)'\n') return false;
         ReadOnlySpan<byte> text = line[..^9];
-        if (!Encoding.ASCII.GetBytes($"{JournalFrame.Crc(text):x8}").AsSpan().SequenceEqual(line[^9..^1])) return false;
+        if (!Encoding.ASCII.GetBytes($"{Crc32C.Of(text):x8}").AsSpan().SequenceEqual(line[^9..^1])) return false;
         string[] words = Encoding.ASCII.GetString(text).Split(' ');
         if (words.Length != 8 || words[0] != "tlog-head" || words[1] != "v1" || words[7].Length != 0) return false;
         if (!Strict.TryReadSize(Encoding.ASCII.GetBytes(words[2]), out long time)) return false;

@@ -21,7 +21,6 @@
 // being written when the power went has zeros where data belongs, a damaged one has not (spec/storage.md, "Torn or damaged").
 
 using System.Buffers.Binary;
-using System.Numerics;
 
 namespace TransparencyLog.Storage;
 
@@ -111,9 +110,9 @@ public sealed class JournalFrame
         BinaryPrimitives.WriteInt32BigEndian(bytes[36..], CountZeroSectors(bytes));
         BinaryPrimitives.WriteInt64BigEndian(bytes[40..], durable);
         BinaryPrimitives.WriteUInt64BigEndian(bytes[48..], identity);
-        BinaryPrimitives.WriteUInt32BigEndian(bytes[56..], Crc(bytes[..56]));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes[56..], Crc32C.Of(bytes[..56]));
         BinaryPrimitives.WriteUInt32BigEndian(bytes[60..], Mark);
-        BinaryPrimitives.WriteUInt32BigEndian(bytes[(end - TrailerSize)..], Crc(bytes[..(end - TrailerSize)]));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes[(end - TrailerSize)..], Crc32C.Of(bytes[..(end - TrailerSize)]));
         return _buffer.AsMemory(0, size);
     }
 
@@ -140,20 +139,6 @@ public sealed class JournalFrame
         }
 
         return entries.IsEmpty && count == 0;
-    }
-
-    /// <summary>CRC-32C (Castagnoli) as in RFC 3720: initial value and final exclusive-or of all ones.</summary>
-    internal static uint Crc(ReadOnlySpan<byte> bytes)
-    {
-        uint crc = ~0u;
-        while (bytes.Length >= 8)
-        {
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
-            bytes = bytes[8..];
-        }
-
-        foreach (byte value in bytes) crc = BitOperations.Crc32C(crc, value);
-        return ~crc;
     }
 }
 
@@ -193,7 +178,7 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
 
         if (!bytes[..8].SequenceEqual(JournalFrame.Magic)) return Bad(FrameState.Damaged, "no frame magic");
         if (BinaryPrimitives.ReadUInt32BigEndian(bytes[60..]) != JournalFrame.Mark
-            || BinaryPrimitives.ReadUInt32BigEndian(bytes[56..]) != JournalFrame.Crc(bytes[..56]))
+            || BinaryPrimitives.ReadUInt32BigEndian(bytes[56..]) != Crc32C.Of(bytes[..56]))
         {
             return Bad(FrameState.Damaged, "the header's CRC does not match");
         }
@@ -222,7 +207,7 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
             (int)entryBytes,
             "");
         if (mark == JournalFrame.Mark
-            && crc == JournalFrame.Crc(frame[..((int)end - JournalFrame.TrailerSize)])
+            && crc == Crc32C.Of(frame[..((int)end - JournalFrame.TrailerSize)])
             && frame[(int)end..].IndexOfAnyExcept((byte)0) < 0
             && JournalFrame.Holds(frame.Slice(header.EntryOffset, header.EntryBytes), count))
         {

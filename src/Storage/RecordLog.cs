@@ -229,7 +229,7 @@ internal sealed class RecordLog : IAsyncDisposable
         BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(4), number);
         BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(12), link);
         payload.CopyTo(bytes.AsSpan(EnvelopeSize));
-        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - CrcSize), JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - CrcSize)));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - CrcSize), Crc32C.Of(bytes.AsSpan(0, bytes.Length - CrcSize)));
         try
         {
             // Its memory is full when the disk is slower than the writer: wait for the device, and not longer than it works.
@@ -290,7 +290,7 @@ internal sealed class RecordLog : IAsyncDisposable
     private static byte[] Split(byte[] bytes, ReadOnlySpan<byte> magic, long number, int? partPlace, string place)
     {
         uint crc = BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - CrcSize));
-        uint found = JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - CrcSize));
+        uint found = Crc32C.Of(bytes.AsSpan(0, bytes.Length - CrcSize));
         if (crc != found) throw Damaged("storage", place, $"CRC-32C {crc:x8}", $"{found:x8}");
         if (!bytes.AsSpan(0, 4).SequenceEqual(magic)) throw Damaged("storage", place, "its magic", Convert.ToHexStringLower(bytes.AsSpan(0, 4)));
         long foundNumber = BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(4));
@@ -323,7 +323,7 @@ internal sealed class RecordLog : IAsyncDisposable
             BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(32), LastAddress);
             BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(40), Metadata.Length);
             Metadata.CopyTo(bytes.AsSpan(44));
-            BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - 4), JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - 4)));
+            BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - 4), Crc32C.Of(bytes.AsSpan(0, bytes.Length - 4)));
             return bytes;
         }
 
@@ -331,7 +331,7 @@ internal sealed class RecordLog : IAsyncDisposable
         {
             commit = null;
             if (bytes.Length < 48 || !bytes.AsSpan(0, 8).SequenceEqual(CommitMagic)) return false;
-            if (BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - 4)) != JournalFrame.Crc(bytes.AsSpan(0, bytes.Length - 4))) return false;
+            if (BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - 4)) != Crc32C.Of(bytes.AsSpan(0, bytes.Length - 4))) return false;
             if (BinaryPrimitives.ReadInt32BigEndian(bytes.AsSpan(40)) != bytes.Length - 48) return false;
             commit = new Commit(
                 bytes[44..^4],

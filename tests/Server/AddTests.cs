@@ -25,6 +25,20 @@ public sealed class AddTests
     }
 
     [Fact]
+    public async Task H02_a_body_that_is_not_there_in_time_is_408_whatever_its_rate()
+    {
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Settings = settings => settings with { BodyLimit = TimeSpan.FromMilliseconds(200) } });
+        using System.Net.Sockets.TcpClient client = new();
+        await client.ConnectAsync(IPAddress.Parse(log.Url.Host), log.Url.Port);
+        System.Net.Sockets.NetworkStream stream = client.GetStream();
+        await stream.WriteAsync(Encoding.ASCII.GetBytes($"POST /add HTTP/1.1\r\nHost: {log.Url.Authority}\r\nContent-Length: 1000\r\n\r\nhalf of it"));
+        byte[] answer = new byte[512];
+        int length = await stream.ReadAsync(answer).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal(408, RawHttp.StatusOf(Encoding.ASCII.GetString(answer, 0, length)));
+        await log.CheckLog(0);
+    }
+
+    [Fact]
     public async Task The_index_is_bare_decimal_text()
     {
         await using TestLog log = await TestLog.StartAsync();

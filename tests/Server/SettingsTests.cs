@@ -15,6 +15,7 @@ public sealed class SettingsTests
         { "intake-count", 1, 1024 * 1024 },
         { "recent-entries", 0, 1024 * 1024 },
         { "max-connections", 8, 65_536 },
+        { "body-limit-s", 1, 300 },
     };
 
     [Theory]
@@ -37,7 +38,7 @@ public sealed class SettingsTests
     {
         Settings settings = Read(
             ("listen", "http://127.0.0.1:9"), ("policy", "p"), ("guard", "g"), ("publish-gap-ms", "7"), ("wait-limit-ms", "108"), ("renew-interval-s", "9"),
-            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("recent-entries", "13"), ("max-connections", "14"));
+            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("recent-entries", "13"), ("max-connections", "14"), ("body-limit-s", "16"));
         Assert.Equal(
             new Settings
             {
@@ -53,9 +54,10 @@ public sealed class SettingsTests
                 IntakeCount = 12,
                 RecentEntries = 13,
                 MaxConnections = 14,
+                BodyLimit = TimeSpan.FromSeconds(16),
             },
             settings);
-        Assert.Equal(new Settings { Data = "d" }, Read());
+        Assert.Equal(new Settings { Data = "d", MaxConnections = TransparencyLog.Storage.Descriptors.Half(4096) }, Read());
     }
 
     [Theory]

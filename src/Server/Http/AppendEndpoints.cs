@@ -35,7 +35,7 @@ internal static class AppendEndpoints
             return;
         }
 
-        byte[]? bundle = await ReadAsync(context, EntryBundle.MaxEntrySize, prefix: 2).ConfigureAwait(false);
+        byte[]? bundle = await ReadAsync(context, EntryBundle.MaxEntrySize, prefix: 2, settings.BodyLimit).ConfigureAwait(false);
         if (bundle is null)
         {
             await Problem.TooLarge($"an entry has 1 to {EntryBundle.MaxEntrySize} bytes; this one has more").ExecuteAsync(context).ConfigureAwait(false);
@@ -78,7 +78,7 @@ internal static class AppendEndpoints
 
     private static async Task AddBatchAsync(HttpContext context, Engine engine, Settings settings)
     {
-        byte[]? bundle = await ReadAsync(context, MaxBatch, prefix: 0).ConfigureAwait(false);
+        byte[]? bundle = await ReadAsync(context, MaxBatch, prefix: 0, settings.BodyLimit).ConfigureAwait(false);
         if (bundle is null)
         {
             await Problem.TooLarge($"a batch has at most {MaxBatch} bytes").ExecuteAsync(context).ConfigureAwait(false);
@@ -168,7 +168,7 @@ internal static class AppendEndpoints
     }
 
     /// <summary>The body behind <paramref name="prefix"/> free bytes; null when it is longer than <paramref name="limit"/>. Memory grows with what came, not with what was announced.</summary>
-    private static async Task<byte[]?> ReadAsync(HttpContext context, int limit, int prefix)
+    private static async Task<byte[]?> ReadAsync(HttpContext context, int limit, int prefix, TimeSpan time)
     {
         // Before the limit of the wire is raised: what is not wanted is not drained either, the connection closes.
         if (context.Request.ContentLength > limit) return null;
@@ -176,9 +176,11 @@ internal static class AppendEndpoints
         // What the wire may carry: a body without a length may come a byte a chunk, which is six bytes there.
         context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = (context.Request.ContentLength is null ? 6L * limit : limit) + 1024;
         PipeReader reader = context.Request.BodyReader;
+        using BodyDeadline deadline = new(context, time);
         while (true)
         {
-            ReadResult result = await reader.ReadAsync(context.RequestAborted).ConfigureAwait(false);
+            // Most bodies are here with their headers: only one that has to be waited for costs a timer.
+            if (!reader.TryRead(out ReadResult result)) result = await deadline.ReadAsync(reader).ConfigureAwait(false);
             if (result.Buffer.Length > limit)
             {
                 reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
@@ -207,4 +209,27 @@ internal static class AppendEndpoints
         context.Response.ContentLength = bytes.Length;
         if (!HttpMethods.IsHead(context.Request.Method)) await context.Response.Body.WriteAsync(bytes, context.RequestAborted).ConfigureAwait(false);
     }
+}
+
+/// <summary>The time one body may take in all, whatever its rate; started at the first wait.</summary>
+internal sealed class BodyDeadline(HttpContext context, TimeSpan time) : IDisposable
+{
+    private CancellationTokenSource? _limit;
+
+    public async ValueTask<ReadResult> ReadAsync(PipeReader reader)
+    {
+        if (_limit is null)
+        {
+            // The reader is asked to return, not cancelled: Kestrel could not drain or end the body of a read that never returned.
+            _limit = new CancellationTokenSource(time);
+            _limit.Token.Register(static state => ((PipeReader)state!).CancelPendingRead(), reader);
+        }
+
+        ReadResult result = await reader.ReadAsync(context.RequestAborted).ConfigureAwait(false);
+        if (!result.IsCanceled) return result;
+        reader.AdvanceTo(result.Buffer.End);
+        throw new BadHttpRequestException("the body took too long", StatusCodes.Status408RequestTimeout);
+    }
+
+    public void Dispose() => _limit?.Dispose();
 }

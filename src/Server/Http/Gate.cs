@@ -27,9 +27,9 @@ internal static class Gate
     {
         context.Response.Headers["Access-Control-Allow-Origin"] = "*";
         context.Response.Headers["X-Content-Type-Options"] = "nosniff";
-        if (Refuse(context) is Problem refusal)
+        if (Refuse(context) is Problem refused)
         {
-            await refusal.ExecuteAsync(context).ConfigureAwait(false);
+            await refused.ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
@@ -41,12 +41,17 @@ internal static class Gate
         }
         catch (BadHttpRequestException bad) when (!context.Response.HasStarted)
         {
-            await new Problem(bad.StatusCode, bad.StatusCode == 413 ? "too-large" : "bad-request", bad.StatusCode == 413 ? "the body is larger than this resource takes" : "the request could not be read")
-                .ExecuteAsync(context).ConfigureAwait(false);
+            Problem refusal = bad.StatusCode switch
+            {
+                StatusCodes.Status413PayloadTooLarge => Problem.TooLarge("the body is larger than this resource takes"),
+                StatusCodes.Status408RequestTimeout => new Problem(StatusCodes.Status408RequestTimeout, "request-timeout", "the body took too long"),
+                _ => new Problem(bad.StatusCode, "bad-request", "the request could not be read"),
+            };
+            await refusal.ExecuteAsync(context).ConfigureAwait(false);
         }
-        catch (UnavailableException refused) when (!context.Response.HasStarted)
+        catch (UnavailableException unavailable) when (!context.Response.HasStarted)
         {
-            await Problem.Unavailable(refused).ExecuteAsync(context).ConfigureAwait(false);
+            await Problem.Unavailable(unavailable).ExecuteAsync(context).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
