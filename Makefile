@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test deps fmt clean
+.PHONY: help build run test bench deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -23,6 +23,7 @@ PROGRAMS := Server Witness Cli
 help:
 	@echo 'make run      builds, starts a log and a witness on loopback, appends a first entry; stays in the foreground'
 	@echo 'make test     everything CI runs; the last line is "N passed, N failed"; TESTS="Core shim format" runs only those'
+	@echo 'make bench    our figures beside the limits of this machine, a table (some 4 minutes; needs wrk)'
 	@echo 'make build    builds everything; the programs are bin/tlog-server, bin/tlog-witness, bin/tlog'
 	@echo 'make deps     installs what the tests want from the system (root), or names it'
 	@echo 'make fmt      formats the code'
@@ -46,6 +47,9 @@ run: build
 
 test: deps build artifacts/shim/victim
 	@tests/run $(TESTS)
+
+bench: build
+	@bench/run
 
 deps:
 	@tests/deps

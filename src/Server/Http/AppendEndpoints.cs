@@ -168,7 +168,7 @@ internal static class AppendEndpoints
     }
 
     /// <summary>The body behind <paramref name="prefix"/> free bytes; null when it is longer than <paramref name="limit"/>. Memory grows with what came, not with what was announced.</summary>
-    private static async Task<byte[]?> ReadAsync(HttpContext context, int limit, int prefix, TimeSpan time)
+    internal static async Task<byte[]?> ReadAsync(HttpContext context, int limit, int prefix, TimeSpan time)
     {
         // Before the limit of the wire is raised: what is not wanted is not drained either, the connection closes.
         if (context.Request.ContentLength > limit) return null;
@@ -200,7 +200,7 @@ internal static class AppendEndpoints
         }
     }
 
-    private static Task TextAsync(HttpContext context, int status, string text) => BytesAsync(context, status, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(text));
+    internal static Task TextAsync(HttpContext context, int status, string text) => BytesAsync(context, status, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(text));
 
     internal static async Task BytesAsync(HttpContext context, int status, string contentType, ReadOnlyMemory<byte> bytes)
     {
