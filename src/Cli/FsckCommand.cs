@@ -27,6 +27,7 @@ internal static class FsckCommand
     {
         Policy? policy = await TrustAsync(policyPath, vkey, around, stop);
         long started = around.Time.GetTimestamp();
+        NativeSha256.TryUse();
         try
         {
             if (target.Contains("://", StringComparison.Ordinal)) await CheckUrlAsync(target, policy, around, stop);

@@ -86,6 +86,7 @@ internal static class Commands
     private static async Task<int> ServeAsync(ParseResult result, EngineSeams? seams, CancellationToken stop)
     {
         Settings settings = Settings.Read(Configuration(result));
+        NativeSha256.TryUse();
         using ILoggerFactory logging = LoggerFactory.Create(Host.ConfigureLogging);
         ILogger logger = logging.CreateLogger("tlog-server");
         await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop, seams).ConfigureAwait(false);
