@@ -57,7 +57,8 @@ public sealed class TreeCheck
     /// <param name="width">How many entries there have to be, 1 to 256. The tree has a multiple of 256 entries before.</param>
     /// <param name="bundlePlace">Names the bundle in a damage.</param>
     /// <param name="tilePlace">Names the tile in a damage.</param>
-    public Damage? Add(ReadOnlySpan<byte> bundle, ReadOnlySpan<byte> tile, int width, string bundlePlace, string tilePlace)
+    /// <param name="leaves">What <see cref="Leaves"/> gave for the bundle, perhaps on another thread; null to hash here.</param>
+    public Damage? Add(ReadOnlySpan<byte> bundle, ReadOnlySpan<byte> tile, int width, string bundlePlace, string tilePlace, Hash[]? leaves = null)
     {
         long segment = Size / EntryBundle.Width;
         _completed.Clear();
@@ -76,18 +77,26 @@ public sealed class TreeCheck
             return new Damage("tile", tilePlace, segment, null, $"{width} leaf hashes, {width * Hash.Size} bytes", $"{tile.Length} bytes");
         }
 
-        ReadOnlySpan<Hash> leaves = MemoryMarshal.Cast<byte, Hash>(tile);
-        int i = 0;
-        foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(bundle))
+        leaves ??= Leaves(bundle)!;
+        ReadOnlySpan<Hash> stored = MemoryMarshal.Cast<byte, Hash>(tile);
+        for (int i = 0; i < width; i++)
         {
             // SPEC TT-25: each entry of a bundle hashes to the matching hash of level 0.
-            Hash leaf = MerkleHash.Leaf(entry);
-            if (leaf != leaves[i]) return new Damage("leaf-hash", tilePlace, segment, Size, $"{leaf}, the hash of the entry in {bundlePlace}", leaves[i].ToString());
-            if (Append(leaf) is Damage damage) return damage;
-            i++;
+            if (leaves[i] != stored[i]) return new Damage("leaf-hash", tilePlace, segment, Size, $"{leaves[i]}, the hash of the entry in {bundlePlace}", stored[i].ToString());
+            if (Append(leaves[i]) is Damage damage) return damage;
         }
 
         return null;
+    }
+
+    /// <summary>The leaf hashes of a bundle's entries: the part of a check that needs nothing of the tree. Null when the bundle is not well formed.</summary>
+    public static Hash[]? Leaves(ReadOnlySpan<byte> bundle)
+    {
+        if (!EntryBundle.TryCount(bundle, out int count)) return null;
+        Hash[] leaves = new Hash[count];
+        int i = 0;
+        foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(bundle)) leaves[i++] = MerkleHash.Leaf(entry);
+        return leaves;
     }
 
     /// <summary>Adds the next entry where no leaf hash is stored that could be compared.</summary>

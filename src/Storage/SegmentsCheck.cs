@@ -14,8 +14,13 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     /// </summary>
     private const long MostUnwritten = (2 * 32 * 1024 * 1024 / (256 * Seal.TileSize)) + 1;
 
+    /// <summary>Segments on their way at once: twice the cores keeps them busy, and holds at most 17 MB each, where all entries are of the largest size.</summary>
+    private static readonly int LookAhead = 2 * Environment.ProcessorCount;
+
     private readonly string _segmentsPath = Path.Combine(path, "segments");
     private readonly string _treePath = Path.Combine(path, "tree");
+    private readonly Queue<Task<Loaded>> _ahead = new();
+    private long _nextToLoad;
     private long _tiles;
     private long _unwritten;
 
@@ -41,13 +46,10 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private Hash CheckSegment(long number, Hash previous, ref long before)
     {
         string place = $"{_segmentsPath}, record {number}";
-        byte[] payload = segments.Read(number);
-        if (!Seal.TryParse(payload, out Seal? seal)) throw Bad("seal", place, number, "a seal", $"{payload.Length} bytes that are none");
-        if (seal.FirstIndex != number * EntryBundle.Width) throw Bad("seal", place, number, $"first index {number * EntryBundle.Width}", $"first index {seal.FirstIndex}");
+        (byte[] payload, Seal seal, byte[] bundle, Hash[]? leaves) = Next();
 
         // Entries first: what is derived from them is judged by them.
-        byte[] bundle = TileStore.ReadBundle(segments, number, seal);
-        DirectoryCheck.Require(tree.Add(bundle, seal.Tile.Span, EntryBundle.Width, $"{_segmentsPath}, parts of record {number}", place));
+        DirectoryCheck.Require(tree.Add(bundle, seal.Tile.Span, EntryBundle.Width, $"{_segmentsPath}, parts of record {number}", place, leaves));
         Hash root = tree.Completed[0].Root;
         if (seal.Root != root) throw Bad("seal", place, number, $"root {root}, from the entries", $"root {seal.Root}");
         if (seal.Previous != previous) throw Bad("seal", place, number, $"{previous}, the hash of the seal before", $"{seal.Previous}");
@@ -58,6 +60,31 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         if (link != before) throw Bad("address", place, number, $"{before}, the address of the record before", $"{link}");
         before = address;
         return Seal.HashOf(payload);
+    }
+
+    /// <summary>
+    /// The next segment, read and with its leaf hashes, which is most of the work and needs nothing of those before it: a few are on their way on other
+    /// threads. What one of them finds wrong is told when its turn comes, so the first damage stays the first.
+    /// </summary>
+    private Loaded Next()
+    {
+        while (_ahead.Count < LookAhead && _nextToLoad < segments.Count)
+        {
+            long number = _nextToLoad++;
+            _ahead.Enqueue(Task.Run(() => Load(number)));
+        }
+
+        return _ahead.Dequeue().GetAwaiter().GetResult();
+    }
+
+    private Loaded Load(long number)
+    {
+        string place = $"{_segmentsPath}, record {number}";
+        byte[] payload = segments.Read(number);
+        if (!Seal.TryParse(payload, out Seal? seal)) throw Bad("seal", place, number, "a seal", $"{payload.Length} bytes that are none");
+        if (seal.FirstIndex != number * EntryBundle.Width) throw Bad("seal", place, number, $"first index {number * EntryBundle.Width}", $"first index {seal.FirstIndex}");
+        byte[] bundle = TileStore.ReadBundle(segments, number, seal);
+        return new Loaded(payload, seal, bundle, TreeCheck.Leaves(bundle));
     }
 
     private Hash CheckTile(long segment, FullTile tile)
@@ -103,4 +130,6 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
 
     private static DamageException Bad(string kind, string place, long segment, string expected, string found) =>
         DirectoryCheck.Damaged(kind, place, expected, found, segment);
+
+    private sealed record Loaded(byte[] Payload, Seal Seal, byte[] Bundle, Hash[]? Leaves);
 }
