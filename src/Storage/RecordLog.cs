@@ -165,7 +165,17 @@ internal sealed class RecordLog : IAsyncDisposable
     }
 
     /// <summary>Reads a durable record; its payload, checked: number, CRC.</summary>
-    public byte[] Read(long number) => Split(ReadAt(AddressOf(number), Place("record", number)), RecordMagic, number, null, Place("record", number));
+    public byte[] Read(long number) => Read(number, out _);
+
+    /// <summary>The same, with the address of the record before it.</summary>
+    public byte[] Read(long number, out long before)
+    {
+        string place = Place("record", number);
+        byte[] record = ReadAt(AddressOf(number), place);
+        byte[] payload = Split(record, RecordMagic, number, null, place);
+        before = BinaryPrimitives.ReadInt64BigEndian(record.AsSpan(12));
+        return payload;
+    }
 
     /// <summary>Reads a part of a durable record, checked: number, place, CRC.</summary>
     public byte[] ReadPart(long address, long number, int place) =>
@@ -259,7 +269,7 @@ internal sealed class RecordLog : IAsyncDisposable
         return BinaryPrimitives.ReadInt64BigEndian(slot);
     }
 
-    internal byte[] ReadAt(long address, string place)
+    private byte[] ReadAt(long address, string place)
     {
         if (address < 64 || address + FasterHeader + EnvelopeSize + CrcSize > Volatile.Read(ref _committedUntil))
         {

@@ -1,8 +1,6 @@
 // The sealed part of a data directory, from entry bytes up: parts, seals, the chain of seals, and the tree's tiles above them.
 // A CRC that was computed again by whoever changed the bytes passes here too; the hashes do not.
 
-using System.Buffers.Binary;
-
 namespace TransparencyLog.Storage;
 
 /// <summary>Walks over the segments in order and, whenever they complete a tile of the tree, over the tree's records.</summary>
@@ -46,7 +44,7 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private Hash CheckSegment(long number, Hash previous, ref long before)
     {
         string place = $"{_segmentsPath}, record {number}";
-        (byte[] payload, Seal seal, byte[] bundle, Hash[]? leaves) = Next();
+        (byte[] payload, long link, Seal seal, byte[] bundle, Hash[]? leaves) = Next();
 
         // Entries first: what is derived from them is judged by them.
         DirectoryCheck.Require(tree.Add(bundle, seal.Tile.Span, EntryBundle.Width, $"{_segmentsPath}, parts of record {number}", place, leaves));
@@ -56,7 +54,6 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
 
         // The address of the record before, from which the address file could be made again.
         long address = segments.AddressOf(number);
-        long link = BinaryPrimitives.ReadInt64BigEndian(segments.ReadAt(address, place).AsSpan(12));
         if (link != before) throw Bad("address", place, number, $"{before}, the address of the record before", $"{link}");
         before = address;
         return Seal.HashOf(payload);
@@ -80,11 +77,11 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private Loaded Load(long number)
     {
         string place = $"{_segmentsPath}, record {number}";
-        byte[] payload = segments.Read(number);
+        byte[] payload = segments.Read(number, out long link);
         if (!Seal.TryParse(payload, out Seal? seal)) throw Bad("seal", place, number, "a seal", $"{payload.Length} bytes that are none");
         if (seal.FirstIndex != number * EntryBundle.Width) throw Bad("seal", place, number, $"first index {number * EntryBundle.Width}", $"first index {seal.FirstIndex}");
         byte[] bundle = TileStore.ReadBundle(segments, number, seal);
-        return new Loaded(payload, seal, bundle, TreeCheck.Leaves(bundle));
+        return new Loaded(payload, link, seal, bundle, TreeCheck.Leaves(bundle));
     }
 
     private Hash CheckTile(long segment, FullTile tile)
@@ -131,5 +128,5 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private static DamageException Bad(string kind, string place, long segment, string expected, string found) =>
         DirectoryCheck.Damaged(kind, place, expected, found, segment);
 
-    private sealed record Loaded(byte[] Payload, Seal Seal, byte[] Bundle, Hash[]? Leaves);
+    private sealed record Loaded(byte[] Payload, long Link, Seal Seal, byte[] Bundle, Hash[]? Leaves);
 }

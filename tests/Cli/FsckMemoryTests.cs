@@ -23,9 +23,9 @@ public sealed class FsckMemoryTests : IDisposable
         await LogBuilder.CreateAsync(_scratch["large"], 300 * 256, [300 * 256], _small);
         await CheckAsync(_scratch["small"]);
         long before = GC.GetTotalMemory(forceFullCollection: true);
-        long allocated = GC.GetAllocatedBytesForCurrentThread();
+        long allocated = GC.GetTotalAllocatedBytes(precise: true);
         DirectoryReport report = await CheckAsync(_scratch["large"]);
-        allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
+        allocated = GC.GetTotalAllocatedBytes(precise: true) - allocated;
         Assert.Equal(300, report.Segments);
 
         // Nothing is kept; on the way a few copies of each segment, and the journal's file.
