@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 
@@ -19,12 +18,28 @@ public sealed class WholeDirectory : IDisposable
 
     public string Path => _scratch["log"];
 
-    /// <summary>A copy whose zeros take no room: a journal file is 64 MiB of them.</summary>
+    /// <summary>
+    /// A copy whose zeros take no room: a journal file is 64 MiB of them. In this process: a child would hold the directory locks of the tests
+    /// beside it between its fork and its exec, and they would find their logs in use.
+    /// </summary>
     public static void Copy(string from, string to)
     {
-        using Process copy = Process.Start("cp", ["-a", "--sparse=always", from, to]);
-        copy.WaitForExit();
-        Assert.Equal(0, copy.ExitCode);
+        Directory.CreateDirectory(to, File.GetUnixFileMode(from));
+        foreach (string directory in Directory.GetDirectories(from)) Copy(directory, System.IO.Path.Combine(to, System.IO.Path.GetFileName(directory)));
+        byte[] block = new byte[1024 * 1024];
+        foreach (string file in Directory.GetFiles(from))
+        {
+            using FileStream source = File.OpenRead(file);
+            using FileStream copy = new(
+                System.IO.Path.Combine(to, System.IO.Path.GetFileName(file)),
+                new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = File.GetUnixFileMode(file) });
+            copy.SetLength(source.Length);
+            while (source.ReadAtLeast(block, block.Length, throwOnEndOfStream: false) is int read and > 0)
+            {
+                if (block.AsSpan(0, read).IndexOfAnyExcept((byte)0) < 0) copy.Position += read;
+                else copy.Write(block, 0, read);
+            }
+        }
     }
 
     public void Dispose() => _scratch.Dispose();
