@@ -26,14 +26,22 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     {
         Hash previous = default;
         long address = 0;
-        for (long number = 0; number < segments.Count; number++)
+        try
         {
-            stop.ThrowIfCancellationRequested();
-            previous = InSegment(number, previous, (segment, before) => CheckSegment(segment, before, ref address));
-            foreach (FullTile tile in tree.Completed)
+            for (long number = 0; number < segments.Count; number++)
             {
-                if (tile.Level > 0) InSegment(number, tile, CheckTile);
+                stop.ThrowIfCancellationRequested();
+                previous = InSegment(number, previous, (segment, before) => CheckSegment(segment, before, ref address));
+                foreach (FullTile tile in tree.Completed)
+                {
+                    if (tile.Level > 0) InSegment(number, tile, CheckTile);
+                }
             }
+        }
+        finally
+        {
+            // After the first damage nobody asks for what is still on its way; it must not outlive the files it reads.
+            Task.WhenAll(_ahead.Cast<Task>()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
         }
 
         if (upper.Count > _tiles) throw DirectoryCheck.Damaged("tile", _treePath, $"{_tiles} tiles, as {segments.Count} segments have", $"{upper.Count} tiles: the segments are an older copy");
