@@ -100,9 +100,6 @@ public sealed class WitnessClient : IDisposable
     /// <summary>Where it sends.</summary>
     public string SubmissionPrefix { get; }
 
-    /// <summary>The vkeys expected there.</summary>
-    public IEnumerable<VerifierKey> Keys => _keys.Select(key => key.Key);
-
     /// <summary>
     /// Asks for cosignatures on a checkpoint. Every line that is returned was verified against <paramref name="request"/>'s checkpoint.
     /// Never throws for what a witness or the network does; only for cancellation.

@@ -11,7 +11,7 @@ internal static partial class Posix
 {
     public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
     public const int Create = 0x40, Truncate = 0x200, CloseOnExec = 0x80000;
-    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoWouldBlock = 11, ErrnoNoSpace = 28;
+    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoWouldBlock = 11;
 
     // These two are the only ones that differ between the processors we run on (asm/fcntl.h of x86 and of arm).
     public static readonly int Directory = IsArm ? 0x4000 : 0x10000;
