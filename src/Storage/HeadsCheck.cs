@@ -7,10 +7,13 @@ namespace TransparencyLog.Storage;
 /// <summary>Reads every head that was signed and still is on record, each with its signature verified.</summary>
 internal sealed class HeadsCheck
 {
+    private const int Sector = 512;
+
     private readonly LogIdentity _identity;
     private readonly INoteVerifier _verifier;
     private readonly List<ClaimedRoot> _claims = [];
     private TreeHead? _before;
+    private ReadOnlyMemory<byte> _line, _lineBefore; // the first lines of the newest head and of the one before it, as `commit` has them
 
     private HeadsCheck(LogIdentity identity, INoteVerifier verifier) => (_identity, _verifier) = (identity, verifier);
 
@@ -39,25 +42,17 @@ internal sealed class HeadsCheck
 
     private void ReadHistory(string path, List<string> notes)
     {
-        const int Limit = (int)TreeRegister.HistoryLimit + HeadRecord.MaxSize;
-        if (!DurableFile.TryRead(path, Limit, out byte[] bytes) || bytes.Length == 0) throw DirectoryCheck.Damaged("heads", path, "the history of signed heads", "an empty file");
-        for (int offset = 0; offset < bytes.Length;)
+        const int Limit = (int)TreeRegister.HistoryLimit + (2 * 1024 * 1024);
+        if (!DurableFile.TryRead(path, Limit, out byte[] bytes)) throw DirectoryCheck.Damaged("heads", path, "the history of signed heads", "no such file");
+        (int end, int tornEnd) = HeadHistory.Read(path, bytes, (place, line, record) =>
         {
-            int end = bytes.AsSpan(offset).IndexOf((byte)'\n');
-            string place = $"{path}, offset {offset}";
-            if (end < 0 && offset > 0)
-            {
-                // An append that did not finish: its head was never released.
-                notes.Add($"{place}: a torn last line, which the next start cuts");
-                return;
-            }
-
-            int length = end < 0 ? bytes.Length : end + 1;
-            if (!HeadRecord.TryParse(bytes.AsSpan(offset, length), out HeadRecord? record)) throw DirectoryCheck.Damaged("heads", place, "a head record", "a line whose CRC does not match");
+            if (record.Head is null && Newest is not null) throw DirectoryCheck.Damaged("heads", place, $"a head, after {Describe(Newest)}", "none");
+            if (_line.Length == 0 || !Equals(record.Head, Newest)) (_lineBefore, _line) = (_line, line);
             if (record.Head is not null) Add(record.Head, place);
-            else if (Newest is not null) throw DirectoryCheck.Damaged("heads", place, $"a head, after {Describe(Newest)}", "none");
-            offset += length;
-        }
+        });
+
+        // An append that did not finish: its head was never released.
+        if (tornEnd > 0) notes.Add($"{path}, offset {end}: a torn last line, which the next start cuts");
     }
 
     private void Add(TreeHead head, string place)
@@ -97,12 +92,28 @@ internal sealed class HeadsCheck
     {
         if (!TreeRegister.TryReadHead(path, out HeadRecord? commit))
         {
-            throw DirectoryCheck.Damaged("commit", path, "a head record", File.Exists(path) ? "bytes whose CRC does not match" : "no such file");
+            if (!IsTorn(path)) throw DirectoryCheck.Damaged("commit", path, "a head record", File.Exists(path) ? "bytes whose CRC does not match" : "no such file");
+            notes.Add($"{path} is torn between the two newest heads: a crash came while it was written, and the next start takes {Describe(Newest)} from the history");
+            return;
         }
 
         if (Equals(commit.Head, Newest)) return;
         if (!Equals(commit.Head, _before)) throw DirectoryCheck.Damaged("commit", path, $"{Describe(Newest)}, the newest line of the history", Describe(commit.Head));
         notes.Add($"{path} is one head behind the history: a crash came between the two, and the next start takes {Describe(Newest)} from the history");
+    }
+
+    /// <summary>A crash while the record is written leaves each of its sectors as it was, or as it was to be.</summary>
+    private bool IsTorn(string path)
+    {
+        if (!DurableFile.TryRead(path, HeadRecord.MaxSize, out byte[] bytes) || bytes.Length == 0) return false;
+        byte[] before = TreeRegister.Padded(_lineBefore.ToArray(), bytes.Length), next = TreeRegister.Padded(_line.ToArray(), bytes.Length);
+        for (int start = 0; start < bytes.Length; start += Sector)
+        {
+            Range sector = start..Math.Min(bytes.Length, start + Sector);
+            if (!bytes.AsSpan(sector).SequenceEqual(before.AsSpan(sector)) && !bytes.AsSpan(sector).SequenceEqual(next.AsSpan(sector))) return false;
+        }
+
+        return true;
     }
 
     /// <summary>A guard that can be reached and has seen more than we have means that this directory is an older copy.</summary>

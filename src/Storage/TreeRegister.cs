@@ -1,13 +1,13 @@
 // The embedded register of signed heads, in the data directory (spec/storage.md):
 //
-//   commit    the newest head (HeadRecord.cs), replaced as a whole
-//   heads     every head, one line each, appended and synced before `commit` is swapped; at 16 MiB it becomes heads.old
+//   commit    the newest head (HeadRecord.cs), written in place, zeros behind it
+//   heads     every head, one line each, appended and synced before `commit` is written (HeadHistory.cs)
 //   halted    evidence against ourselves, until an operator resumes
 //   <guard>/<origin hash>.head    a copy of the newest head in another place, written before `commit`
 //
 // The order of a swap is history, guard, commit; only then may the signature leave the process. So history and guard are never behind
-// `commit`, and at most one head ahead of it. `commit` lost or damaged: the history's last line is taken. `commit` older than that by
-// more than a crash can explain: someone put an older file there, and the log does not start.
+// `commit`, and at most one head ahead of it. `commit` lost, damaged or torn: the history's last line is taken, which was synced before a byte of
+// `commit` was touched. `commit` older than that by more than a crash can explain: someone put an older file there, and the log does not start.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -22,6 +22,9 @@ public sealed class TreeRegister : ITreeRegister
     /// <summary>Size at which the history starts anew and the old file is kept beside it: some 30,000 heads.</summary>
     public const long HistoryLimit = 16 * 1024 * 1024;
 
+    /// <summary>`commit` is written in multiples of this, zeros behind its line: a page, and more than the usual head needs.</summary>
+    private const int CommitUnit = 4096;
+
     private const int HaltedLimit = 1024 * 1024;
 
     /// <summary>Evidence is cut here: at three bytes of UTF-8 a character it stays below <see cref="HaltedLimit"/>, so that it can be read again.</summary>
@@ -33,9 +36,7 @@ public sealed class TreeRegister : ITreeRegister
     private readonly string? _guardPath;
     private readonly TimeProvider _time;
     private readonly DirectoryLock? _held;
-    private readonly long _historyLimit;
-    private SafeFileHandle _history;
-    private long _historyEnd;
+    private readonly HeadHistory _history;
     private bool _failed;
 
     private TreeRegister(string directory, string? guardPath, TimeProvider time, DirectoryLock? held, long historyLimit)
@@ -46,8 +47,7 @@ public sealed class TreeRegister : ITreeRegister
         _guardPath = guardPath;
         _time = time;
         _held = held;
-        _historyLimit = historyLimit;
-        _history = Posix.Open(_historyPath, Posix.ReadWrite | Posix.NoFollow);
+        _history = HeadHistory.Open(_historyPath, historyLimit);
     }
 
     /// <inheritdoc/>
@@ -69,8 +69,8 @@ public sealed class TreeRegister : ITreeRegister
     public static void Create(string directory, TimeProvider time)
     {
         byte[] first = new HeadRecord(time.GetUtcNow().ToUnixTimeMilliseconds(), "created", null).ToBytes();
-        DurableFile.Replace(Path.Combine(directory, "heads"), first);
-        DurableFile.Replace(Path.Combine(directory, "commit"), first);
+        HeadHistory.Create(Path.Combine(directory, "heads"), first);
+        DurableFile.Replace(Path.Combine(directory, "commit"), Padded(first, 0));
     }
 
     /// <summary>
@@ -117,17 +117,22 @@ public sealed class TreeRegister : ITreeRegister
             if (_held is { IsHeld: false }) return ValueTask.FromResult(false);
 
             // The file is what counts, not what we remember of it: another process that got past the lock would have moved it.
-            if (!TryReadHead(_commitPath, out HeadRecord? stored) || !Equals(stored.Head, Current)) return ValueTask.FromResult(false);
-            byte[] line = new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next).ToBytes();
+            if (!File.Exists(_commitPath)) return ValueTask.FromResult(false);
+            using SafeFileHandle commit = Posix.Open(_commitPath, Posix.ReadWrite | Posix.NoFollow);
+            long length = RandomAccess.GetLength(commit);
+            if (!TryReadHead(commit, length, _commitPath, out HeadRecord? stored) || !Equals(stored.Head, Current)) return ValueTask.FromResult(false);
+            HeadRecord record = new(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next);
+            byte[] line = record.ToBytes();
 
             // History first: a crash behind this line finds it one ahead, and takes it.
-            Append(line);
+            _history.Append(record, Current);
 
             // Guard before the commit record, so that it is never behind anything that was released.
             if (_guardPath is not null) DurableFile.Replace(_guardPath, line);
 
             // The commit point.
-            DurableFile.Replace(_commitPath, line);
+            Posix.Write(commit, Padded(line, (int)length), 0, _commitPath);
+            Posix.SyncData(commit, _commitPath);
             Current = next;
             return ValueTask.FromResult(true);
         }
@@ -165,25 +170,45 @@ public sealed class TreeRegister : ITreeRegister
     /// <inheritdoc/>
     public void Dispose() => _history.Dispose();
 
+    /// <summary>The record in a file that holds one, zeros perhaps behind it.</summary>
     internal static bool TryReadHead(string path, [NotNullWhen(true)] out HeadRecord? record)
     {
         record = null;
-        return DurableFile.TryRead(path, HeadRecord.MaxSize, out byte[] bytes) && HeadRecord.TryParse(bytes, out record);
+        if (!File.Exists(path)) return false;
+        using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly);
+        return TryReadHead(file, RandomAccess.GetLength(file), path, out record);
+    }
+
+    /// <summary>A line with the zeros behind it that `commit` has: to a whole number of units, and over all that was there.</summary>
+    internal static byte[] Padded(byte[] line, int length)
+    {
+        byte[] padded = new byte[Math.Max(length, (line.Length + CommitUnit - 1) / CommitUnit * CommitUnit)];
+        line.CopyTo(padded, 0);
+        return padded;
+    }
+
+    private static bool TryReadHead(SafeFileHandle file, long length, string path, [NotNullWhen(true)] out HeadRecord? record)
+    {
+        record = null;
+        if (length > HeadRecord.MaxSize) throw new StorageException($"{path} has {length} bytes; at most {HeadRecord.MaxSize} are read");
+        byte[] bytes = new byte[length];
+        if (Posix.Read(file, bytes, 0, path) != length) return false;
+        int end = bytes.AsSpan().IndexOf((byte)'\n') + 1;
+        return !bytes.AsSpan(end).ContainsAnyExcept((byte)0) && HeadRecord.TryParse(bytes.AsSpan(0, end), out record);
     }
 
     private void Load()
     {
         if (DurableFile.TryRead(_haltedPath, HaltedLimit, out byte[] halted)) Halted = Encoding.UTF8.GetString(halted).Trim();
-        List<HeadRecord> last = ReadHistory(out byte[] lastLine, out bool torn);
-        HeadRecord newest = last[^1];
+        HeadRecord newest = _history.Newest;
+        bool torn = _history.Torn;
         string? mended = null;
         if (TryReadHead(_commitPath, out HeadRecord? commit))
         {
             if (!Equals(commit.Head, newest.Head))
             {
                 // One head behind is a crash between the two writes; anything else is a file from another time.
-                HeadRecord? before = last.Count > 1 ? last[^2] : null;
-                if (before is null || !Equals(commit.Head, before.Head))
+                if (_history.Before is not HeadRecord before || !Equals(commit.Head, before.Head))
                 {
                     throw Disagree(_commitPath, newest.Head, commit.Head);
                 }
@@ -199,18 +224,12 @@ public sealed class TreeRegister : ITreeRegister
         CheckGuard(newest);
 
         // All three tell one story: only now is anything changed.
-        if (torn)
-        {
-            Posix.SetLength(_history, _historyEnd, _historyPath);
-            Posix.Sync(_history, _historyPath);
-        }
-
+        if (torn) _history.CutTorn();
         if (mended is not null)
         {
             // Its sync may be what failed, and then only the page cache has it: it is written anew before `commit` is built on it.
-            Posix.Write(_history, lastLine, _historyEnd - lastLine.Length, _historyPath);
-            Posix.SyncData(_history, _historyPath);
-            DurableFile.Replace(_commitPath, newest.ToBytes());
+            _history.RewriteNewest();
+            DurableFile.Replace(_commitPath, Padded(newest.ToBytes(), 0));
         }
 
         Mended = torn ? $"{_historyPath}: a torn last line was cut{(mended is null ? "" : $"; {mended}")}" : mended;
@@ -268,76 +287,18 @@ public sealed class TreeRegister : ITreeRegister
         GuardAgrees = true;
     }
 
-    /// <summary>The last two different heads of the history. A last line without its end is torn and left out; any other bad line is damage.</summary>
-    private List<HeadRecord> ReadHistory(out byte[] lastLine, out bool torn)
-    {
-        torn = false;
-        lastLine = [];
-        long length = RandomAccess.GetLength(_history);
-        byte[] bytes = new byte[length];
-        if (Posix.Read(_history, bytes, 0, _historyPath) != length) throw new StorageException($"{_historyPath} could not be read whole");
-        List<HeadRecord> last = [];
-        int offset = 0;
-        while (offset < bytes.Length)
-        {
-            int end = bytes.AsSpan(offset).IndexOf((byte)'\n');
-            int line = end < 0 ? bytes.Length - offset : end + 1;
-            if (!HeadRecord.TryParse(bytes.AsSpan(offset, line), out HeadRecord? record))
-            {
-                if (end >= 0 || last.Count == 0)
-                {
-                    throw new DamageException(new Damage("heads", $"{_historyPath}, offset {offset}", null, null, "a head record", "a line whose CRC does not match"));
-                }
-
-                torn = true;
-                break;
-            }
-
-            if (last.Count > 0 && Equals(last[^1].Head, record.Head)) last[^1] = record;
-            else last.Add(record);
-            if (last.Count > 2) last.RemoveAt(0);
-            lastLine = bytes[offset..(offset + line)];
-            offset += line;
-        }
-
-        if (last.Count == 0) throw new DamageException(new Damage("heads", _historyPath, null, null, "the history of signed heads", "an empty file"));
-        _historyEnd = offset;
-        return last;
-    }
-
     /// <summary>A line of the history that changes no head.</summary>
     private void Note(string reason)
     {
         try
         {
-            Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, Current).ToBytes());
+            _history.Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, Current), Current);
         }
         catch
         {
             _failed = true;
             throw;
         }
-    }
-
-    private void Append(byte[] line)
-    {
-        if (_historyEnd + line.Length > _historyLimit)
-        {
-            // The new file begins with the head in force, so it alone tells the story of `commit`.
-            byte[] start = new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), "history goes on from heads.old", Current).ToBytes();
-            string next = _historyPath + ".next";
-            DurableFile.Replace(next, start);
-            DurableFile.Replace(_historyPath + ".old", File.ReadAllBytes(_historyPath));
-            Posix.Rename(next, _historyPath);
-            Posix.SyncDirectory(Path.GetDirectoryName(_historyPath)!);
-            _history.Dispose();
-            _history = Posix.Open(_historyPath, Posix.ReadWrite | Posix.NoFollow);
-            _historyEnd = start.Length;
-        }
-
-        Posix.Write(_history, line, _historyEnd, _historyPath);
-        Posix.SyncData(_history, _historyPath);
-        _historyEnd += line.Length;
     }
 
     private StorageException Disagree(string path, TreeHead? newest, TreeHead? found) =>

@@ -105,9 +105,10 @@ internal static class DamagedDirectories
         new("the commit record gone", f => File.Delete(f["commit"]), "commit", "commit", null, null, "a head record", "no such file"),
         new("a line of the history flipped", f => Forger.FlipByte(f["heads"], Lines(f["heads"])[0].Length + 30), "heads", "heads, offset", null, null, "a head record", "CRC"),
         new("a line of the history forged", f => File.WriteAllBytes(f["heads"], [.. Lines(f["heads"])[0], .. Head(600, 1), .. Lines(f["heads"])[3]]), "commit", "commit", null, null, "", ""),
-        new("a history that goes back", f => File.WriteAllBytes(f["heads"], [.. File.ReadAllBytes(f["heads"]), .. Lines(f["heads"])[2]]), "heads", "heads, offset", null, null, "a head that follows size 66085", "size 600"),
+        new("a history that goes back", f => File.WriteAllBytes(f["heads"], [.. Text(f["heads"]), .. Lines(f["heads"])[2]]), "heads", "heads, offset", null, null, "a head that follows size 66085", "size 600"),
         new("the history without its newest lines", f => File.WriteAllBytes(f["heads"], [.. Lines(f["heads"])[..3].SelectMany(line => line)]), "commit", "commit", null, null, "size 600", "size 66085"),
         new("the history empty", f => File.WriteAllBytes(f["heads"], []), "heads", "heads", null, null, "the history of signed heads", "an empty file"),
+        new("the zeros behind the history flipped", f => Forger.FlipByte(f["heads"], 900_000), "heads", "heads, offset", null, null, "a head record", "CRC"),
         new("the history gone", f => File.Delete(f["heads"]), "heads", "heads", null, null, "the history of signed heads", "no such file"),
         new("a checkpoint signed by another key", f => { File.WriteAllBytes(f["commit"], ForeignHead()); File.WriteAllBytes(f["heads"], ForeignHead()); }, "signature", "heads, offset 0", null, null, $"a signature by {LogBuilder.Signer.Key}", "no line of that key"),
         new("a head signed at a root that the tree never had", f => { File.WriteAllBytes(f["commit"], Head(600, 1)); File.WriteAllBytes(f["heads"], Head(600, 1)); }, "root", "heads, offset 0", null, null, "at size 600, from the entries", "root "),
@@ -139,7 +140,15 @@ internal static class DamagedDirectories
 
     private static string Leaf(long index) => MerkleHash.Leaf(LogBuilder.EntryAt(index)).ToString();
 
-    private static List<byte[]> Lines(string path)
+    /// <summary>What a file holds before the zeros at its end.</summary>
+    public static byte[] Text(string path)
+    {
+        byte[] bytes = File.ReadAllBytes(path);
+        return bytes[..(bytes.AsSpan().LastIndexOfAnyExcept((byte)0) + 1)];
+    }
+
+    /// <summary>The lines of a history.</summary>
+    public static List<byte[]> Lines(string path)
     {
         List<byte[]> lines = [];
         foreach (string line in File.ReadAllText(path).Split('\n')[..^1]) lines.Add(System.Text.Encoding.ASCII.GetBytes(line + "\n"));
@@ -159,9 +168,16 @@ internal static class DamagedDirectories
         return HeadLine(0, MerkleHash.Empty, LogBuilder.Checkpoint(0, MerkleHash.Empty, new NoteSigner(LogBuilder.Origin, key)));
     }
 
-    private static byte[] HeadLine(long size, Hash root, byte[] checkpoint)
+    /// <summary>A line of a history with another reason, and its CRC right.</summary>
+    public static byte[] WithReason(byte[] line, string reason)
     {
-        string line = $"tlog-head v1 0 {Convert.ToBase64String("test"u8)} {size} {root} {Convert.ToBase64String(checkpoint)} ";
-        return System.Text.Encoding.ASCII.GetBytes($"{line}{Forger.Crc(System.Text.Encoding.ASCII.GetBytes(line)):x8}\n");
+        string[] words = System.Text.Encoding.ASCII.GetString(line).Split(' ');
+        words[3] = Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes(reason));
+        return WithCrc(string.Join(' ', words[..7]) + " ");
     }
+
+    private static byte[] HeadLine(long size, Hash root, byte[] checkpoint) =>
+        WithCrc($"tlog-head v1 0 {Convert.ToBase64String("test"u8)} {size} {root} {Convert.ToBase64String(checkpoint)} ");
+
+    private static byte[] WithCrc(string line) => System.Text.Encoding.ASCII.GetBytes($"{line}{Forger.Crc(System.Text.Encoding.ASCII.GetBytes(line)):x8}\n");
 }

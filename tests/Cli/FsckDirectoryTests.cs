@@ -59,7 +59,7 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
     {
         string path = Copy();
         Forger forger = new(path);
-        Forger.Write(forger["heads"], new FileInfo(forger["heads"]).Length, "tlog-head v1 17"u8.ToArray());
+        Forger.Write(forger["heads"], DamagedDirectories.Text(forger["heads"]).Length, "tlog-head v1 17"u8.ToArray());
         File.WriteAllBytes(forger["commit.new"], [1, 2, 3]);
         File.WriteAllBytes(forger["segments/commit.new"], [1, 2, 3]);
         File.WriteAllBytes(forger["journal/000000000002.new"], [0, 0]);
@@ -72,18 +72,39 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
 
         // Nothing of it was touched.
         Assert.True(File.Exists(forger["commit.new"]));
-        Assert.EndsWith("tlog-head v1 17", File.ReadAllText(forger["heads"]));
+        Assert.EndsWith("tlog-head v1 17", File.ReadAllText(forger["heads"]).TrimEnd('\0'));
     }
 
     [Fact]
     public async Task A_commit_record_one_head_behind_is_what_a_crash_leaves()
     {
         string path = Copy();
-        string[] lines = File.ReadAllLines(Path.Combine(path, "heads"));
+        string[] lines = File.ReadAllText(Path.Combine(path, "heads")).TrimEnd('\0', '\n').Split('\n');
         File.WriteAllText(Path.Combine(path, "commit"), lines[^2] + "\n");
         Tlog run = (await Tlog.RunAsync("fsck", path)).Succeeds();
         Assert.Contains("one head behind", run.Error);
         Assert.Contains($"size {WholeDirectory.Size}", run.Lines);
+    }
+
+    [Fact]
+    public async Task A_commit_record_torn_between_the_two_newest_heads_is_what_a_crash_leaves()
+    {
+        string path = Copy(), commit = Path.Combine(path, "commit");
+
+        // Longer than a sector, as with a longer checkpoint or reason: the first sector is new, the second is not.
+        byte[][] heads = [.. DamagedDirectories.Lines(Path.Combine(path, "heads")).Select(line => DamagedDirectories.WithReason(line, new string('r', 400)))];
+        File.WriteAllBytes(Path.Combine(path, "heads"), [.. heads.SelectMany(line => line)]);
+        byte[] torn = new byte[4096];
+        heads[^2].CopyTo(torn, 0);
+        heads[^1].AsSpan(0, 512).CopyTo(torn);
+        File.WriteAllBytes(commit, torn);
+        Tlog run = (await Tlog.RunAsync("fsck", path)).Succeeds();
+        Assert.Contains($"{commit} is torn between the two newest heads", run.Error);
+        torn[600] ^= 1;
+        File.WriteAllBytes(commit, torn);
+        run = await Tlog.RunAsync("fsck", path);
+        Assert.Equal(1, run.Code);
+        Assert.StartsWith($"commit: {commit}: expected a head record", run.Out);
     }
 
     [Fact]
@@ -96,7 +117,7 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
         string guard = Path.Combine(_scratch["guard"], TreeRegister.GuardName(LogBuilder.Origin));
         File.Copy(Path.Combine(path, "commit"), guard);
         (await Tlog.RunAsync("fsck", path)).Succeeds();
-        string[] lines = File.ReadAllLines(Path.Combine(path, "heads"));
+        string[] lines = File.ReadAllText(Path.Combine(path, "heads")).TrimEnd('\0', '\n').Split('\n');
         File.WriteAllText(Path.Combine(path, "heads"), string.Join('\n', lines[..^1]) + "\n");
         File.WriteAllText(Path.Combine(path, "commit"), lines[^2] + "\n");
         Tlog run = await Tlog.RunAsync("fsck", path);

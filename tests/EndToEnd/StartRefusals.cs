@@ -120,7 +120,8 @@ public sealed class StartRefusals
         Dictionary<long, byte[]> promised = [];
         string vkey = await FilledAsync(scratch["log"], promised);
         byte[] commit = await File.ReadAllBytesAsync(Path.Combine(scratch["log"], "commit"));
-        byte[][] others = [[], commit[..^1], Flipped(commit, 0), Flipped(commit, commit.Length / 2), Flipped(commit, commit.Length - 1)];
+        int text = commit.AsSpan().LastIndexOfAnyExcept((byte)0) + 1; // zeros behind it
+        byte[][] others = [[], commit[..(text - 1)], Flipped(commit, 0), Flipped(commit, text / 2), Flipped(commit, text - 1), Flipped(commit, commit.Length - 1)];
         for (int i = 0; i <= others.Length; i++)
         {
             string copy = scratch[$"copy-{i}"], path = Path.Combine(copy, "commit");

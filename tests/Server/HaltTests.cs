@@ -98,7 +98,7 @@ public sealed class HaltTests
         Assert.True(log.Logged.Has(6, "another process"));
         Assert.Equal(asked, witnessed[0].RequestCount);
         Assert.Equal(checkpoint, await log.CheckLog(1));
-        Assert.DoesNotContain(File.ReadLines(Path.Combine(log.Data, "heads")), line => line.Split(' ')[4] == "2");
+        Assert.DoesNotContain(File.ReadAllText(Path.Combine(log.Data, "heads")).TrimEnd('\0', '\n').Split('\n'), line => line.Split(' ')[4] == "2");
         Assert.Equal(other, await File.ReadAllBytesAsync(commit));
     }
 
@@ -109,9 +109,10 @@ public sealed class HaltTests
         await log.AddAsync("one");
         byte[] checkpoint = await log.CheckLog(1);
 
-        // The temporary file of the commit record cannot be made where a directory has its name.
-        string obstacle = Path.Combine(log.Data, "commit.new");
-        Directory.CreateDirectory(obstacle);
+        // The commit record cannot be opened: no symbolic link is followed there.
+        string commit = Path.Combine(log.Data, "commit"), elsewhere = log.Data + "-commit";
+        File.Move(commit, elsewhere);
+        File.CreateSymbolicLink(commit, elsewhere);
         Assert.Equal(1, await log.AddAsync("two"));
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
         Assert.Equal(checkpoint, await log.CheckLog(1));
@@ -119,7 +120,7 @@ public sealed class HaltTests
         Assert.DoesNotContain("commit", text);
 
         await log.StopAsync();
-        Directory.Delete(obstacle);
+        File.Move(elsewhere, commit, overwrite: true);
         await log.ServeAsync(new LogSetup());
         await log.CheckLog(2);
     }

@@ -27,6 +27,13 @@ public sealed class TreeRegisterTests : IDisposable
 
     private string Heads => Path.Combine(Folder, "heads");
 
+    /// <summary>What a file holds before the zeros at its end.</summary>
+    private static async Task<byte[]> TextAsync(string path)
+    {
+        byte[] bytes = await File.ReadAllBytesAsync(path);
+        return bytes[..(bytes.AsSpan().LastIndexOfAnyExcept((byte)0) + 1)];
+    }
+
     private static TreeHead Head(long size, string note = "") =>
         new(size, MerkleHash.Leaf(BitConverter.GetBytes(size)), Encoding.UTF8.GetBytes($"{Origin}\n{size}\n{note}"));
 
@@ -104,7 +111,7 @@ public sealed class TreeRegisterTests : IDisposable
             [
                 "pwrite heads", "fdatasync heads",
                 $"pwrite {guard}.new", $"fsync {guard}.new", $"rename {guard}.new", "fsync guard",
-                "pwrite commit.new", "fsync commit.new", "rename commit.new", "fsync data",
+                "pwrite commit", "fdatasync commit",
             ],
             calls);
     }
@@ -161,16 +168,21 @@ public sealed class TreeRegisterTests : IDisposable
     public async Task D14_a_commit_record_that_is_missing_or_damaged_in_any_bit_is_taken_from_the_history()
     {
         await SignAsync(guard: false, 3, 8, 21);
-        byte[] bytes = await File.ReadAllBytesAsync(Commit);
+        byte[] padded = await File.ReadAllBytesAsync(Commit), bytes = await TextAsync(Commit);
+        Assert.Equal(4096, padded.Length);
         File.Delete(Commit);
         Holds(Head(21), "missing");
-        Assert.Equal(bytes[..60], (await File.ReadAllBytesAsync(Commit))[..60]);
+        Assert.Equal(padded, await File.ReadAllBytesAsync(Commit));
         Holds(Head(21));
-        foreach (byte[] other in (byte[][])[[], bytes[..^1], [.. bytes, 10], bytes[1..], new byte[bytes.Length]])
+        foreach (byte[] other in (byte[][])[[], bytes[..^1], [.. bytes, 10], [.. padded, 10], bytes[1..], new byte[padded.Length]])
         {
             await File.WriteAllBytesAsync(Commit, other);
             Holds(Head(21), "damaged");
         }
+
+        // The zeros at the end may be fewer.
+        await File.WriteAllBytesAsync(Commit, bytes);
+        Holds(Head(21));
 
         for (int bit = 0; bit < bytes.Length * 8; bit++)
         {
@@ -187,33 +199,124 @@ public sealed class TreeRegisterTests : IDisposable
     {
         await SignAsync(guard: false, 3, 8);
         byte[] before = await File.ReadAllBytesAsync(Heads), commit = await File.ReadAllBytesAsync(Commit);
-        await SignAsync(guard: false, 21);
+        int start = (await TextAsync(Heads)).Length;
+        TreeHead long21 = Head(21, new string('x', 2000));
+        using (TreeRegister register = Open()) await SwapAsync(register, long21);
         byte[] after = await File.ReadAllBytesAsync(Heads);
-        for (int length = before.Length + 1; length < after.Length; length++)
+        int end = (await TextAsync(Heads)).Length;
+
+        // The line came before the commit record was written. Written up to some byte; then with any of its sectors missing.
+        for (int length = start + 1; length < end; length += 3)
         {
-            // The line came before the commit record was swapped.
-            await File.WriteAllBytesAsync(Heads, after[..length]);
+            await CutAsync([.. after[..length], .. before[length..]]);
+            await CutAsync(after[..length]);
+        }
+
+        int first = start / 512, sectors = ((end - 1) / 512) - first + 1;
+        for (int missing = 1; missing < 1 << sectors; missing++)
+        {
+            byte[] torn = [.. after];
+            for (int i = 0; i < sectors; i++)
+            {
+                if ((missing >> i & 1) != 0) before.AsSpan((first + i) * 512, 512).CopyTo(torn.AsSpan((first + i) * 512));
+            }
+
+            if (missing == (1 << sectors) - 1) continue; // nothing of it is there: no torn line
+            await CutAsync(torn);
+        }
+
+        await SignAsync(guard: false, 9);
+        Holds(Head(9));
+
+        async Task CutAsync(byte[] torn)
+        {
+            await File.WriteAllBytesAsync(Heads, torn);
             await File.WriteAllBytesAsync(Commit, commit);
             Holds(Head(8), "torn last line was cut");
-            Assert.Equal(before, await File.ReadAllBytesAsync(Heads));
-            if (length % 50 == 0)
+            Assert.Equal(before[..start], await TextAsync(Heads));
+        }
+    }
+
+    [Fact]
+    public async Task I05_a_last_line_that_is_whole_but_for_some_bits_is_not_torn()
+    {
+        await SignAsync(guard: false, 3, 8);
+        byte[] before = await File.ReadAllBytesAsync(Heads), commit = await File.ReadAllBytesAsync(Commit);
+        int start = (await TextAsync(Heads)).Length;
+        await SignAsync(guard: false, 21);
+        byte[] after = await File.ReadAllBytesAsync(Heads);
+        await File.WriteAllBytesAsync(Commit, commit);
+        foreach (int length in (int[])[1, 8, 40])
+        {
+            byte[] holed = [.. after];
+            holed.AsSpan(start + 20, length).Clear();
+            await File.WriteAllBytesAsync(Heads, holed);
+            Assert.Contains($"{Heads}, offset {start}", Refused().Message, StringComparison.Ordinal);
+        }
+
+        // Far behind the last line there is nothing that an append could have left.
+        before[^1] = 1;
+        await File.WriteAllBytesAsync(Heads, before);
+        Assert.Contains($"{Heads}, offset {start}", Refused().Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task D03_a_torn_commit_record_is_taken_from_the_history()
+    {
+        TreeHead old = Head(8, new string('o', 3000)), next = Head(21, new string('n', 3000));
+        using (TreeRegister register = Open()) await SwapAsync(register, old);
+        byte[] before = await File.ReadAllBytesAsync(Commit);
+        using (TreeRegister register = Open()) await SwapAsync(register, next);
+        byte[] after = await File.ReadAllBytesAsync(Commit);
+        Assert.Equal(before.Length, after.Length);
+        int sectors = (await TextAsync(Commit)).Length / 512;
+        for (int i = 0; i < sectors; i++)
+        {
+            foreach (bool rest in (bool[])[false, true])
             {
-                await SignAsync(guard: false, 9);
-                Holds(Head(9));
+                byte[] torn = rest ? [.. after] : [.. before];
+                (rest ? before : after).AsSpan(i * 512, 512).CopyTo(torn.AsSpan(i * 512));
+                if (torn.AsSpan().SequenceEqual(before) || torn.AsSpan().SequenceEqual(after)) continue;
+                await File.WriteAllBytesAsync(Commit, torn);
+                Holds(next, "damaged");
+                Assert.Equal(after, await File.ReadAllBytesAsync(Commit));
             }
         }
+    }
+
+    [Fact]
+    public async Task The_history_is_filled_ahead_with_zeros_and_a_head_then_changes_no_length()
+    {
+        using TreeRegister register = Open();
+        long length = new FileInfo(Heads).Length;
+        Assert.Equal(1024 * 1024, length);
+        int size = 0, grown = 0;
+        List<string> calls = [];
+        using FaultScope watch = FaultScope.Watch(_scratch.Root, (call, path) => calls.Add($"{call} {Path.GetFileName(path)}"));
+        while (grown < 2)
+        {
+            calls.Clear();
+            await SwapAsync(register, Head(++size, new string('x', 30_000)));
+            long now = new FileInfo(Heads).Length;
+            string filling = now == length ? "" : "(pwrite heads, )+fsync heads, ";
+            Assert.Matches($"^{filling}pwrite heads, fdatasync heads, pwrite commit, fdatasync commit$", string.Join(", ", calls));
+            if (now != length) grown++;
+            length = now;
+        }
+
+        Holds(Head(size, new string('x', 30_000)));
     }
 
     [Fact]
     public async Task D15_a_torn_history_with_a_newer_commit_record_is_refused()
     {
         await SignAsync(guard: false, 3, 8);
-        byte[] before = await File.ReadAllBytesAsync(Heads);
+        byte[] before = await TextAsync(Heads);
         await SignAsync(guard: false, 21);
-        byte[] after = await File.ReadAllBytesAsync(Heads);
+        byte[] after = await TextAsync(Heads);
         foreach (int length in (int[])[before.Length, before.Length + 20, after.Length - 1])
         {
-            await File.WriteAllBytesAsync(Heads, after[..length]);
+            await File.WriteAllBytesAsync(Heads, [.. after[..length], .. new byte[5000]]);
             StorageException refusal = Refused();
             Assert.Contains("size 21", refusal.Message, StringComparison.Ordinal);
             Assert.Contains("size 8", refusal.Message, StringComparison.Ordinal);
@@ -224,7 +327,7 @@ public sealed class TreeRegisterTests : IDisposable
     public async Task I05_a_history_damaged_in_the_middle_or_lost_is_refused()
     {
         await SignAsync(guard: false, 3, 8, 21);
-        byte[] bytes = await File.ReadAllBytesAsync(Heads);
+        byte[] bytes = await TextAsync(Heads);
         Random random = new(50);
         for (int i = 0; i < 200; i++)
         {
@@ -236,6 +339,8 @@ public sealed class TreeRegisterTests : IDisposable
         }
 
         await File.WriteAllBytesAsync(Heads, []);
+        Refused();
+        await File.WriteAllBytesAsync(Heads, new byte[4096]);
         Refused();
         File.Delete(Heads);
         Refused();
@@ -280,7 +385,7 @@ public sealed class TreeRegisterTests : IDisposable
             await SwapAsync(register, Head(8));
         }
 
-        Assert.Equal(await File.ReadAllBytesAsync(Commit), await File.ReadAllBytesAsync(Path.Combine(Guard, TreeRegister.GuardName(Origin))));
+        Assert.Equal(await TextAsync(Commit), await File.ReadAllBytesAsync(Path.Combine(Guard, TreeRegister.GuardName(Origin))));
         using TreeRegister again = Open(guard: true);
         Assert.True(again.GuardAgrees);
     }
@@ -359,7 +464,7 @@ public sealed class TreeRegisterTests : IDisposable
         }
 
         Holds(Head(4));
-        string[] reasons = [.. File.ReadAllLines(Heads).Select(line =>
+        string[] reasons = [.. File.ReadAllText(Heads).TrimEnd('\0', '\n').Split('\n').Select(line =>
         {
             Assert.True(HeadRecord.TryParse(Encoding.ASCII.GetBytes(line + "\n"), out HeadRecord? record));
             return record.Reason;
@@ -418,7 +523,7 @@ public sealed class TreeRegisterTests : IDisposable
             Assert.Null(register.Mended);
             last = Head(size);
             await SwapAsync(register, last);
-            Assert.InRange(new FileInfo(Heads).Length, 1, 3000);
+            Assert.InRange((await TextAsync(Heads)).Length, 1, 3000);
         }
 
         Assert.InRange(new FileInfo(Heads + ".old").Length, 2000, 3000);
@@ -441,7 +546,7 @@ public sealed class TreeRegisterTests : IDisposable
             TreeRegister.Create(Folder, TimeProvider.System);
             await SignAsync(guard: true, 1, 2, 3, 4, 5);
             StorageException? failure = null;
-            using (TreeRegister register = Open(guard: true, limit: new FileInfo(Heads).Length + 10))
+            using (TreeRegister register = Open(guard: true, limit: (await TextAsync(Heads)).Length + 10))
             using (FaultScope.Nth(_scratch.Root, n, FaultScope.Io, after))
             {
                 try

@@ -1,0 +1,181 @@
+// The history of signed heads, `heads`: one line (HeadRecord.cs) behind the other, then zeros.
+//
+// The zeros are written ahead, a MiB at a time, so that the data sync of a line changes neither the file's length nor where its blocks lie:
+// such a change costs a commit of the file system's own journal, for which the entries' journal on the same disk would wait as well.
+// At 16 MiB the file becomes heads.old and a new one begins with the head in force.
+
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>The file of all signed heads. One writer; a line is on disk when <see cref="Append"/> returns.</summary>
+internal sealed class HeadHistory : IDisposable
+{
+    /// <summary>Bytes of zeros written ahead: some 2,000 heads.</summary>
+    private const int Ahead = 1024 * 1024;
+
+    private const int Sector = 512;
+    private static readonly byte[] Zeros = new byte[Ahead];
+
+    private readonly string _path;
+    private readonly long _limit;
+    private SafeFileHandle _file;
+    private long _end;    // behind the last line
+    private long _filled; // of the file: zeros from the end to here
+    private long _tornEnd;
+    private byte[] _newestLine = [];
+
+    private HeadHistory(string path, long limit)
+    {
+        _path = path;
+        _limit = limit;
+        _file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
+    }
+
+    /// <summary>What the newest line said at opening.</summary>
+    public HeadRecord Newest { get; private set; } = null!;
+
+    /// <summary>What the newest line of another head said at opening; null when there was none.</summary>
+    public HeadRecord? Before { get; private set; }
+
+    /// <summary>Whether a line that was not written to its end lies behind the newest one.</summary>
+    public bool Torn => _tornEnd > 0;
+
+    /// <summary>Makes the file with its first line.</summary>
+    public static void Create(string path, byte[] line) => DurableFile.Replace(path, [.. line, .. new byte[Ahead - line.Length]]);
+
+    /// <summary>Opens and reads it; changes nothing. Throws <see cref="DamageException"/> for a line that no crash explains.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="limit">Size at which it becomes heads.old.</param>
+    public static HeadHistory Open(string path, long limit)
+    {
+        HeadHistory history = new(path, limit);
+        try
+        {
+            history.Load();
+            return history;
+        }
+        catch
+        {
+            history.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Reads the lines of a history in order. Answers the offset behind the last, and how far a torn one behind it reaches, or 0.
+    /// A line is torn when it is the last one, and its end is missing or a sector of it still holds the zeros that were there before: any other
+    /// line that does not parse is damage.
+    /// </summary>
+    /// <param name="path">For the message.</param>
+    /// <param name="bytes">The file.</param>
+    /// <param name="line">Called with the place of each line, its bytes and its record.</param>
+    public static (int End, int TornEnd) Read(string path, ReadOnlyMemory<byte> bytes, Action<string, ReadOnlyMemory<byte>, HeadRecord> line)
+    {
+        int textEnd = bytes.Span.LastIndexOfAnyExcept((byte)0) + 1, offset = 0;
+        if (textEnd == 0) throw Damaged(path, "the history of signed heads", bytes.Length == 0 ? "an empty file" : "zeros");
+        while (offset < textEnd)
+        {
+            int newline = bytes.Span[offset..textEnd].IndexOf((byte)'\n');
+            int length = newline < 0 ? textEnd - offset : newline + 1;
+            string place = $"{path}, offset {offset}";
+            if (!HeadRecord.TryParse(bytes.Span.Slice(offset, length), out HeadRecord? record))
+            {
+                bool last = offset > 0 && offset + length == textEnd && length <= HeadRecord.MaxSize;
+                if (last && (newline < 0 || LacksASector(bytes.Span, offset, textEnd))) return (offset, textEnd);
+                throw Damaged(place, "a head record", "a line whose CRC does not match");
+            }
+
+            line(place, bytes.Slice(offset, length), record);
+            offset += length;
+        }
+
+        return (offset, 0);
+    }
+
+    /// <summary>Adds a line and syncs it.</summary>
+    /// <param name="record">What the line says.</param>
+    /// <param name="current">The head in force, with which a new file begins when this one is full.</param>
+    public void Append(HeadRecord record, TreeHead? current)
+    {
+        byte[] line = record.ToBytes();
+        if (_end + line.Length > _limit) StartAnew(new HeadRecord(record.UnixMilliseconds, "history goes on from heads.old", current));
+        if (_end + line.Length > _filled) FillAhead(line.Length);
+        Posix.Write(_file, line, _end, _path);
+        Posix.SyncData(_file, _path);
+        _end += line.Length;
+    }
+
+    /// <summary>Writes zeros over a torn line and syncs them.</summary>
+    public void CutTorn()
+    {
+        Posix.Write(_file, new byte[_tornEnd - _end], _end, _path);
+        Posix.Sync(_file, _path);
+        _tornEnd = 0;
+    }
+
+    /// <summary>Writes the newest line that opening found once more and syncs it: after a crash only the page cache may have it.</summary>
+    public void RewriteNewest()
+    {
+        Posix.Write(_file, _newestLine, _end - _newestLine.Length, _path);
+        Posix.SyncData(_file, _path);
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private static bool LacksASector(ReadOnlySpan<byte> bytes, int from, int to)
+    {
+        for (int start = from; start < to; start = (start / Sector * Sector) + Sector)
+        {
+            int end = Math.Min(to, (start / Sector * Sector) + Sector);
+            if (!bytes[start..end].ContainsAnyExcept((byte)0)) return true;
+        }
+
+        return false;
+    }
+
+    private static DamageException Damaged(string place, string expected, string found) => new(new Damage("heads", place, null, null, expected, found));
+
+    private void Load()
+    {
+        byte[] bytes = new byte[RandomAccess.GetLength(_file)];
+        if (Posix.Read(_file, bytes, 0, _path) != bytes.Length) throw new StorageException($"{_path} could not be read whole");
+        ReadOnlyMemory<byte> newest = default;
+        (_end, _tornEnd) = Read(_path, bytes, (_, line, record) =>
+        {
+            if (Newest is not null && !Equals(Newest.Head, record.Head)) Before = Newest;
+            Newest = record;
+            newest = line;
+        });
+        _newestLine = newest.ToArray();
+        _filled = bytes.Length;
+    }
+
+    private void FillAhead(int length)
+    {
+        long end = _end + length + Ahead;
+        for (long offset = _filled; offset < end; offset += Zeros.Length)
+        {
+            Posix.Write(_file, Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, end - offset)), offset, _path);
+        }
+
+        Posix.Sync(_file, _path);
+        _filled = end;
+    }
+
+    private void StartAnew(HeadRecord first)
+    {
+        // The new file begins with the head in force, so it alone tells the story of `commit`.
+        byte[] start = first.ToBytes(), old = new byte[_end];
+        if (Posix.Read(_file, old, 0, _path) != old.Length) throw new StorageException($"{_path} could not be read whole");
+        string next = _path + ".next";
+        Create(next, start);
+        DurableFile.Replace(_path + ".old", old);
+        Posix.Rename(next, _path);
+        Posix.SyncDirectory(Path.GetDirectoryName(_path)!);
+        _file.Dispose();
+        _file = Posix.Open(_path, Posix.ReadWrite | Posix.NoFollow);
+        _end = start.Length;
+        _filled = Ahead;
+    }
+}
