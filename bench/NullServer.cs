@@ -1,4 +1,4 @@
-using System.Globalization;
+using System.Buffers;
 using TransparencyLog.Server;
 using TransparencyLog.Server.Http;
 using Host = TransparencyLog.Server.Host;
@@ -18,9 +18,10 @@ internal static class NullServer
         {
             routes.MapPost("/add", Gate.Handle(async context =>
             {
-                byte[]? entry = await AppendEndpoints.ReadAsync(context, EntryBundle.MaxEntrySize, prefix: 2, settings.BodyLimit);
-                long index = Interlocked.Increment(ref count);
-                await AppendEndpoints.TextAsync(context, entry is null ? 413 : 200, index.ToString(CultureInfo.InvariantCulture));
+                ReadOnlySequence<byte>? entry = await RequestBody.ReadAsync(context, EntryBundle.MaxEntrySize, settings.BodyLimit);
+                if (entry is null) throw new BadHttpRequestException("an entry is too large", StatusCodes.Status413PayloadTooLarge);
+                RequestBody.Release(context, entry.Value);
+                await AppendEndpoints.IndexAsync(context, 200, Interlocked.Increment(ref count));
             }));
             routes.MapMethods("/tile/{**path}", ["GET"], Gate.Handle(context => AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", tile)));
         });

@@ -1,5 +1,6 @@
 // The parts of a running log and what becomes of them when one fails: intake and sequencer stop, readers stay.
 
+using System.Buffers;
 using System.Text;
 using TransparencyLog.Client;
 using TransparencyLog.Signing;
@@ -39,6 +40,7 @@ internal sealed class Engine : IAsyncDisposable
     private readonly EngineParts _parts;
     private readonly Settings _settings;
     private readonly ILogger _logger;
+    private readonly RecentEntries _recent;
     private readonly Intake _intake;
     private readonly List<WitnessClient> _clients = [];
     private readonly CancellationTokenSource _stopPublishing = new();
@@ -55,7 +57,8 @@ internal sealed class Engine : IAsyncDisposable
         _parts = parts;
         _settings = settings;
         _logger = logger;
-        _intake = new Intake(settings.IntakeBytes, settings.IntakeCount);
+        _recent = new RecentEntries(settings.RecentEntries);
+        _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, _recent);
         Tiles = new TileReader(parts.Tiles);
     }
 
@@ -77,8 +80,11 @@ internal sealed class Engine : IAsyncDisposable
         _ => "entries are taken",
     };
 
-    /// <summary>Appends that wait for a frame.</summary>
+    /// <summary>Appends that wait for a frame to go.</summary>
     public int Waiting => _intake.Count;
+
+    /// <summary>Entries that were answered with the index that they had before.</summary>
+    public long Duplicates => _intake.Duplicates;
 
     /// <summary>Entries that are durable.</summary>
     public long Size => _sequencer.Latest.Size;
@@ -101,7 +107,7 @@ internal sealed class Engine : IAsyncDisposable
             if (directory.Journal.Cut is string cut) logger.Mended(cut);
             engine.CheckCheckpoint();
             engine._sequencer = await Sequencer.RecoverAsync(
-                engine._intake, engine._parts.Journal, engine._parts.Tiles, engine._parts.Register.Current, settings.RecentEntries, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
+                engine._intake, engine._parts.Journal, engine._parts.Tiles, engine._parts.Register.Current, engine._recent, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
             engine.StartPublishing(policy, time);
             await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
             engine.Run(policy);
@@ -114,21 +120,18 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes entries for the log. Throws <see cref="UnavailableException"/> while it takes none.</summary>
-    public void Add(Append append)
+    /// <summary>Takes one entry of 1 to 65,535 bytes. Throws <see cref="UnavailableException"/> while the log takes none.</summary>
+    public Append Add(in ReadOnlySequence<byte> entry, in Hash leaf)
     {
-        switch (State)
-        {
-            case EngineState.Ready:
-                _intake.Add(append);
-                break;
-            case EngineState.Starting:
-                throw new UnavailableException($"the log is starting: {Reason}", 2);
-            case EngineState.Stopping:
-                throw new UnavailableException("the log is stopping", 5);
-            default:
-                throw new UnavailableException($"the log takes no entries: {Reason}", 60);
-        }
+        Check();
+        return _intake.Add(entry, leaf);
+    }
+
+    /// <summary>Takes the entries of a bundle, all or none. Throws <see cref="UnavailableException"/> while the log takes none.</summary>
+    public Append Add(ReadOnlySpan<byte> bundle, ReadOnlySpan<Hash> leaves)
+    {
+        Check();
+        return _intake.Add(bundle, leaves);
     }
 
     /// <summary>Takes no more entries, answers those that wait, makes what is sealed durable, and closes. Bounded by the caller's patience, not ours.</summary>
@@ -157,7 +160,23 @@ internal sealed class Engine : IAsyncDisposable
         }
 
         await _directory.DisposeAsync().ConfigureAwait(false);
+        _intake.Dispose();
         _stopPublishing.Dispose();
+    }
+
+    private void Check()
+    {
+        switch (State)
+        {
+            case EngineState.Ready:
+                return;
+            case EngineState.Starting:
+                throw new UnavailableException($"the log is starting: {Reason}", 2);
+            case EngineState.Stopping:
+                throw new UnavailableException("the log is stopping", 5);
+            default:
+                throw new UnavailableException($"the log takes no entries: {Reason}", 60);
+        }
     }
 
     private static NoteSigner ReadSigner(string data, LogIdentity identity)
@@ -275,14 +294,11 @@ internal sealed class Engine : IAsyncDisposable
 
     private async Task SequenceAsync()
     {
-        await Guarded(_sequencer.RunAsync(_stopPublishing.Token), _publishing).ConfigureAwait(false);
+        CancellationToken stop = _stopPublishing.Token;
+        Task sequencing = Task.Factory.StartNew(() => _sequencer.Run(stop), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        await Guarded(sequencing, _publishing).ConfigureAwait(false);
 
         // The intake has one reader, and it has just ended: whoever still waits gets an answer.
-        _intake.Close();
-        while (_intake.TryPeek(out Append? append))
-        {
-            _intake.Take();
-            append!.Fail(new UnavailableException("the log has stopped before the entry was stored", 5));
-        }
+        _intake.Fail(new UnavailableException("the log has stopped before the entry was stored", 5));
     }
 }

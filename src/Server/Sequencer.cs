@@ -1,5 +1,6 @@
 // The way of an entry, first half: intake -> journal -> right edge -> segments (spec/life-of-an-entry.md).
-// One loop owns the right edge, the open segment and the memory of recent entries; readers get immutable snapshots.
+// One loop, on a thread of its own because the journal's writes and syncs block it, owns the right edge and the open segment; readers get
+// immutable snapshots.
 
 using TransparencyLog.Storage;
 
@@ -12,20 +13,18 @@ internal sealed class Sequencer
     private readonly IJournal _journal;
     private readonly ITileStore _tiles;
     private readonly Action<TreeSnapshot> _grown;
-    private readonly RecentEntries _recent;
-    private readonly JournalFrame _frame = new();
+    private Hash[] _leaves = new Hash[1024]; // of the frame at hand
     private RightEdge _edge;
     private byte[] _open = new byte[64 * 1024];   // entries of the open segment; append-only, replaced when it grows or is sealed
     private int _openLength;
     private TreeSnapshot _latest;
 
-    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, int recentEntries, Action<TreeSnapshot> grown)
+    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, Action<TreeSnapshot> grown)
     {
         _intake = intake;
         _journal = journal;
         _tiles = tiles;
         _edge = edge;
-        _recent = new RecentEntries(recentEntries);
         _grown = grown;
         _latest = Snapshot();
     }
@@ -38,15 +37,15 @@ internal sealed class Sequencer
     /// segment through the same method that new entries take. Refuses with <see cref="DamageException"/>, and has written nothing then, when segments and
     /// journal do not lead to what was signed.
     /// </summary>
-    /// <param name="intake">Where entries wait.</param>
+    /// <param name="intake">Where entries wait; opened once all is recovered.</param>
     /// <param name="journal">The order of entries.</param>
     /// <param name="tiles">The sealed bytes.</param>
     /// <param name="signed">The head in the register; null before the first.</param>
-    /// <param name="recentEntries">How many newest entries are remembered for duplicates.</param>
+    /// <param name="recent">Gets the newest entries, for duplicates.</param>
     /// <param name="grown">Called by the loop with each new snapshot; returns at once.</param>
     /// <param name="stop">Ends the recovery.</param>
     public static async Task<Sequencer> RecoverAsync(
-        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, int recentEntries, Action<TreeSnapshot> grown, CancellationToken stop)
+        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, RecentEntries recent, Action<TreeSnapshot> grown, CancellationToken stop)
     {
         long segments = tiles.SegmentCount;
         List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty];
@@ -64,101 +63,104 @@ internal sealed class Sequencer
             partial.Add(hashes);
         }
 
-        Sequencer sequencer = new(intake, journal, tiles, RightEdge.Restore(segments * EntryBundle.Width, partial), recentEntries, grown);
+        Sequencer sequencer = new(intake, journal, tiles, RightEdge.Restore(segments * EntryBundle.Width, partial), grown);
         if (signed is not null && await sequencer.RootAtAsync(signed.Size, stop).ConfigureAwait(false) is Hash found && found != signed.Root)
         {
             throw new DamageException(new Damage("tree", "segments and journal", null, null, $"root {signed.Root} at the signed size {signed.Size}", $"root {found}"));
         }
 
-        await sequencer.RememberSealedAsync(segments, recentEntries, stop).ConfigureAwait(false);
+        await sequencer.RememberSealedAsync(segments, recent, stop).ConfigureAwait(false);
         foreach (JournalEntries entries in journal.Read(segments * EntryBundle.Width))
         {
             int skip = (int)Math.Max(0, sequencer._edge.Size - entries.FirstIndex);
             ReadOnlyMemory<byte> rest = entries.Bundle[EntryBundle.PrefixLength(entries.Bundle.Span, skip)..];
+            int count = sequencer.HashLeaves(rest.Span);
+            for (int i = 0; i < count; i++) recent.Add(sequencer._leaves[i], sequencer._edge.Size + i);
             await sequencer.IntegrateAsync(rest, stop).ConfigureAwait(false);
         }
 
         if (sequencer._edge.Size != journal.NextIndex) throw new StorageException($"the journal gave {sequencer._edge.Size} entries, and says that it holds {journal.NextIndex}");
         sequencer.Publish();
+        intake.Open(sequencer._edge.Size);
         return sequencer;
     }
 
-    /// <summary>Runs until the intake is closed and empty. Throws when storage fails: then nothing more is answered with success.</summary>
-    public async Task RunAsync(CancellationToken stop)
+    /// <summary>Runs on the calling thread until the intake is closed and empty. Throws when storage fails: then nothing more is answered with success.</summary>
+    public void Run(CancellationToken stop)
     {
-        List<(Append Append, long[] Indexes)> taken = [];
-        Dictionary<Hash, long> inFrame = [];
-        while (await _intake.WaitAsync(stop).ConfigureAwait(false))
+        while (_intake.Take() is Group group)
         {
-            taken.Clear();
-            inFrame.Clear();
-            _frame.Clear();
-            Fill(taken, inFrame);
+            stop.ThrowIfCancellationRequested();
+
             try
             {
-                if (_frame.Count > 0)
-                {
-                    // 1. One frame for all that waited, written and synced. A crash before this: nobody was answered, the frame is cut or taken in
-                    //    whole. A crash after this: the entries are in the log, answered or not.
-                    long first = await _journal.AppendAsync(_frame, stop).ConfigureAwait(false);
-                    if (first != _edge.Size) throw new StorageException($"the journal gave index {first} to what is entry {_edge.Size} of the tree");
-                }
-
-                // 2. Now the index is a promise. Duplicates waited for the same frame and share its fate.
-                foreach ((Append append, long[] indexes) in taken) append.Complete(indexes);
+                // 1. One frame for all that waited, hashed, written and synced. A crash before this: nobody was answered, the frame is cut or taken
+                //    in whole. A crash after this: the entries are in the log, answered or not.
+                Check(group);
+                long first = Wait(_journal.AppendAsync(group.Frame, stop));
+                if (first != group.FirstIndex) throw new StorageException($"the journal gave index {first} to what was to be entry {group.FirstIndex}");
             }
             catch (Exception failure)
             {
-                foreach ((Append append, _) in taken) append.Fail(failure);
+                _intake.Fail(failure);
                 throw;
             }
 
-            if (_frame.Count == 0) continue;
+            // 2. Now the index is a promise. Duplicates waited for the same frame and share its fate.
+            _intake.Complete(group);
 
             // 3, 4. The tree grows; full segments are sealed. A crash here is repaired by the journal: recovery comes through the same method.
-            await IntegrateAsync(_frame.Entries, stop).ConfigureAwait(false);
+            Wait(IntegrateAsync(group.Frame.Entries, stop));
             Publish();
+            _intake.Return(group);
 
             // The journal forgets what is sealed for good.
-            await _journal.TrimAsync(_tiles.DurableSegmentCount * EntryBundle.Width, stop).ConfigureAwait(false);
+            Wait(_journal.TrimAsync(_tiles.DurableSegmentCount * EntryBundle.Width, stop));
         }
     }
 
-    /// <summary>Moves appends from the intake into the frame as long as they fit, each with the index of each of its entries.</summary>
-    private void Fill(List<(Append Append, long[] Indexes)> taken, Dictionary<Hash, long> inFrame)
+    /// <summary>The leaf hashes from the frame, which the tree is grown from, have to be those from the buffers in which the entries came.</summary>
+    private void Check(Group group)
     {
-        while (_intake.TryPeek(out Append? append))
+        int count = HashLeaves(group.Frame.Entries.Span);
+        ulong leaves = 0;
+        for (int i = 0; i < count; i++) leaves = Group.Fold(leaves, _leaves[i]);
+        if (leaves != group.Leaves)
         {
-            if (_frame.EntryBytes + append!.Bundle.Length > JournalFrame.MaxEntryBytes && taken.Count > 0) return;
-            long[] indexes = new long[append.LeafHashes.Length];
-            int i = 0;
-            foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(append.Bundle))
-            {
-                Hash leaf = append.LeafHashes[i];
-                if (!_recent.TryGet(leaf, out indexes[i]) && !inFrame.TryGetValue(leaf, out indexes[i]))
-                {
-                    indexes[i] = _edge.Size + _frame.Count;
-                    inFrame.Add(leaf, indexes[i]);
-                    if (!_frame.TryAdd(entry)) throw new System.Diagnostics.UnreachableException("an append is larger than a frame");
-                }
-
-                i++;
-            }
-
-            taken.Add((append, indexes));
-            _intake.Take();
+            throw new DamageException(new Damage("memory", "the frame to be written", null, group.FirstIndex, "entries with the leaf hashes that they were received with", "others: memory has changed since"));
         }
     }
 
-    /// <summary>Adds entries to the tree, from the bytes that were journalled, and seals every segment that becomes full.</summary>
+    private int HashLeaves(ReadOnlySpan<byte> entries)
+    {
+        int count = 0;
+        foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(entries))
+        {
+            if (count == _leaves.Length) Array.Resize(ref _leaves, 2 * count);
+            _leaves[count++] = MerkleHash.Leaf(entry);
+        }
+
+        return count;
+    }
+
+    /// <summary>Blocks: the sequencer has a thread of its own.</summary>
+    private static void Wait(ValueTask task)
+    {
+        if (task.IsCompletedSuccessfully) return;
+        task.AsTask().GetAwaiter().GetResult();
+    }
+
+    private static long Wait(ValueTask<long> task) => task.IsCompletedSuccessfully ? task.Result : task.AsTask().GetAwaiter().GetResult();
+
+    /// <summary>Adds entries to the tree, from the bytes that were journalled and their hashes at hand, and seals every segment that becomes full.</summary>
     private async ValueTask IntegrateAsync(ReadOnlyMemory<byte> entries, CancellationToken stop)
     {
         List<FullTile> completed = [];
-        int offset = 0;
+        int offset = 0, leaf = 0;
         while (offset < entries.Length)
         {
             completed.Clear();
-            offset += AppendUntilSealed(entries.Span[offset..], completed);
+            offset += AppendUntilSealed(entries.Span[offset..], ref leaf, completed);
             if (completed.Count == 0) continue;
             FullTile leaves = completed[0];
             SealedSegment segment = new(leaves.Index, _open.AsMemory(0, _openLength), leaves.Hashes, leaves.Root);
@@ -169,13 +171,11 @@ internal sealed class Sequencer
         }
     }
 
-    private int AppendUntilSealed(ReadOnlySpan<byte> entries, List<FullTile> completed)
+    private int AppendUntilSealed(ReadOnlySpan<byte> entries, ref int leaf, List<FullTile> completed)
     {
         int taken = 0;
         foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(entries))
         {
-            Hash leaf = MerkleHash.Leaf(entry);
-            _recent.Add(leaf, _edge.Size);
             int size = EntryBundle.EncodedSize(entry.Length);
             if (_openLength + size > _open.Length)
             {
@@ -188,7 +188,7 @@ internal sealed class Sequencer
             EntryBundle.Write(entry, _open.AsSpan(_openLength));
             _openLength += size;
             taken += size;
-            _edge.Append(leaf, completed);
+            _edge.Append(_leaves[leaf++], completed);
             if (completed.Count > 0) break;
         }
 
@@ -217,15 +217,15 @@ internal sealed class Sequencer
         throw new StorageException($"the journal ends at {edge.Size} entries, but size {size} is signed: entries are missing");
     }
 
-    private async Task RememberSealedAsync(long segments, int recentEntries, CancellationToken stop)
+    private async Task RememberSealedAsync(long segments, RecentEntries recent, CancellationToken stop)
     {
-        long from = Math.Max(0, segments - ((recentEntries + EntryBundle.Width - 1) / EntryBundle.Width));
+        long from = Math.Max(0, segments - ((recent.Capacity + EntryBundle.Width - 1) / EntryBundle.Width));
         for (long segment = from; segment < segments; segment++)
         {
             ReadOnlyMemory<byte>? tile = await _tiles.GetAsync(new TilePath(0, segment), stop).ConfigureAwait(false);
             for (int i = 0; i < EntryBundle.Width; i++)
             {
-                _recent.Add(new Hash(tile!.Value.Span.Slice(i * Hash.Size, Hash.Size)), (segment * EntryBundle.Width) + i);
+                recent.Add(new Hash(tile!.Value.Span.Slice(i * Hash.Size, Hash.Size)), (segment * EntryBundle.Width) + i);
             }
         }
     }

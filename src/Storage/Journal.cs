@@ -4,7 +4,8 @@
 //   journal/000000000003.new                         the next file while it is being filled with zeros
 //
 // A frame never crosses files. Files are never reused: what lies behind the last frame is zeros, or the frame that was being
-// written when the machine stopped. One thread of its own does every write and sync of the current file.
+// written when the machine stopped. An append writes and syncs on the caller's thread: it has one, and a wake-up to another and back would
+// cost as much as the sync of a good disk.
 
 using Microsoft.Win32.SafeHandles;
 
@@ -43,15 +44,13 @@ public sealed class Journal : IJournal
     private readonly string _directory;
     private readonly JournalOptions _options;
     private readonly List<(long Number, long FirstIndex)> _files = []; // oldest first; guarded by itself
-    private readonly Thread _thread;
-    private readonly SemaphoreSlim _work = new(0);
-    private SafeFileHandle _file;         // the writing thread's, once it runs
+    private SafeFileHandle _file;         // of the append in flight
     private string _path;
     private int _offset;
     private long _sequence;               // of the next frame
     private Task<SafeFileHandle>? _next;  // the next file, being filled
-    private Pending? _pending;
-    private bool _closing;
+    private bool _inFlight;
+    private bool _closed;
     private Exception? _failure;          // sticky: after it nothing is acknowledged
 
     private Journal(string directory, JournalOptions options, JournalScan opened)
@@ -65,8 +64,6 @@ public sealed class Journal : IJournal
         _sequence = opened.NextSequence;
         NextIndex = opened.NextIndex;
         Cut = opened.Torn;
-        _thread = new Thread(Run) { IsBackground = true, Name = "journal" };
-        _thread.Start();
     }
 
     /// <inheritdoc/>
@@ -84,7 +81,7 @@ public sealed class Journal : IJournal
     /// <summary>What was cut away at opening as a torn frame, in words; null when nothing was.</summary>
     public string? Cut { get; }
 
-    /// <summary>How many data syncs the writing thread has done: one per frame.</summary>
+    /// <summary>How many data syncs were done: one per frame.</summary>
     public long Syncs { get; private set; }
 
     /// <summary>Makes an empty journal in a new directory.</summary>
@@ -123,15 +120,27 @@ public sealed class Journal : IJournal
         return JournalScan.Read(directory, options, 0, frame).NextIndex;
     }
 
-    /// <inheritdoc/>
+    /// <summary>As <see cref="IJournal.AppendAsync"/> says; it has completed, or failed, when it returns, and blocks the caller's thread until then.</summary>
     public ValueTask<long> AppendAsync(JournalFrame frame, CancellationToken stop)
     {
         if (frame.Count == 0) throw new ArgumentException("a frame holds at least one entry", nameof(frame));
-        if (Volatile.Read(ref _failure) is Exception failure) return ValueTask.FromException<long>(Failed(failure));
-        Pending pending = new(frame);
-        if (Interlocked.CompareExchange(ref _pending, pending, null) is not null) throw new InvalidOperationException("an append is in flight");
-        _work.Release();
-        return new ValueTask<long>(pending.Done.Task);
+        if (Interlocked.Exchange(ref _inFlight, true)) throw new InvalidOperationException("an append is in flight");
+        try
+        {
+            ObjectDisposedException.ThrowIf(_closed, this);
+            if (_failure is Exception before) return ValueTask.FromException<long>(Failed(before));
+            return ValueTask.FromResult(Write(frame));
+        }
+        catch (Exception failure) when (failure is not ObjectDisposedException)
+        {
+            // Whether the frame is on disk is unknown, and a second sync of this file would prove nothing.
+            _failure = failure;
+            return ValueTask.FromException<long>(failure);
+        }
+        finally
+        {
+            Volatile.Write(ref _inFlight, false);
+        }
     }
 
     /// <inheritdoc/>
@@ -195,13 +204,11 @@ public sealed class Journal : IJournal
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Ends the writing thread. An append that is in flight is finished first.</summary>
+    /// <summary>Closes the files. To be called when no append is in flight.</summary>
     public async ValueTask DisposeAsync()
     {
-        if (_closing) return;
-        _closing = true;
-        _work.Release();
-        await Task.Run(_thread.Join).ConfigureAwait(false);
+        if (_closed) return;
+        _closed = true;
         if (_next is not null)
         {
             try
@@ -215,38 +222,6 @@ public sealed class Journal : IJournal
         }
 
         _file.Dispose();
-        _work.Dispose();
-    }
-
-    private void Run()
-    {
-        while (true)
-        {
-            _work.Wait();
-            Pending? pending = Volatile.Read(ref _pending);
-            if (pending is null)
-            {
-                if (_closing) return;
-                continue;
-            }
-
-            try
-            {
-                if (_failure is not null) throw Failed(_failure);
-                long first = Write(pending.Frame);
-                Volatile.Write(ref _pending, null);
-                pending.Done.SetResult(first);
-            }
-            catch (Exception failure)
-            {
-                // Whether the frame is on disk is unknown, and a second sync of this file would prove nothing.
-                Volatile.Write(ref _failure, failure);
-                Volatile.Write(ref _pending, null);
-                pending.Done.SetException(failure);
-            }
-
-            if (_closing && Volatile.Read(ref _pending) is null) return;
-        }
     }
 
     private long Write(JournalFrame frame)
@@ -332,12 +307,5 @@ public sealed class Journal : IJournal
         {
             throw new ArgumentOutOfRangeException(nameof(options), $"FileBytes is a multiple of 4,096 from {JournalOptions.MinFileBytes} to {JournalOptions.MaxFileBytes}");
         }
-    }
-
-    private sealed class Pending(JournalFrame frame)
-    {
-        public JournalFrame Frame { get; } = frame;
-
-        public TaskCompletionSource<long> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

@@ -20,6 +20,7 @@
 // All numbers are big-endian. Frames lie one behind the other in zero-filled files. That makes "torn" exact: a frame that was
 // being written when the power went has zeros where data belongs, a damaged one has not (spec/storage.md, "Torn or damaged").
 
+using System.Buffers;
 using System.Buffers.Binary;
 
 namespace TransparencyLog.Storage;
@@ -62,6 +63,19 @@ public sealed class JournalFrame
         if (!TryReserve(size)) return false;
         EntryBundle.Write(entry, _buffer.AsSpan(_end));
         _end += size;
+        Count++;
+        return true;
+    }
+
+    /// <summary>As above, for an entry in several pieces.</summary>
+    public bool TryAdd(in ReadOnlySequence<byte> entry)
+    {
+        if (entry.Length > EntryBundle.MaxEntrySize) throw new ArgumentException($"an entry has at most {EntryBundle.MaxEntrySize} bytes, not {entry.Length}", nameof(entry));
+        int length = (int)entry.Length;
+        if (!TryReserve(EntryBundle.EncodedSize(length))) return false;
+        BinaryPrimitives.WriteUInt16BigEndian(_buffer.AsSpan(_end), (ushort)length);
+        entry.CopyTo(_buffer.AsSpan(_end + 2));
+        _end += EntryBundle.EncodedSize(length);
         Count++;
         return true;
     }

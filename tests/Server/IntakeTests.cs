@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net;
 using TransparencyLog.Server;
 using TransparencyLog.Storage;
@@ -64,26 +65,31 @@ public sealed class IntakeTests
         await log.AddAsync("before");
         await log.CheckLog(1);
 
-        // A twin of the entry that fails waits for the same frame and shares its fate; another waits behind it.
+        // A twin of the entry that fails waits for the same frame and shares its fate; another entry, and its twin, wait behind it.
         journal.Hold();
         Task<(HttpStatusCode Status, string Text)> failing = log.PostAsync("/add", "fails"u8.ToArray());
         await Eventually.TrueAsync(() => journal.Appends == 2, "its frame is on its way");
         Task<(HttpStatusCode Status, string Text)> behind = log.PostAsync("/add", "behind"u8.ToArray());
         Task<(HttpStatusCode Status, string Text)> twin = log.PostAsync("/add", "fails"u8.ToArray());
-        await Eventually.TrueAsync(() => log.Engine.Waiting == 2, "two wait behind it");
+        Task<(HttpStatusCode Status, string Text)> twinBehind = log.PostAsync("/add", "behind"u8.ToArray());
+        await Eventually.TrueAsync(() => log.Engine.Waiting == 2 && log.Engine.Duplicates == 2, "both twins have come");
         StorageException failure = new("fdatasync", "/somewhere/journal", 5);
         if (stored) journal.FailAfter = failure;
         else journal.FailBefore = failure;
         journal.Release();
 
-        (HttpStatusCode status, string text) = await failing;
-        Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
-        Assert.Contains("unknown", text);
-        foreach ((HttpStatusCode Status, string Text) answer in ((HttpStatusCode, string)[])[await behind, await twin, await log.PostAsync("/add", [1])])
+        foreach ((HttpStatusCode Status, string Text) answer in ((HttpStatusCode, string)[])[await failing, await twin])
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Status);
+            Assert.Contains("unknown", answer.Text);
+            Assert.DoesNotContain("somewhere", answer.Text);
+        }
+
+        foreach ((HttpStatusCode Status, string Text) answer in ((HttpStatusCode, string)[])[await behind, await twinBehind, await log.PostAsync("/add", [1]), await log.PostAsync("/add", "fails"u8.ToArray())])
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Status);
             Assert.DoesNotContain("unknown", answer.Text);
-            Assert.DoesNotContain("somewhere", answer.Text + text);
+            Assert.DoesNotContain("somewhere", answer.Text);
         }
 
         Assert.Equal(EngineState.Failed, log.Engine.State);
@@ -132,16 +138,78 @@ public sealed class IntakeTests
         journal.Hold();
         Task<long> first = log.AddAsync("first");
         await Eventually.TrueAsync(() => journal.Appends == 1, "the first frame is on its way");
-        Append waiting = Of("waiting");
-        log.Engine.Add(waiting);
+        Append waiting = Add("waiting");
         Task disposing = log.Engine.DisposeAsync().AsTask();
         Assert.Equal(EngineState.Stopping, log.Engine.State);
-        Assert.Throws<UnavailableException>(() => log.Engine.Add(Of("late")));
+        Assert.Throws<UnavailableException>(() => Add("late"));
         journal.Release();
         Assert.Equal(0, await first);
         await disposing;
-        Assert.True(waiting.Indexes.IsCompleted);
-        if (waiting.Indexes.IsCompletedSuccessfully) Assert.Equal((long[])[1], await waiting.Indexes);
+        await waiting.Durable;
+        Assert.Equal(1, waiting.First);
+
+        Append Add(string entry)
+        {
+            byte[] bytes = System.Text.Encoding.UTF8.GetBytes(entry);
+            return log.Engine.Add(new ReadOnlySequence<byte>(bytes), MerkleHash.Leaf(bytes));
+        }
+    }
+
+    [Fact]
+    public async Task A_duplicate_waits_for_the_frame_of_its_twin_wherever_that_is()
+    {
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings);
+        await using TestLog disposed = log;
+        await log.AddAsync("durable");
+        journal.Hold();
+        byte[][] large = [.. Enumerable.Range(0, 66).Select(i => Entry(60_000, i))]; // two frames of 34 and 32
+        List<Append> appends = [Add("in flight"u8.ToArray())];
+        await Eventually.TrueAsync(() => journal.Appends == 2, "the first frame is on its way");
+        foreach (byte[] entry in large) appends.Add(Add(entry));
+        Assert.Equal(Enumerable.Range(1, 67).Select(i => (long)i), appends.Select(append => append.First));
+
+        // Twins of what is in flight, in a full frame that waits, and in the frame that is being filled; then batches of all kinds.
+        Append durable = Add("durable"u8.ToArray()), flying = Add("in flight"u8.ToArray()), full = Add(large[3]), filling = Add(large[65]);
+        Append batch = AddBatch("new"u8.ToArray(), "durable"u8.ToArray(), "new"u8.ToArray(), large[3], "newer"u8.ToArray());
+        Append known = AddBatch("durable"u8.ToArray(), "in flight"u8.ToArray(), "durable"u8.ToArray());
+        Append last = AddBatch("newer"u8.ToArray(), "newer"u8.ToArray());
+        Assert.Equal((0L, 1L, 5L, 67L), (durable.First, flying.First, full.First, filling.First));
+        Assert.Equal([68, 0, 68, 5, 69], batch.Indexes!);
+        Assert.Equal([0, 1, 0], known.Indexes!);
+        Assert.Equal([69, 69], last.Indexes!);
+        Assert.Equal(4 + 3 + 3 + 2, log.Engine.Duplicates);
+
+        await durable.Durable;
+        Append[] waiting = [flying, full, filling, batch, known, last];
+        Task[] answers = [.. waiting.Select(append => append.Durable.AsTask())];
+        await Task.Delay(50);
+        Assert.DoesNotContain(answers, answer => answer.IsCompleted);
+        journal.Release();
+        await Task.WhenAll(answers);
+        foreach (Append append in appends) await append.Durable;
+        await log.CheckLog(70);
+
+        Append Add(byte[] entry) => log.Engine.Add(new ReadOnlySequence<byte>(entry), MerkleHash.Leaf(entry));
+
+        Append AddBatch(params byte[][] entries) => log.Engine.Add(TestLog.Bundle(entries), [.. entries.Select(entry => MerkleHash.Leaf(entry))]);
+    }
+
+    [Fact]
+    public async Task I01_an_entry_that_changes_in_memory_after_it_was_received_is_not_stored()
+    {
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings);
+        await using TestLog disposed = log;
+        await log.AddAsync("good");
+        byte[] checkpoint = await log.CheckLog(1);
+        log.Engine.Add(new ReadOnlySequence<byte>([1]), MerkleHash.Leaf([2]));
+        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
+        Assert.True(log.Logged.Has(7, "memory has changed"));
+        Assert.Equal(1, journal.Appends);
+        Assert.Equal(checkpoint, await log.CheckLog(1));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);
+        await log.RestartAsync();
+        Assert.Equal(1, await log.AddAsync([1]));
+        await log.CheckLog(2);
     }
 
     internal static byte[] Entry(int size, int number)
@@ -156,11 +224,5 @@ public sealed class IntakeTests
         FaultyJournal? journal = null;
         TestLog log = await TestLog.StartAsync(new LogSetup { Settings = settings, Replace = parts => parts with { Journal = journal = new FaultyJournal(parts.Journal) } });
         return (log, journal!);
-    }
-
-    private static Append Of(string entry)
-    {
-        byte[] bytes = System.Text.Encoding.UTF8.GetBytes(entry);
-        return new Append(TestLog.Bundle([bytes]), [MerkleHash.Leaf(bytes)]);
     }
 }

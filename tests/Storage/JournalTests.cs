@@ -179,15 +179,18 @@ public sealed class JournalTests : IDisposable
         JournalFrame first = new(), second = new();
         first.TryAdd([1]);
         second.TryAdd([2]);
-        using ManualResetEventSlim written = new();
+        using ManualResetEventSlim started = new(), written = new();
         Task<long> append;
         using (FaultScope.On(Folder, (call, _, done) =>
         {
-            if (call == "fdatasync" && !done) written.Wait();
+            if (call != "fdatasync" || done) return 0;
+            started.Set();
+            written.Wait();
             return 0;
         }))
         {
-            append = journal.AppendAsync(first, CancellationToken.None).AsTask();
+            append = Task.Run(async () => await journal.AppendAsync(first, CancellationToken.None));
+            Assert.True(started.Wait(TimeSpan.FromSeconds(20)));
             await Assert.ThrowsAsync<InvalidOperationException>(async () => await journal.AppendAsync(second, CancellationToken.None));
             Assert.False(append.IsCompleted);
             written.Set();

@@ -1,8 +1,5 @@
 using System.Buffers;
 using System.Globalization;
-using System.IO.Pipelines;
-using System.Text;
-using Microsoft.AspNetCore.Http.Features;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;
@@ -12,6 +9,9 @@ internal static class AppendEndpoints
 {
     /// <summary>Largest add-batch body: what one frame of the journal takes, since a batch is all or nothing.</summary>
     public const int MaxBatch = JournalFrame.MaxEntryBytes;
+
+    private const int MaxIndexLine = 20; // 19 digits and a newline
+    private const string TextType = "text/plain; charset=utf-8";
 
     public static void Map(WebApplication app, Engine engine, Settings settings)
     {
@@ -35,26 +35,33 @@ internal static class AppendEndpoints
             return;
         }
 
-        byte[]? bundle = await ReadAsync(context, EntryBundle.MaxEntrySize, prefix: 2, settings.BodyLimit).ConfigureAwait(false);
-        if (bundle is null)
+        if (await RequestBody.ReadAsync(context, EntryBundle.MaxEntrySize, settings.BodyLimit).ConfigureAwait(false) is not ReadOnlySequence<byte> body)
         {
             await Problem.TooLarge($"an entry has 1 to {EntryBundle.MaxEntrySize} bytes; this one has more").ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
-        if (bundle.Length == 2)
+        if (body.IsEmpty)
         {
+            RequestBody.Release(context, body);
             await Problem.BadRequest($"an entry has 1 to {EntryBundle.MaxEntrySize} bytes; this one has none").ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
-        System.Buffers.Binary.BinaryPrimitives.WriteUInt16BigEndian(bundle, (ushort)(bundle.Length - 2));
-        Append append = new(bundle, [MerkleHash.Leaf(bundle.AsSpan(2))]);
-        engine.Add(append);
-        long index = (await DurableAsync(append, settings).ConfigureAwait(false))[0];
+        Append append = Take(context, engine, body);
+        long index = append.First;
+        try
+        {
+            await append.Durable.ConfigureAwait(false);
+        }
+        catch (Exception failure) when (failure is not UnavailableException)
+        {
+            throw Unknown();
+        }
+
         if (wait == "durable")
         {
-            await TextAsync(context, 200, index.ToString(CultureInfo.InvariantCulture)).ConfigureAwait(false);
+            await IndexAsync(context, 200, index).ConfigureAwait(false);
             return;
         }
 
@@ -68,7 +75,7 @@ internal static class AppendEndpoints
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
         {
             // Not public yet, but durable: the index is final.
-            await TextAsync(context, 202, index.ToString(CultureInfo.InvariantCulture)).ConfigureAwait(false);
+            await IndexAsync(context, 202, index).ConfigureAwait(false);
             return;
         }
 
@@ -76,44 +83,92 @@ internal static class AppendEndpoints
         await BytesAsync(context, 200, "text/plain; charset=utf-8", proof).ConfigureAwait(false);
     }
 
+    /// <summary>Copies the entry into a frame, and gives the body's buffers back whatever becomes of it.</summary>
+    private static Append Take(HttpContext context, Engine engine, in ReadOnlySequence<byte> body)
+    {
+        try
+        {
+            return engine.Add(body, LeafOf(body));
+        }
+        finally
+        {
+            RequestBody.Release(context, body);
+        }
+    }
+
+    private static Hash LeafOf(in ReadOnlySequence<byte> entry)
+    {
+        if (entry.IsSingleSegment) return MerkleHash.Leaf(entry.FirstSpan);
+        byte[] whole = ArrayPool<byte>.Shared.Rent((int)entry.Length);
+        entry.CopyTo(whole);
+        Hash leaf = MerkleHash.Leaf(whole.AsSpan(0, (int)entry.Length));
+        ArrayPool<byte>.Shared.Return(whole);
+        return leaf;
+    }
+
     private static async Task AddBatchAsync(HttpContext context, Engine engine, Settings settings)
     {
-        byte[]? bundle = await ReadAsync(context, MaxBatch, prefix: 0, settings.BodyLimit).ConfigureAwait(false);
-        if (bundle is null)
+        if (await RequestBody.ReadAsync(context, MaxBatch, settings.BodyLimit).ConfigureAwait(false) is not ReadOnlySequence<byte> body)
         {
             await Problem.TooLarge($"a batch has at most {MaxBatch} bytes").ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
-        if (!EntryBundle.TryCount(bundle, out int count, out int badOffset))
+        int length = (int)body.Length;
+        byte[] bundle = ArrayPool<byte>.Shared.Rent(length);
+        body.CopyTo(bundle);
+        RequestBody.Release(context, body);
+        (Append? append, int count, Problem? refusal) = TakeBatch(engine, bundle, length);
+        if (refusal is not null)
         {
-            await Problem.BadRequest($"the length prefix at byte {badOffset} points past the end of the body ({bundle.Length} bytes); nothing was appended").ExecuteAsync(context).ConfigureAwait(false);
+            await refusal.ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
-        if (count == 0)
+        try
         {
-            await Problem.BadRequest("a batch holds at least one entry").ExecuteAsync(context).ConfigureAwait(false);
-            return;
+            await append!.Durable.ConfigureAwait(false);
+        }
+        catch (Exception failure) when (failure is not UnavailableException)
+        {
+            throw Unknown();
         }
 
-        Hash[] leaves = new Hash[count];
-        if (HashLeaves(bundle, leaves) is int empty and >= 0)
-        {
-            await Problem.BadRequest($"the entry at byte {empty} is empty; an entry has 1 to {EntryBundle.MaxEntrySize} bytes; nothing was appended").ExecuteAsync(context).ConfigureAwait(false);
-            return;
-        }
+        byte[] lines = ArrayPool<byte>.Shared.Rent(count * MaxIndexLine);
+        await BytesAsync(context, 200, TextType, lines.AsMemory(0, WriteIndexes(append, count, lines))).ConfigureAwait(false);
+        ArrayPool<byte>.Shared.Return(lines);
+    }
 
-        Append append = new(bundle, leaves);
-        engine.Add(append);
-        long[] indexes = await DurableAsync(append, settings).ConfigureAwait(false);
-        StringBuilder lines = new(indexes.Length * 12);
-        foreach (long index in indexes) lines.Append(index).Append('\n');
-        await TextAsync(context, 200, lines.ToString()).ConfigureAwait(false);
+    /// <summary>Checks a batch and copies its entries into a frame; <paramref name="bundle"/> goes back to the pool.</summary>
+    private static (Append? Append, int Count, Problem? Refusal) TakeBatch(Engine engine, byte[] bundle, int length)
+    {
+        Hash[]? leaves = null;
+        try
+        {
+            ReadOnlySpan<byte> entries = bundle.AsSpan(0, length);
+            if (!EntryBundle.TryCount(entries, out int count, out int badOffset))
+            {
+                return (null, 0, Problem.BadRequest($"the length prefix at byte {badOffset} points past the end of the body ({length} bytes); nothing was appended"));
+            }
+
+            if (count == 0) return (null, 0, Problem.BadRequest("a batch holds at least one entry"));
+            leaves = ArrayPool<Hash>.Shared.Rent(count);
+            if (HashLeaves(entries, leaves) is int empty and >= 0)
+            {
+                return (null, 0, Problem.BadRequest($"the entry at byte {empty} is empty; an entry has 1 to {EntryBundle.MaxEntrySize} bytes; nothing was appended"));
+            }
+
+            return (engine.Add(entries, leaves.AsSpan(0, count)), count, null);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bundle);
+            if (leaves is not null) ArrayPool<Hash>.Shared.Return(leaves);
+        }
     }
 
     /// <summary>The leaf hash of each entry; the offset of the first empty one, or -1.</summary>
-    private static int HashLeaves(byte[] bundle, Hash[] leaves)
+    private static int HashLeaves(ReadOnlySpan<byte> bundle, Hash[] leaves)
     {
         int i = 0, offset = 0;
         foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(bundle))
@@ -126,27 +181,27 @@ internal static class AppendEndpoints
         return -1;
     }
 
-    private static async Task<long[]> DurableAsync(Append append, Settings settings)
+    private static int WriteIndexes(Append append, int count, Span<byte> lines)
     {
-        try
+        int length = 0;
+        for (int i = 0; i < count; i++)
         {
-            return await append.Indexes.WaitAsync(settings.WaitLimit).ConfigureAwait(false);
+            (append.Indexes is long[] indexes ? indexes[i] : append.First + i).TryFormat(lines[length..], out int digits, provider: CultureInfo.InvariantCulture);
+            length += digits;
+            lines[length++] = (byte)'\n';
         }
-        catch (TimeoutException)
-        {
-            throw new UnavailableException("the disk has not answered in time: whether the entry is stored is unknown; sending it again is safe", 5);
-        }
-        catch (Exception failure) when (failure is not UnavailableException)
-        {
-            // Whatever ended the frame, it was on its way to the disk.
-            throw new UnavailableException("storage failed while the entry was being stored: whether it is stored is unknown; sending it again is safe", 60);
-        }
+
+        return length;
     }
+
+    /// <summary>Whatever ended the frame, it was on its way to the disk.</summary>
+    private static UnavailableException Unknown() => new("storage failed while the entry was being stored: whether it is stored is unknown; sending it again is safe", 60);
 
     private static bool TryReadWait(HttpContext context, Engine engine, out string wait, out Problem? refusal)
     {
         refusal = null;
         wait = "durable";
+        if (!context.Request.QueryString.HasValue) return true;
         foreach ((string key, Microsoft.Extensions.Primitives.StringValues values) in context.Request.Query)
         {
             if (key != "wait" || values.Count != 1 || values[0] is not ("durable" or "published" or "witnessed"))
@@ -167,69 +222,27 @@ internal static class AppendEndpoints
         return true;
     }
 
-    /// <summary>The body behind <paramref name="prefix"/> free bytes; null when it is longer than <paramref name="limit"/>. Memory grows with what came, not with what was announced.</summary>
-    internal static async Task<byte[]?> ReadAsync(HttpContext context, int limit, int prefix, TimeSpan time)
+    /// <summary>A bare decimal index.</summary>
+    internal static Task IndexAsync(HttpContext context, int status, long index)
     {
-        // Before the limit of the wire is raised: what is not wanted is not drained either, the connection closes.
-        if (context.Request.ContentLength > limit) return null;
-
-        // What the wire may carry: a body without a length may come a byte a chunk, which is six bytes there.
-        context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = (context.Request.ContentLength is null ? 6L * limit : limit) + 1024;
-        PipeReader reader = context.Request.BodyReader;
-        using BodyDeadline deadline = new(context, time);
-        while (true)
-        {
-            // Most bodies are here with their headers: only one that has to be waited for costs a timer.
-            if (!reader.TryRead(out ReadResult result)) result = await deadline.ReadAsync(reader).ConfigureAwait(false);
-            if (result.Buffer.Length > limit)
-            {
-                reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
-                return null;
-            }
-
-            if (result.IsCompleted)
-            {
-                byte[] body = new byte[prefix + result.Buffer.Length];
-                result.Buffer.CopyTo(body.AsSpan(prefix));
-                reader.AdvanceTo(result.Buffer.End);
-                context.Items[Gate.BodyReadKey] = true;
-                return body;
-            }
-
-            reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
-        }
+        Span<byte> digits = stackalloc byte[MaxIndexLine];
+        index.TryFormat(digits, out int length, provider: CultureInfo.InvariantCulture);
+        Begin(context, status, TextType, length);
+        digits[..length].CopyTo(context.Response.BodyWriter.GetSpan(length));
+        context.Response.BodyWriter.Advance(length);
+        return Task.CompletedTask; // the server flushes what was written when the request ends
     }
-
-    internal static Task TextAsync(HttpContext context, int status, string text) => BytesAsync(context, status, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(text));
 
     internal static async Task BytesAsync(HttpContext context, int status, string contentType, ReadOnlyMemory<byte> bytes)
     {
-        context.Response.StatusCode = status;
-        context.Response.ContentType = contentType;
-        context.Response.ContentLength = bytes.Length;
+        Begin(context, status, contentType, bytes.Length);
         if (!HttpMethods.IsHead(context.Request.Method)) await context.Response.Body.WriteAsync(bytes, context.RequestAborted).ConfigureAwait(false);
     }
-}
 
-/// <summary>The time one body may take in all, whatever its rate; started at the first wait.</summary>
-internal sealed class BodyDeadline(HttpContext context, TimeSpan time) : IDisposable
-{
-    private CancellationTokenSource? _limit;
-
-    public async ValueTask<ReadResult> ReadAsync(PipeReader reader)
+    private static void Begin(HttpContext context, int status, string contentType, int length)
     {
-        if (_limit is null)
-        {
-            // The reader is asked to return, not cancelled: Kestrel could not drain or end the body of a read that never returned.
-            _limit = new CancellationTokenSource(time);
-            _limit.Token.Register(static state => ((PipeReader)state!).CancelPendingRead(), reader);
-        }
-
-        ReadResult result = await reader.ReadAsync(context.RequestAborted).ConfigureAwait(false);
-        if (!result.IsCanceled) return result;
-        reader.AdvanceTo(result.Buffer.End);
-        throw new BadHttpRequestException("the body took too long", StatusCodes.Status408RequestTimeout);
+        context.Response.StatusCode = status;
+        context.Response.ContentType = contentType;
+        context.Response.ContentLength = length;
     }
-
-    public void Dispose() => _limit?.Dispose();
 }

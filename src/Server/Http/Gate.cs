@@ -20,9 +20,6 @@ internal static class Gate
     /// <summary>The index that the request's target names, set for <c>/entry/...</c> targets that name one.</summary>
     public static readonly object EntryKey = new();
 
-    /// <summary>Set once the body of the request was read to its end.</summary>
-    public static readonly object BodyReadKey = new();
-
     public static async Task PassAsync(HttpContext context, RequestDelegate next, ILogger logger)
     {
         context.Response.Headers["Access-Control-Allow-Origin"] = "*";

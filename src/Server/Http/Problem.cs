@@ -26,7 +26,7 @@ internal sealed class Problem(int status, string name, string detail, int? retry
         response.Headers.CacheControl = "no-store";
 
         // What was not read of the request is not drained: the connection ends with the answer, and the caller is told.
-        bool unread = httpContext.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true && !httpContext.Items.ContainsKey(Gate.BodyReadKey);
+        bool unread = RequestBody.IsUnread(httpContext);
         if (unread && HttpProtocol.IsHttp11(httpContext.Request.Protocol)) response.Headers.Connection = "close";
         if (retryAfterSeconds is int seconds) response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         using MemoryStream body = new();
