@@ -12,6 +12,13 @@ namespace TransparencyLog.Bench;
 /// <param name="Bytes">Of the directory.</param>
 internal sealed record Fsck(double EntriesPerSecond, double HashLimit, double DiskLimit, double BusyCores, double PeakBytes, double Bytes)
 {
+    /// <summary>Which of the two limits it, and what else it took. Far from both, it is the rest that limits: reading records, comparing, and what is done in order on one core.</summary>
+    public static string Verdict(double ours, double hash, double disk, double busyCores, double peakBytes)
+    {
+        string limits = ours < 0.5 * Math.Min(hash, disk) ? "neither limits" : hash < disk ? "hashing limits" : "the disk limits";
+        return Report.Text($"hash {Report.Count(hash)}/s on all cores, disk {Report.Count(disk)}/s: {limits}; {busyCores:F1} cores busy, {peakBytes / 1e6:F0} MB");
+    }
+
     public static async Task<Fsck> RunAsync(string directory, int entryBytes)
     {
         double bytes = Limits.Evict(directory);

@@ -28,9 +28,6 @@ internal sealed record Options(int Rounds, int Seconds, int WarmSeconds, int Mil
 /// <summary>One run of make bench.</summary>
 internal sealed class Suite(Options options, string work) : IDisposable
 {
-    /// <summary>The setting that turns the answering of duplicates with their first index off.</summary>
-    public static readonly IReadOnlyDictionary<string, string> DuplicatesOff = new Dictionary<string, string>(StringComparer.Ordinal) { ["TLOG_RECENT_ENTRIES"] = "0" };
-
     /// <summary>What a log's own limit of requests to a witness is set to where the disk and the code are to be measured, not the limit. There is none today.</summary>
     private static readonly IReadOnlyDictionary<string, string> WitnessLimitOff = new Dictionary<string, string>(StringComparer.Ordinal);
 
@@ -44,7 +41,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
     private static readonly double[] Percentiles = [50, 90, 99, 99.9, 100];
 
     private readonly Figures _figures = new();
-    private readonly List<Served> _servers = [];
+    private readonly Bed _bed = new(work);
     private readonly Dictionary<string, List<double>> _latencies = new(StringComparer.Ordinal); // pooled over the rounds
     private readonly List<(Series Ours, string Kind)> _series = [];
     private Served _null = null!, _off = null!, _on = null!, _large = null!, _witnessed = null!, _witness = null!;
@@ -84,7 +81,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
 
     public void Dispose()
     {
-        foreach (Served server in _servers) server.Dispose();
+        _bed.Dispose();
         _witnessLoad?.Dispose();
     }
 
@@ -93,31 +90,17 @@ internal sealed class Suite(Options options, string work) : IDisposable
     private async Task StartAsync()
     {
         Progress.Say($"starting servers");
-        _off = await LogAsync("off", DuplicatesOff);
-        _on = await LogAsync("on", null);
+        _off = await _bed.LogAsync("off", Bed.DuplicatesOff);
+        _on = await _bed.LogAsync("on", null);
         (await _off.PostAsync("add", [1])).Dispose();
         await _off.PublishedAsync(1);
-        _null = await ServeAsync("null", null, Environment.ProcessPath!, "null", Report.Text($"{(await _off.GetAsync("checkpoint")).Length}"));
+        _null = await _bed.ServeAsync("null", null, Environment.ProcessPath!, "null", Report.Text($"{(await _off.GetAsync("checkpoint")).Length}"));
         _witnessed = await WitnessedAsync();
         await WitnessAsync();
         Progress.Say($"filling a log with {options.Millions} million entries");
-        _large = await LogAsync("large", DuplicatesOff);
+        _large = await _bed.LogAsync("large", Bed.DuplicatesOff);
         _fillRate = await BatchLoad.FillAsync(_large.Url, LargeSize, SmallEntry);
         await _large.PublishedAsync(LargeSize);
-    }
-
-    private async Task<Served> LogAsync(string name, IReadOnlyDictionary<string, string>? environment, params string[] arguments)
-    {
-        string directory = Path.Combine(work, name);
-        if (!Directory.Exists(directory)) await Tool.CreateLogAsync(directory, $"bench.example/{name}");
-        return await ServeAsync(name, environment, "bin/tlog-server", ["serve", "--data", directory, "--listen", "http://127.0.0.1:0", .. arguments]);
-    }
-
-    private async Task<Served> ServeAsync(string name, IReadOnlyDictionary<string, string>? environment, string program, params string[] arguments)
-    {
-        Served server = await Served.StartAsync(Path.Combine(work, name + ".err"), environment, program, arguments);
-        _servers.Add(server);
-        return server;
     }
 
     /// <summary>A log with three witnesses, two of which have to cosign.</summary>
@@ -133,14 +116,14 @@ internal sealed class Suite(Options options, string work) : IDisposable
             string name = Report.Text($"w{i}");
             string witnessDirectory = Path.Combine(work, name);
             string key = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", witnessDirectory, "--name", $"witness.example/{name}")).Trim();
-            Served witness = await ServeAsync(name, null, "bin/tlog-witness", "serve", "--data", witnessDirectory, "--listen", "http://127.0.0.1:0", "--logs", logs);
+            Served witness = await _bed.ServeAsync(name, null, "bin/tlog-witness", "serve", "--data", witnessDirectory, "--listen", "http://127.0.0.1:0", "--logs", logs);
             policy.Append($"witness {name} {key} {witness.Url}\n");
         }
 
         policy.Append("group all 2 w1 w2 w3\nquorum all\n");
         string path = Path.Combine(work, "witnessed.policy");
         await File.WriteAllTextAsync(path, policy.ToString());
-        Served log = await LogAsync("witnessed", WitnessLimitOff, "--policy", path);
+        Served log = await _bed.LogAsync("witnessed", WitnessLimitOff, "--policy", path);
         long start = Stopwatch.GetTimestamp();
         while (true)
         {
@@ -159,7 +142,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
         string vkey = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", directory, "--name", "witness.example/bench")).Trim();
         if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) || key is null) throw new InvalidOperationException($"not a vkey: {vkey}");
         _witnessKey = key;
-        _witness = await ServeAsync("witness", null, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", logs);
+        _witness = await _bed.ServeAsync("witness", null, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", logs);
     }
 
     /// <summary>Everything that will be measured, on both sides, until it runs as fast as it will.</summary>
@@ -293,18 +276,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
     private async Task EndLargeAsync()
     {
         Progress.Say($"opening the large log after kill -9, and checking it from the disk");
-        List<double> seconds = [], bytes = [];
-        for (int i = 0; i < options.Rounds; i++)
-        {
-            await _large.EndAsync(kill: true);
-            long start = Stopwatch.GetTimestamp();
-            _large = await LogAsync("large", DuplicatesOff);
-            await _large.PublishedAsync(LargeSize);
-            seconds.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
-            bytes.Add(await _large.ResidentBytesAsync());
-        }
-
-        (_openSeconds, _openBytes) = (Percentile.Median(seconds), Percentile.Median(bytes));
+        (_large, _openSeconds, _openBytes) = await _bed.ReopenAsync(_large, "large", LargeSize, options.Rounds);
         await _large.EndAsync();
         for (int i = 0; i < options.Rounds; i++)
         {
@@ -372,10 +344,10 @@ internal sealed class Suite(Options options, string work) : IDisposable
         report.Row(
             $"witness, add-checkpoint over {WitnessedLogs:N0} logs, {WitnessConnections} at once", PerSecond("witness"), $"signatures {PerSecond("witness-limit")}", Report.Percent(_figures.Ratio("witness", "witness-limit")),
             Report.Text($">= 5,000/s, <= 1 sync for 64 (is {syncs:F2})"), _figures.Median("witness") >= 5000 && syncs <= 1, _figures.Cost("witness"));
-        string nearer = _figures.Median("fsck-hash") < _figures.Median("fsck-disk") ? "hashing" : "the disk";
+        double nearer = Math.Max(_figures.Ratio("fsck", "fsck-hash"), _figures.Ratio("fsck", "fsck-disk"));
         report.Row(
-            $"tlog fsck of {options.Millions} M entries of {SmallEntry} B from the disk", PerSecond("fsck"), Report.Text($"hash {PerSecond("fsck-hash")} on all cores, disk {PerSecond("fsck-disk")}; {nearer} is nearer, {_fsckBusy:F1} cores busy, {_fsckPeak / 1e6:F0} MB"),
-            Report.Percent(Math.Max(_figures.Ratio("fsck", "fsck-hash"), _figures.Ratio("fsck", "fsck-disk"))), ">= 2,000,000/s", _figures.Median("fsck") >= 2_000_000);
+            $"tlog fsck of {options.Millions} M entries of {SmallEntry} B from the disk", PerSecond("fsck"), Fsck.Verdict(_figures.Median("fsck"), _figures.Median("fsck-hash"), _figures.Median("fsck-disk"), _fsckBusy, _fsckPeak),
+            Report.Percent(nearer), ">= 2,000,000/s", _figures.Median("fsck") >= 2_000_000);
         report.Row($"open {options.Millions} M entries after kill -9", Report.Text($"{_openSeconds:F2} s, {_openBytes / 1e6:F0} MB"), "", "", "< 2 s, < 300 MB", _openSeconds < 2 && _openBytes < 300e6);
         report.Row("memory of the server with all defaults, peak over this run", Report.Text($"{_peak / 1e6:F0} MB"), "", "", "<= 250 MB", _peak <= 250e6);
         report.Row("its longest garbage collection pause", Report.Text($"{_pause * 1000:F1} ms"), "", "", "< 20 ms", _pause < 0.02);
