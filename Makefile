@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test bench bench-long deps fmt clean
+.PHONY: help build run test bench bench-long bench-micro deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -25,6 +25,7 @@ help:
 	@echo 'make test     everything CI runs; the last line is "N passed, N failed"; TESTS="Core shim format" runs only those'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
+	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
 	@echo 'make build    builds everything; the programs are bin/tlog-server, bin/tlog-witness, bin/tlog'
 	@echo 'make deps     installs what the tests want from the system (root), or names it'
 	@echo 'make fmt      formats the code'
@@ -54,6 +55,10 @@ bench: build
 
 bench-long: build
 	@bench/run long
+
+bench-micro:
+	@dotnet build bench/micro -c Release -v quiet --nologo -nodeReuse:false
+	@artifacts/bin/TransparencyLog.Bench.Micro/release/bench-micro artifacts/bench-micro bench/results
 
 deps:
 	@tests/deps
