@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test bench deps fmt clean
+.PHONY: help build run test bench bench-long bench-micro deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -23,7 +23,9 @@ PROGRAMS := Server Witness Cli
 help:
 	@echo 'make run      builds, starts a log and a witness on loopback, appends a first entry; stays in the foreground'
 	@echo 'make test     everything CI runs; the last line is "N passed, N failed"; TESTS="Core shim format" runs only those'
-	@echo 'make bench    our figures beside the limits of this machine, a table (some 4 minutes; needs wrk)'
+	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
+	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
+	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
 	@echo 'make build    builds everything; the programs are bin/tlog-server, bin/tlog-witness, bin/tlog'
 	@echo 'make deps     installs what the tests want from the system (root), or names it'
 	@echo 'make fmt      formats the code'
@@ -49,7 +51,14 @@ test: deps build artifacts/shim/victim
 	@tests/run $(TESTS)
 
 bench: build
-	@bench/run
+	@bench/run suite
+
+bench-long: build
+	@bench/run long
+
+bench-micro:
+	@dotnet build bench/micro -c Release -v quiet --nologo -nodeReuse:false
+	@artifacts/bin/TransparencyLog.Bench.Micro/release/bench-micro artifacts/bench-micro bench/results
 
 deps:
 	@tests/deps

@@ -28,10 +28,11 @@ internal static class FsckCommand
         Policy? policy = await TrustAsync(policyPath, vkey, around, stop);
         long started = around.Time.GetTimestamp();
         NativeSha256.TryUse();
+        FsckProgress progress = new(around);
         try
         {
-            if (target.Contains("://", StringComparison.Ordinal)) await CheckUrlAsync(target, policy, around, stop);
-            else await CheckDirectoryAsync(target, policy, around, stop);
+            if (target.Contains("://", StringComparison.Ordinal)) await CheckUrlAsync(target, policy, progress, around, stop);
+            else await CheckDirectoryAsync(target, policy, progress, around, stop);
         }
         catch (Exception failure) when (DamageOf(failure) is Damage damage)
         {
@@ -61,19 +62,19 @@ internal static class FsckCommand
         throw new CliException(ExitCode.Usage, "--vkey is a log's verifier key, name+id+base64");
     }
 
-    private static async Task CheckUrlAsync(string url, Policy? policy, Surroundings around, CancellationToken stop)
+    private static async Task CheckUrlAsync(string url, Policy? policy, FsckProgress progress, Surroundings around, CancellationToken stop)
     {
         using LogReader log = LogUrl.Open(url);
-        RemoteReport report = await RemoteCheck.RunAsync(log, policy, stop);
+        RemoteReport report = await progress.EndAsync(RemoteCheck.RunAsync(log, policy, progress.Tell, stop));
         Checkpoint checkpoint = report.Checkpoint;
         await SummarizeAsync(around, checkpoint.Size, checkpoint.Size / EntryBundle.Width, checkpoint, report.Verified is null ? "not checked" : string.Join(", ", report.Verified.Keys), stop);
         foreach (WitnessedBy witness in report.Verified?.Cosigned ?? []) await around.PrintAsync($"cosigned by {witness.Witness.Name}", stop);
         if (report.Verified is null) await around.SayAsync("who signed the checkpoint was not checked: give --policy or --vkey");
     }
 
-    private static async Task CheckDirectoryAsync(string path, Policy? policy, Surroundings around, CancellationToken stop)
+    private static async Task CheckDirectoryAsync(string path, Policy? policy, FsckProgress progress, Surroundings around, CancellationToken stop)
     {
-        DirectoryReport report = await DirectoryCheck.RunAsync(path, Verifiers.TryCreate, stop: stop);
+        DirectoryReport report = await progress.EndAsync(DirectoryCheck.RunAsync(path, Verifiers.TryCreate, progress: progress.Tell, stop: stop));
         foreach (string note in report.Notes) await around.SayAsync(note);
         Checkpoint? checkpoint = report.Head is TreeHead head ? new Checkpoint(report.Identity.Origin, head.Size, head.Root) : null;
         if (policy is not null && report.Head is not null) await RequirePolicyAsync(path, policy, report, around);

@@ -13,7 +13,7 @@ internal static class Program
     {
         using Stream input = Console.OpenStandardInput();
         using Stream output = Console.OpenStandardOutput(); // bytes as they are: no encoding of any LANG touches them
-        return await RunAsync(args, new Surroundings(input, output, Console.Error, TimeProvider.System), CancellationToken.None);
+        return await RunAsync(args, new Surroundings(input, output, Console.Error, TimeProvider.System) { ErrorIsTerminal = !Console.IsErrorRedirected }, CancellationToken.None);
     }
 
     internal static async Task<int> RunAsync(string[] args, Surroundings around, CancellationToken stop)

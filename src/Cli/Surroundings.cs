@@ -31,6 +31,9 @@ internal sealed class CliException(ExitCode code, string message) : Exception(me
 /// <summary>What a command has of the world: text and bytes for programs go to <see cref="Out"/>, everything for people to <see cref="Error"/>.</summary>
 internal sealed record Surroundings(Stream In, Stream Out, TextWriter Error, TimeProvider Time)
 {
+    /// <summary>Whether a person looks at <see cref="Error"/> as it is written.</summary>
+    public bool ErrorIsTerminal { get; init; }
+
     /// <summary>Writes a line for programs. It is flushed at once: an index that was answered is not to be lost in a buffer.</summary>
     public async Task PrintAsync(string line, CancellationToken stop)
     {

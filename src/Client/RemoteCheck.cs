@@ -14,30 +14,42 @@ public sealed record RemoteReport(Checkpoint Checkpoint, VerifiedCheckpoint? Ver
 public static class RemoteCheck
 {
     /// <summary>
-    /// Segments that are read ahead: enough to hide the way there and back on a line of 50 ms at a thousand segments a minute, and at most
-    /// 8 bundles of 16 MiB in memory.
+    /// Segments that are read ahead: 32 hide the way there and back on a line of 50 ms at 600 segments, 160,000 entries, a second. With bundles of more than 1 MiB
+    /// it is fewer, down to <see cref="LeastAhead"/>: they fill the line by themselves.
     /// </summary>
-    private const int Ahead = 8;
+    private const int MostAhead = 32;
+
+    private const int LeastAhead = 8;
+
+    /// <summary>
+    /// Bytes of bundles that are read ahead, going by the largest that was seen: 32 of 1 MiB. A log whose bundles grow from one to the next to the 16 MiB that are
+    /// possible can fill <see cref="MostAhead"/> of them once.
+    /// </summary>
+    private const int BytesAhead = 32 * 1024 * 1024;
 
     /// <summary>
     /// Reads the checkpoint, then every bundle and every tile of every level at its size, partial ones too, and compares them with what the
     /// entry bytes give; then the checkpoint again, which must not have gone back, and, if the log has grown, must be consistent.
-    /// Memory does not grow with the log.
+    /// Memory does not grow with the log: at most 32 segments are on their way at once, read and hashed on all cores.
     /// </summary>
+    /// <param name="log">The log.</param>
+    /// <param name="policy">What the checkpoint has to satisfy; null for none.</param>
+    /// <param name="progress">Is told how many entries were checked, and how many there are: after each segment, one call at a time.</param>
+    /// <param name="stop">Ends the check.</param>
     /// <exception cref="LogReaderException">
     /// The first damage (<see cref="LogFailure.Lie"/> or <see cref="LogFailure.Missing"/>, with its <see cref="Damage"/>), or trouble on the way.
     /// </exception>
-    public static async Task<RemoteReport> RunAsync(LogReader log, Policy? policy, CancellationToken stop)
+    public static async Task<RemoteReport> RunAsync(LogReader log, Policy? policy, Action<long, long>? progress = null, CancellationToken stop = default)
     {
         (Checkpoint checkpoint, VerifiedCheckpoint? verified) = await ReadCheckpointAsync(log, policy, stop).ConfigureAwait(false);
         TreeCheck tree = new([new ClaimedRoot(checkpoint.Size, checkpoint.Root, "checkpoint")]);
         Require(log, tree.CheckEmpty());
         long tiles = 0;
-        await foreach ((byte[] bundle, byte[] tile) in ReadSegmentsAsync(log, checkpoint, stop).ConfigureAwait(false))
+        await foreach ((byte[] bundle, byte[] tile, Hash[]? leaves) in ReadSegmentsAsync(log, checkpoint, stop).ConfigureAwait(false))
         {
             long number = tree.Size / EntryBundle.Width;
             int width = TilePath.WidthAt(0, number, checkpoint.Size);
-            Require(log, tree.Add(bundle, tile, width, new TilePath(TilePath.EntriesLevel, number, width).ToString(), new TilePath(0, number, width).ToString()));
+            Require(log, tree.Add(bundle, tile, width, new TilePath(TilePath.EntriesLevel, number, width).ToString(), new TilePath(0, number, width).ToString(), leaves));
             foreach (FullTile full in tree.Completed.Where(full => full.Level > 0))
             {
                 await CompareAsync(log, checkpoint, new TilePath(full.Level, full.Index), full.Hashes, stop).ConfigureAwait(false);
@@ -45,6 +57,7 @@ public static class RemoteCheck
             }
 
             tiles += 2;
+            progress?.Invoke(tree.Size, checkpoint.Size);
         }
 
         foreach ((TilePath path, ReadOnlyMemory<byte> hashes) in tree.PartialTiles())
@@ -65,19 +78,22 @@ public static class RemoteCheck
     }
 
     /// <summary>Bundle and tile of every segment in order, a few of them under way at a time.</summary>
-    private static async IAsyncEnumerable<(byte[] Bundle, byte[] Tile)> ReadSegmentsAsync(
+    private static async IAsyncEnumerable<Segment> ReadSegmentsAsync(
         LogReader log, Checkpoint checkpoint, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken stop)
     {
         long segments = (checkpoint.Size / EntryBundle.Width) + (checkpoint.Size % EntryBundle.Width == 0 ? 0 : 1);
         using CancellationTokenSource rest = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Queue<Task<(byte[], byte[])>> reading = new();
-        long next = 0;
+        Queue<Task<Segment>> reading = new();
+        long next = 0, largest = BytesAhead / LeastAhead;
         try
         {
             while (next < segments || reading.Count > 0)
             {
-                while (next < segments && reading.Count < Ahead) reading.Enqueue(ReadSegmentAsync(log, next++, checkpoint, rest.Token));
-                yield return await reading.Peek().ConfigureAwait(false);
+                long ahead = Math.Clamp(BytesAhead / largest, LeastAhead, MostAhead);
+                while (next < segments && reading.Count < ahead) reading.Enqueue(ReadSegmentAsync(log, next++, checkpoint, rest.Token));
+                Segment segment = await reading.Peek().ConfigureAwait(false);
+                largest = next <= LeastAhead ? segment.Bundle.Length : Math.Max(largest, segment.Bundle.Length);
+                yield return segment;
                 _ = reading.Dequeue();
             }
         }
@@ -89,10 +105,15 @@ public static class RemoteCheck
         }
     }
 
-    private static async Task<(byte[] Bundle, byte[] Tile)> ReadSegmentAsync(LogReader log, long number, Checkpoint checkpoint, CancellationToken stop)
+    /// <summary>Bundle and tile side by side; the leaf hashes, most of the work, on whatever core has brought them.</summary>
+    private static async Task<Segment> ReadSegmentAsync(LogReader log, long number, Checkpoint checkpoint, CancellationToken stop)
     {
-        byte[] bundle = await log.ReadBundleAsync(number, checkpoint, stop).ConfigureAwait(false);
-        return (bundle, await log.ReadTileAsync(0, number, checkpoint, stop).ConfigureAwait(false));
+        Task<byte[]> bundle = log.ReadBundleAsync(number, checkpoint, stop), tile = log.ReadTileAsync(0, number, checkpoint, stop);
+
+        // Both are waited for, and of two failures the bundle's is told: what is derived from it is judged behind it.
+        await Task.WhenAll(bundle, tile).ConfigureAwait(false);
+        byte[] entries = await bundle.ConfigureAwait(false);
+        return new Segment(entries, await tile.ConfigureAwait(false), TreeCheck.Leaves(entries));
     }
 
     private static async Task CompareAsync(LogReader log, Checkpoint checkpoint, TilePath path, ReadOnlyMemory<byte> expected, CancellationToken stop)
@@ -118,4 +139,6 @@ public static class RemoteCheck
     {
         if (damage is not null) throw new LogReaderException(LogFailure.Lie, $"{log.Url}: {damage}", damage);
     }
+
+    private sealed record Segment(byte[] Bundle, byte[] Tile, Hash[]? Leaves);
 }

@@ -64,6 +64,13 @@ public sealed class Policy
     /// <summary>Most logs, most witnesses and most groups, each: eight times the 32 the text asks for at least.</summary>
     public const int MaxOfEach = 256;
 
+    /// <summary>
+    /// Most logs of a list of logs (<see cref="TryParseLogs"/>): a public witness follows thousands where a policy trusts a few. In a file of
+    /// <see cref="MaxSize"/> bytes each then has 256 for its line, an Ed25519 vkey and a URL; and the notes that a witness keeps of them, a few times the bytes
+    /// of the file, stay far below the 64 MiB of its snapshot.
+    /// </summary>
+    public const int MaxLogsOfList = 4096;
+
     private readonly PolicyLog[] logs;
     private readonly PolicyWitness[] witnesses;
     private readonly PolicyGroup[] groups;
@@ -94,11 +101,13 @@ public sealed class Policy
     /// names the line and what is allowed there, in printable ASCII.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> text, out Policy? policy, out string error) =>
-        PolicyParser.TryParse(text, quorumIsOptional: false, out policy, out error);
+        PolicyParser.TryParse(text, isLogList: false, out policy, out error);
 
-    /// <summary>The same, but without a quorum line the quorum is none: the list of logs of a witness or monitor.</summary>
+    /// <summary>
+    /// The same for the list of logs of a witness or monitor: up to <see cref="MaxLogsOfList"/> logs, and without a quorum line the quorum is none.
+    /// </summary>
     public static bool TryParseLogs(ReadOnlySpan<byte> text, out Policy? policy, out string error) =>
-        PolicyParser.TryParse(text, quorumIsOptional: true, out policy, out error);
+        PolicyParser.TryParse(text, isLogList: true, out policy, out error);
 
     /// <summary>Whether the quorum is met when exactly these witnesses cosigned. Asks once for each witness.</summary>
     public bool IsQuorumMet(Func<PolicyWitness, bool> cosigned)

@@ -15,6 +15,7 @@ internal sealed class PolicyParser
     /// <summary>Longest piece of a file that an error repeats.</summary>
     private const int MaxQuoted = 80;
 
+    private readonly int maxLogs;
     private readonly List<PolicyLog> logs = [];
     private readonly List<PolicyWitness> witnesses = [];
     private readonly List<Group> groups = [];
@@ -28,6 +29,8 @@ internal sealed class PolicyParser
     private int quorumLine;
     private Node? quorum;
 
+    private PolicyParser(int maxLogs) => this.maxLogs = maxLogs;
+
     /// <summary>A witness or a group by its place in its list. Owner is the line of the group it is a member of.</summary>
     private sealed record Node(bool IsGroup, int Index)
     {
@@ -36,10 +39,10 @@ internal sealed class PolicyParser
 
     private sealed record Group(int Threshold, Node[] Members);
 
-    public static bool TryParse(ReadOnlySpan<byte> text, bool quorumIsOptional, out Policy? policy, out string error)
+    public static bool TryParse(ReadOnlySpan<byte> text, bool isLogList, out Policy? policy, out string error)
     {
         policy = null;
-        PolicyParser parser = new();
+        PolicyParser parser = new(isLogList ? Policy.MaxLogsOfList : Policy.MaxOfEach);
         if (parser.Read(text) is string problem)
         {
             error = problem;
@@ -47,7 +50,7 @@ internal sealed class PolicyParser
         }
 
         // SPEC PO-16: exactly one quorum line.
-        if (parser.quorumLine == 0 && !quorumIsOptional)
+        if (parser.quorumLine == 0 && !isLogList)
         {
             error = "a policy has exactly one quorum line, and this one has none: write \"quorum none\" to ask for no cosignature";
             return false;
@@ -138,7 +141,7 @@ internal sealed class PolicyParser
     {
         // SPEC PO-05: log <vkey> [<url>].
         if (items.Count is < 2 or > 3) return "a log line is \"log <vkey> [<url>]\"; a comment has a line of its own";
-        if (logs.Count == Policy.MaxOfEach) return $"a policy has at most {Policy.MaxOfEach} logs";
+        if (logs.Count == maxLogs) return $"a policy has at most {Policy.MaxOfEach} logs, and a list of logs {Policy.MaxLogsOfList}";
         if (!VerifierKey.TryParse(items[1], out VerifierKey? key) || key is null) return $"{Quote(items[1])} is not a vkey, or its key ID does not match";
         // SPEC PO-10: a log signs notes; 0x04 is the statement of a witness.
         if (key.SignatureType == VerifierKey.Ed25519Cosignature) return "a log key does not have type 0x04: that is the key of a witness";

@@ -89,6 +89,9 @@ internal sealed class Engine : IAsyncDisposable
     /// <summary>Entries that are durable.</summary>
     public long Size => _sequencer.Latest.Size;
 
+    /// <summary>Frames that the journal has written since the start, and their bytes.</summary>
+    public (long Frames, long Bytes) Journalled => (_directory.Journal.Syncs, _directory.Journal.FrameBytes);
+
     /// <summary>
     /// Opens the directory, rebuilds the tree, checks it against what was signed, and starts. Throws <see cref="StorageException"/> (exit 3) when the
     /// directory is not what it was, and <see cref="ConfigurationException"/> (exit 2) for the policy.

@@ -12,6 +12,7 @@ internal static class Host
         ReadEndpoints.Map(app, engine);
         ProofEndpoints.Map(app, engine);
         HealthEndpoints.Map(app, engine);
+        MetricsEndpoint.Map(app, engine);
         app.MapOpenApi("/openapi/{documentName}.json").WithMetadata(new HttpMethodMetadata(["GET", "HEAD"]));
     });
 

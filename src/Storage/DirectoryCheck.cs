@@ -33,12 +33,16 @@ public static class DirectoryCheck
     /// <param name="path">The data directory.</param>
     /// <param name="verifiers">Gives the verifier of the key in the directory's identity; null for a type that is not understood.</param>
     /// <param name="options">The journal's layout, when it is not the usual one.</param>
+    /// <param name="progress">
+    /// Is told how many entries were checked, and how many there are as far as is known then (sealed or signed, whichever is more): after each segment, one
+    /// call at a time, on the thread that checks.
+    /// </param>
     /// <param name="stop">Ends the check between two segments.</param>
     /// <exception cref="DamageException">The first damage: kind, place, segment, index, expected, found.</exception>
     /// <exception cref="DirectoryInUseException">Another process has it.</exception>
     /// <exception cref="StorageException">It is not a log, or cannot be read.</exception>
     public static async Task<DirectoryReport> RunAsync(
-        string path, Func<VerifierKey, INoteVerifier?> verifiers, JournalOptions? options = null, CancellationToken stop = default)
+        string path, Func<VerifierKey, INoteVerifier?> verifiers, JournalOptions? options = null, Action<long, long>? progress = null, CancellationToken stop = default)
     {
         (LogIdentity identity, VerifierKey key) = ReadIdentity(path);
         INoteVerifier verifier = verifiers(key) ?? throw Damaged("identity", Path.Combine(path, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
@@ -54,7 +58,8 @@ public static class DirectoryCheck
             RecordLog upper = RecordLog.OpenReadOnly(RequireRecordLog(path, "tree"));
             await using (upper.ConfigureAwait(false))
             {
-                new SegmentsCheck(path, segments, upper, tree).Run(notes, stop);
+                long total = Math.Max(heads.Newest?.Size ?? 0, segments.Count * EntryBundle.Width);
+                new SegmentsCheck(path, segments, upper, tree).Run(notes, done => progress?.Invoke(done, total), stop);
             }
 
             JournalCheck.Run(journal, options ?? LogDirectory.OptionsFor(identity), heads.Newest?.Size ?? 0, segments, tree, notes);

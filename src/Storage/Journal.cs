@@ -84,6 +84,9 @@ public sealed class Journal : IJournal
     /// <summary>How many data syncs were done: one per frame.</summary>
     public long Syncs { get; private set; }
 
+    /// <summary>Bytes of the frames it has written, with their rounding up to sectors.</summary>
+    public long FrameBytes { get; private set; }
+
     /// <summary>Makes an empty journal in a new directory.</summary>
     public static void Create(string directory, JournalOptions options)
     {
@@ -232,6 +235,7 @@ public sealed class Journal : IJournal
         Posix.Write(_file, bytes.Span, _offset, _path);
         Posix.SyncData(_file, _path);
         Syncs++;
+        FrameBytes += bytes.Length;
         _offset += bytes.Length;
         _sequence++;
         NextIndex = first + frame.Count;

@@ -25,6 +25,10 @@ internal static partial class Posix
     /// </summary>
     internal static Func<string, string, bool, int>? Fault { get; set; }
 
+    private static long _dataSyncs, _syncs, _bytesWritten; // by Interlocked: whoever syncs, each on a thread of its own
+
+    public static DiskUse Use => new(Interlocked.Read(ref _dataSyncs), Interlocked.Read(ref _syncs), Interlocked.Read(ref _bytesWritten));
+
     private static bool IsArm => RuntimeInformation.ProcessArchitecture is Architecture.Arm or Architecture.Arm64;
 
     public static SafeFileHandle Open(string path, int flags, int mode = 0b110_000_000 /* 0600 */)
@@ -60,6 +64,7 @@ internal static partial class Posix
             }
         }
 
+        Interlocked.Add(ref _bytesWritten, bytes.Length);
         Inject("pwrite", path, done: true);
     }
 
@@ -98,6 +103,7 @@ internal static partial class Posix
             if (errno != ErrnoIntr) throw new StorageException("fdatasync", path, errno);
         }
 
+        Interlocked.Increment(ref _dataSyncs);
         Inject("fdatasync", path, done: true);
     }
 
@@ -110,6 +116,7 @@ internal static partial class Posix
             if (errno != ErrnoIntr) throw new StorageException("fsync", path, errno);
         }
 
+        Interlocked.Increment(ref _syncs);
         Inject("fsync", path, done: true);
     }
 

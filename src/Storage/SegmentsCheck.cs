@@ -22,7 +22,10 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private long _tiles;
     private long _unwritten;
 
-    public void Run(List<string> notes, CancellationToken stop)
+    /// <param name="notes">Gets what is no damage and worth knowing.</param>
+    /// <param name="progress">Is told how many entries were checked, after each segment.</param>
+    /// <param name="stop">Ends the check between two segments.</param>
+    public void Run(List<string> notes, Action<long> progress, CancellationToken stop)
     {
         Hash previous = default;
         long address = 0;
@@ -36,6 +39,8 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
                 {
                     if (tile.Level > 0) InSegment(number, tile, CheckTile);
                 }
+
+                progress(tree.Size);
             }
         }
         finally

@@ -20,7 +20,7 @@ public sealed class RemoteCheckTests
         using MemoryLog log = new(size);
         using StubLog stub = new(log.Files);
         using LogReader reader = new(stub.Url, Quick);
-        RemoteReport report = await RemoteCheck.RunAsync(reader, log.Policy(), default);
+        RemoteReport report = await RemoteCheck.RunAsync(reader, log.Policy());
         Assert.Equal(log.Checkpoint, report.Checkpoint);
         Assert.NotNull(report.Verified);
 
@@ -35,7 +35,7 @@ public sealed class RemoteCheckTests
         using MemoryLog log = new((257 * 256) + 3);
         using StubLog stub = new(log.Files);
         using LogReader reader = new(stub.Url, Quick);
-        await RemoteCheck.RunAsync(reader, log.Policy(), default);
+        await RemoteCheck.RunAsync(reader, log.Policy());
 
         byte[] tile = [.. log.Files["tile/1/000"]];
         tile[77 * 32] ^= 1;
@@ -150,7 +150,7 @@ public sealed class RemoteCheckTests
         Damage damage = await DamageAsync(stub, log);
         Assert.Equal("checkpoint", damage.Kind);
         using LogReader reader = new(stub.Url, Quick);
-        Assert.Null((await RemoteCheck.RunAsync(reader, null, default)).Verified);
+        Assert.Null((await RemoteCheck.RunAsync(reader, null)).Verified);
     }
 
     [Fact]
@@ -160,16 +160,62 @@ public sealed class RemoteCheckTests
         using StubLog stub = new(log.Files);
         using LogReader reader = new(stub.Url, Quick);
         stub.Plant("checkpoint", log.Sign(300, cosigned: 1));
-        LogReaderException failure = await Assert.ThrowsAsync<LogReaderException>(() => RemoteCheck.RunAsync(reader, log.Policy(quorum: 2), default));
+        LogReaderException failure = await Assert.ThrowsAsync<LogReaderException>(() => RemoteCheck.RunAsync(reader, log.Policy(quorum: 2)));
         Assert.Contains("quorum", failure.Message);
         stub.Plant("checkpoint", log.Sign(300, cosigned: 2));
-        Assert.Equal(2, (await RemoteCheck.RunAsync(reader, log.Policy(quorum: 2), default)).Verified!.Cosigned.Count);
+        Assert.Equal(2, (await RemoteCheck.RunAsync(reader, log.Policy(quorum: 2))).Verified!.Cosigned.Count);
+    }
+
+    [Fact]
+    public async Task Progress_is_told_after_each_segment()
+    {
+        using MemoryLog log = new(700);
+        using StubLog stub = new(log.Files);
+        using LogReader reader = new(stub.Url, Quick);
+        List<(long, long)> told = [];
+        await RemoteCheck.RunAsync(reader, null, (done, total) => told.Add((done, total)));
+        Assert.Equal([(256, 700), (512, 700), (700, 700)], told);
+    }
+
+    [Fact]
+    public async Task So_many_segments_are_read_ahead_and_no_more()
+    {
+        using MemoryLog log = new(60 * 256);
+        using StubLog stub = new(log.Files);
+        using ManualResetEventSlim first = new(), sixth = new();
+        Hold(stub, log, "tile/entries/000", first);
+        Hold(stub, log, "tile/entries/005", sixth);
+        using LogReader reader = new(stub.Url, Quick with { AttemptTimeout = TimeSpan.FromSeconds(60) });
+        Task<RemoteReport> check = RemoteCheck.RunAsync(reader, null);
+
+        // Before it is known how large a bundle is: eight. Then 32 behind the one that is waited for.
+        await AskedAsync(stub, 8);
+        Assert.False(check.IsCompleted);
+        first.Set();
+        await AskedAsync(stub, 5 + 32);
+        sixth.Set();
+        Assert.Equal(log.Checkpoint, (await check).Checkpoint);
+
+        static void Hold(StubLog stub, MemoryLog log, string path, ManualResetEventSlim until) => stub.Planted[path] = _ =>
+        {
+            until.Wait(TimeSpan.FromSeconds(30));
+            return new StubAnswer(200, log.Files[path]);
+        };
+
+        static async Task AskedAsync(StubLog stub, int bundles)
+        {
+            long start = TimeProvider.System.GetTimestamp();
+            while (Asked(stub) < bundles && TimeProvider.System.GetElapsedTime(start) < TimeSpan.FromSeconds(20)) await Task.Delay(5);
+            Assert.Equal(bundles, Asked(stub));
+        }
+
+        static int Asked(StubLog stub) => stub.Requests.Count(request => request.StartsWith("GET tile/entries/", StringComparison.Ordinal));
     }
 
     private static async Task<RemoteReport> CheckAsync(StubLog stub, MemoryLog log)
     {
         using LogReader reader = new(stub.Url, Quick);
-        return await RemoteCheck.RunAsync(reader, log.Policy(), default);
+        return await RemoteCheck.RunAsync(reader, log.Policy());
     }
 
     private static async Task<Damage> DamageAsync(StubLog stub, MemoryLog log)

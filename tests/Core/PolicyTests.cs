@@ -253,6 +253,20 @@ public sealed class PolicyTests
     }
 
     [Theory]
+    [InlineData(257, true)]
+    [InlineData(4096, true)]
+    [InlineData(4097, false)]
+    public void A_list_of_logs_may_have_more_of_them_than_a_policy(int count, bool ok)
+    {
+        byte[] logs = Utf8(string.Concat(Enumerable.Range(0, count).Select(i =>
+            $"log {VerifierKey.Create($"log{i}.example/a-name-of-the-usual-length", 1, [(byte)i, (byte)(i >> 8), .. new byte[30]])} https://log{i}.example/with/a/prefix/\n")));
+        Assert.Equal(ok, Policy.TryParseLogs(logs, out Policy? policy, out string error));
+        if (ok) Assert.Equal(count, policy!.Logs.Count);
+        else Assert.Contains("a list of logs 4096", error, StringComparison.Ordinal);
+        Assert.False(Policy.TryParse([.. logs, .. "quorum none\n"u8], out _, out _));
+    }
+
+    [Theory]
     [InlineData(32, true)]
     [InlineData(256, true)]
     [InlineData(257, false)]

@@ -138,5 +138,7 @@ public sealed class MonitoringTests : IAsyncLifetime
         Assert.Contains("tlog_witness_halted 0\n", metrics);
         Assert.Contains("tlog_witness_add_checkpoint_total{status=\"200\"} 1\n", metrics);
         Assert.Contains($"tlog_witness_cosigned_size{{origin=\"{_log.Origin}\"}} 5\n", metrics);
+        Assert.Matches("\ntlog_syncs_total{call=\"fdatasync\"} [1-9][0-9]*\ntlog_syncs_total{call=\"fsync\"} [1-9][0-9]*\n", metrics);
+        Assert.Matches("\ntlog_written_bytes_total [1-9][0-9]*\n", metrics);
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness.Http;
 
@@ -24,6 +25,11 @@ internal sealed class Metrics
             if (Interlocked.Read(ref _answers[status]) is > 0 and long count) text.Append(CultureInfo.InvariantCulture, $"tlog_witness_add_checkpoint_total{{status=\"{status}\"}} {count}\n");
         }
 
+        DiskUse disk = DiskUse.OfProcess;
+        text.Append("# TYPE tlog_syncs_total counter\n")
+            .Append(CultureInfo.InvariantCulture, $"tlog_syncs_total{{call=\"fdatasync\"}} {disk.DataSyncs}\n")
+            .Append(CultureInfo.InvariantCulture, $"tlog_syncs_total{{call=\"fsync\"}} {disk.Syncs}\n");
+        text.Append("# TYPE tlog_written_bytes_total counter\n").Append(CultureInfo.InvariantCulture, $"tlog_written_bytes_total {disk.BytesWritten}\n");
         text.Append("# TYPE tlog_witness_cosigned_size gauge\n");
         foreach (WitnessedLog log in logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal))
         {

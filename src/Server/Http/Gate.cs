@@ -12,7 +12,7 @@ namespace TransparencyLog.Server.Http;
 internal static class Gate
 {
     private static readonly string[] Paths =
-        ["/", "/add", "/add-batch", "/checkpoint", "/proof/inclusion", "/proof/consistency", "/healthz", "/readyz", "/openapi/v1.json"];
+        ["/", "/add", "/add-batch", "/checkpoint", "/proof/inclusion", "/proof/consistency", "/healthz", "/readyz", "/metrics", "/openapi/v1.json"];
 
     /// <summary>The tile that the request's target names, set for <c>/tile/...</c> targets that name one.</summary>
     public static readonly object TileKey = new();

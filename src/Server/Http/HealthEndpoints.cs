@@ -40,7 +40,7 @@ internal static class HealthEndpoints
             <h1>{WebUtility.HtmlEncode(engine.Identity.Origin)}</h1>
             <p>A transparency log. Its key: <code>{WebUtility.HtmlEncode(engine.Identity.VerifierKey)}</code></p>
             <p>State: {Word(engine.State)}. Published size: {(engine.Publisher.Current?.Size ?? 0).ToString(CultureInfo.InvariantCulture)}.</p>
-            <ul><li><a href="/checkpoint">/checkpoint</a></li><li><a href="/healthz">/healthz</a></li><li><a href="/openapi/v1.json">/openapi/v1.json</a></li></ul>
+            <ul><li><a href="/checkpoint">/checkpoint</a></li><li><a href="/healthz">/healthz</a></li><li><a href="/metrics">/metrics</a></li><li><a href="/openapi/v1.json">/openapi/v1.json</a></li></ul>
             </html>
             """;
         context.Response.Headers.CacheControl = "no-store";
@@ -48,7 +48,7 @@ internal static class HealthEndpoints
         return AppendEndpoints.BytesAsync(context, 200, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
     }
 
-    private static string Word(EngineState state) => state switch
+    internal static string Word(EngineState state) => state switch
     {
         EngineState.Starting => "starting",
         EngineState.Ready => "ready",

@@ -1,0 +1,52 @@
+using System.Diagnostics;
+
+namespace TransparencyLog.Bench;
+
+/// <summary>A directory for data, and the servers that run on it; they end with it.</summary>
+internal sealed class Bed(string work) : IDisposable
+{
+    /// <summary>The setting that turns the answering of duplicates with their first index off.</summary>
+    public static readonly IReadOnlyDictionary<string, string> DuplicatesOff = new Dictionary<string, string>(StringComparer.Ordinal) { ["TLOG_RECENT_ENTRIES"] = "0" };
+
+    private readonly List<Served> _servers = [];
+
+    public string PathOf(string name) => Path.Combine(work, name);
+
+    /// <summary>Serves the log of this name, which is made first when there is none.</summary>
+    public async Task<Served> LogAsync(string name, IReadOnlyDictionary<string, string>? environment, params string[] arguments)
+    {
+        if (!Directory.Exists(PathOf(name))) await Tool.CreateLogAsync(PathOf(name), $"bench.example/{name}");
+        return await ServeAsync(name, environment, "bin/tlog-server", ["serve", "--data", PathOf(name), "--listen", "http://127.0.0.1:0", .. arguments]);
+    }
+
+    public async Task<Served> ServeAsync(string name, IReadOnlyDictionary<string, string>? environment, string program, params string[] arguments)
+    {
+        Served server = await Served.StartAsync(PathOf(name + ".err"), environment, program, arguments);
+        _servers.Add(server);
+        return server;
+    }
+
+    /// <summary>
+    /// Kills the server of a log without warning and serves it again, some times. Medians: seconds from the start of the process until a checkpoint of the size is public, and its memory then.
+    /// </summary>
+    public async Task<(Served Server, double Seconds, double Bytes)> ReopenAsync(Served server, string name, long size, int times)
+    {
+        List<double> seconds = [], bytes = [];
+        for (int i = 0; i < times; i++)
+        {
+            await server.EndAsync(kill: true);
+            long start = Stopwatch.GetTimestamp();
+            server = await LogAsync(name, DuplicatesOff);
+            await server.PublishedAsync(size);
+            seconds.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
+            bytes.Add(await server.ResidentBytesAsync());
+        }
+
+        return (server, Percentile.Median(seconds), Percentile.Median(bytes));
+    }
+
+    public void Dispose()
+    {
+        foreach (Served server in _servers) server.Dispose();
+    }
+}

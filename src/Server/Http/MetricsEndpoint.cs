@@ -1,0 +1,45 @@
+using System.Text;
+
+namespace TransparencyLog.Server.Http;
+
+/// <summary>
+/// GET /metrics: counters in the text format that Prometheus reads (spec/operations.md, "Metrics"). Labels come from a fixed set: nothing a stranger sends
+/// makes a new series.
+/// </summary>
+internal static class MetricsEndpoint
+{
+    public static void Map(WebApplication app, Engine engine)
+    {
+        GcPauses.Watch();
+        app.MapMethods("/metrics", ["GET", "HEAD"], Gate.Handle(context => WriteAsync(context, engine)))
+            .WithName("metrics").WithSummary("Counters in the text format that Prometheus reads.").Produces<string>(200, "text/plain");
+    }
+
+    /// <summary>A text of metrics as an answer; also what the benchmarks' server without storage answers.</summary>
+    public static Task AnswerAsync(HttpContext context, StringBuilder text)
+    {
+        context.Response.Headers.CacheControl = "no-store";
+        return AppendEndpoints.BytesAsync(context, 200, "text/plain; version=0.0.4; charset=utf-8", Encoding.UTF8.GetBytes(text.ToString()));
+    }
+
+    private static Task WriteAsync(HttpContext context, Engine engine)
+    {
+        StringBuilder text = new();
+        text.AppendMetric("tlog_entries_total", "counter", $"{engine.Size}");
+        text.AppendMetric("tlog_signed_size", "gauge", $"{engine.Publisher.SignedSize}");
+        text.AppendMetric("tlog_published_size", "gauge", $"{engine.Publisher.Current?.Size ?? 0}");
+        text.AppendMetric("tlog_waiting_appends", "gauge", $"{engine.Waiting}");
+        (long frames, long bytes) = engine.Journalled;
+        text.AppendMetric("tlog_journal_frames_total", "counter", $"{frames}");
+        text.AppendMetric("tlog_journal_bytes_total", "counter", $"{bytes}");
+        text.AppendMetric("tlog_halted", "gauge", $"{(engine.State is EngineState.Halted ? 1 : 0)}");
+        text.Append("# TYPE tlog_state gauge\n");
+        foreach (EngineState state in Enum.GetValues<EngineState>())
+        {
+            text.Append("tlog_state{state=\"").Append(HealthEndpoints.Word(state)).Append("\"} ").Append(engine.State == state ? '1' : '0').Append('\n');
+        }
+
+        ProcessMetrics.Write(text);
+        return AnswerAsync(context, text);
+    }
+}

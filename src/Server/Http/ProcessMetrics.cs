@@ -1,0 +1,67 @@
+using System.Globalization;
+using System.Text;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Server.Http;
+
+/// <summary>What any server process can say of itself, in the text format that Prometheus reads: memory, collections, disk.</summary>
+internal static class ProcessMetrics
+{
+    public static StringBuilder AppendMetric(this StringBuilder text, string name, string type, FormattableString value) =>
+        text.Append("# TYPE ").Append(name).Append(' ').Append(type).Append('\n').Append(name).Append(' ').Append(value.ToString(CultureInfo.InvariantCulture)).Append('\n');
+
+    public static void Write(StringBuilder text)
+    {
+        DiskUse disk = DiskUse.OfProcess;
+        text.Append("# TYPE tlog_syncs_total counter\n")
+            .Append(CultureInfo.InvariantCulture, $"tlog_syncs_total{{call=\"fdatasync\"}} {disk.DataSyncs}\n")
+            .Append(CultureInfo.InvariantCulture, $"tlog_syncs_total{{call=\"fsync\"}} {disk.Syncs}\n");
+        text.AppendMetric("tlog_written_bytes_total", "counter", $"{disk.BytesWritten}");
+        text.AppendMetric("dotnet_allocated_bytes_total", "counter", $"{GC.GetTotalAllocatedBytes(precise: false)}");
+        text.Append("# TYPE dotnet_gc_collections_total counter\n");
+        for (int generation = 0; generation <= GC.MaxGeneration; generation++)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"dotnet_gc_collections_total{{generation=\"{generation}\"}} {GC.CollectionCount(generation)}\n");
+        }
+
+        text.AppendMetric("dotnet_gc_pause_seconds_total", "counter", $"{GC.GetTotalPauseDuration().TotalSeconds:F6}");
+        text.AppendMetric("dotnet_gc_pause_max_seconds", "gauge", $"{GcPauses.Longest.TotalSeconds:F6}");
+        text.AppendMetric("process_cpu_seconds_total", "counter", $"{Environment.CpuUsage.TotalTime.TotalSeconds:F3}");
+        text.AppendMetric("process_resident_memory_bytes", "gauge", $"{Environment.WorkingSet}");
+        text.AppendMetric("process_threads", "gauge", $"{Directory.GetDirectories("/proc/self/task").Length}");
+        text.AppendMetric("process_open_fds", "gauge", $"{Directory.GetFileSystemEntries("/proc/self/fd").Length}");
+    }
+}
+
+/// <summary>
+/// The longest pause of a garbage collection. The runtime keeps the pauses of the last one only, so an object that nobody holds looks at them after each: its
+/// finalizer runs, and leaves a new one behind.
+/// </summary>
+internal static class GcPauses
+{
+    private static long _longest;
+
+    public static TimeSpan Longest => new(Interlocked.Read(ref _longest));
+
+    public static void Watch() => _ = new Sentinel();
+
+    private static void Look()
+    {
+        foreach (TimeSpan pause in GC.GetGCMemoryInfo(GCKind.Any).PauseDurations)
+        {
+            // One writer: the finalizer thread.
+            if (pause.Ticks > Interlocked.Read(ref _longest)) Interlocked.Exchange(ref _longest, pause.Ticks);
+        }
+    }
+
+    private sealed class Sentinel
+    {
+#pragma warning disable MA0055 // that the collector calls it is what it is for
+        ~Sentinel()
+        {
+            Look();
+            if (!Environment.HasShutdownStarted) Watch();
+        }
+#pragma warning restore MA0055
+    }
+}
