@@ -79,9 +79,15 @@ public static class MerkleHash
     {
         if (children.Length % 2 != 0) throw new ArgumentException("children come in pairs", nameof(children));
         if (parents.Length < children.Length / 2) throw new ArgumentException("no room for the parents", nameof(parents));
+        Sha256Function function = Volatile.Read(ref sha256);
+        ReadOnlySpan<byte> pairs = MemoryMarshal.AsBytes(children);
+        Span<byte> hashes = MemoryMarshal.AsBytes(parents);
+        Span<byte> input = stackalloc byte[1 + (2 * Hash.Size)];
+        input[0] = 0x01;
         for (int i = 0; i < children.Length / 2; i++)
         {
-            parents[i] = Node(children[2 * i], children[(2 * i) + 1]);
+            pairs.Slice(i * 2 * Hash.Size, 2 * Hash.Size).CopyTo(input[1..]);
+            function(input, hashes.Slice(i * Hash.Size, Hash.Size));
         }
     }
 
