@@ -56,7 +56,7 @@ internal sealed class Engine : IAsyncDisposable
         _settings = settings;
         _logger = logger;
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount);
-        Tiles = new TileReader(parts.Tiles);
+        Tiles = new TileReader(parts.Tiles, settings.ReadCacheBytes);
     }
 
     public LogIdentity Identity => _directory.Identity;

@@ -104,6 +104,15 @@ public sealed class ProofTests
     [InlineData("/proof/consistency?to=1")]
     [InlineData("/proof/consistency?from=1&to=")]
     [InlineData("/proof/consistency?from=1&to=2&x")]
+    [InlineData("/proof/consistency?from=1&to=2&")]
+    [InlineData("/proof/consistency?from=1&&to=2")]
+    [InlineData("/proof/consistency?from=1?to=2")]
+    [InlineData("/proof/inclusion?index=%31")]
+    [InlineData("/proof/inclusion?%69ndex=1")]
+    [InlineData("/proof/inclusion?Index=1")]
+    [InlineData("/proof/inclusion?index==1")]
+    [InlineData("/proof/inclusion?index=1&size=1=1")]
+    [InlineData("/proof/inclusion?index=11111111111111111111111111111111111111111111111111111111111111111111111111111111111111111")]
     public async Task Any_other_query_is_400(string path)
     {
         TestLog log = await SharedLog.GetAsync();
