@@ -146,7 +146,7 @@ internal sealed class HotTiles
     private static byte[] Compress(ReadOnlySpan<byte> bytes)
     {
         using MemoryStream compressed = new(bytes.Length / 2);
-        using (GZipStream gzip = new(compressed, CompressionLevel.Fastest, leaveOpen: true)) gzip.Write(bytes);
+        using (GZipStream gzip = new(compressed, CompressionLevel.Optimal, leaveOpen: true)) gzip.Write(bytes);
         return compressed.Length < bytes.Length ? compressed.ToArray() : [];
     }
 
