@@ -92,7 +92,7 @@ public sealed class AddCheckpointRequest
 
     /// <summary>The body: the same bytes that were parsed.</summary>
     public byte[] ToBytes() =>
-        ProofLines.ToBytes(new StringBuilder().Append(CultureInfo.InvariantCulture, $"old {OldSize}\n"), proof, checkpoint);
+        ProofLines.ToBytes(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"old {OldSize}\n")), proof, checkpoint);
 }
 
 /// <summary>What a witness answers (c2sp.org/tlog-witness): signature lines with 200, a tree size with 409.</summary>

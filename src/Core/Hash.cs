@@ -63,6 +63,18 @@ public readonly struct Hash : IEquatable<Hash>
             && TryRead(bytes, out hash);
     }
 
+    /// <summary>Length of a line of base64 with its newline: 45.</summary>
+    public const int LineSize = Base64Length + 1;
+
+    /// <summary>Writes standard base64 and a newline, 45 bytes, at the start of <paramref name="destination"/>.</summary>
+    /// <exception cref="ArgumentException"><paramref name="destination"/> is shorter than 45 bytes.</exception>
+    public void WriteLine(Span<byte> destination)
+    {
+        if (destination.Length < LineSize) throw new ArgumentException($"a line has {LineSize} bytes", nameof(destination));
+        Strict.WriteBase64(Bytes, destination);
+        destination[Base64Length] = (byte)'\n';
+    }
+
     /// <summary>The 32 bytes in place, for code of this library that hashes or copies them.</summary>
     [UnscopedRef]
     internal ReadOnlySpan<byte> Bytes => MemoryMarshal.AsBytes(new ReadOnlySpan<Hash>(in this));

@@ -79,9 +79,22 @@ public static class MerkleHash
     {
         if (children.Length % 2 != 0) throw new ArgumentException("children come in pairs", nameof(children));
         if (parents.Length < children.Length / 2) throw new ArgumentException("no room for the parents", nameof(parents));
-        for (int i = 0; i < children.Length / 2; i++)
+        int i = 0;
+        if (Sha256Lanes.IsUsable)
         {
-            parents[i] = Node(children[2 * i], children[(2 * i) + 1]);
+            // What is written lies before what is still to be read, also in place.
+            for (; i + Sha256Lanes.Count <= children.Length / 2; i += Sha256Lanes.Count) Sha256Lanes.Nodes(children[(2 * i)..], parents[i..]);
+        }
+
+        Sha256Function function = Volatile.Read(ref sha256);
+        ReadOnlySpan<byte> pairs = MemoryMarshal.AsBytes(children);
+        Span<byte> hashes = MemoryMarshal.AsBytes(parents);
+        Span<byte> input = stackalloc byte[1 + (2 * Hash.Size)];
+        input[0] = 0x01;
+        for (; i < children.Length / 2; i++)
+        {
+            pairs.Slice(i * 2 * Hash.Size, 2 * Hash.Size).CopyTo(input[1..]);
+            function(input, hashes.Slice(i * Hash.Size, Hash.Size));
         }
     }
 

@@ -1,6 +1,5 @@
 // What an add-checkpoint body and a tlog-proof have in common: after a head, one base64 hash a line, an empty
 // line, and a signed checkpoint to the end.
-using System.Text;
 
 namespace TransparencyLog;
 
@@ -40,15 +39,20 @@ internal static class ProofLines
     /// <summary>Whether the rest may be a signed checkpoint: note characters, not too many, no empty first line.</summary>
     public static bool IsNote(ReadOnlySpan<byte> bytes) => bytes.Length <= Note.MaxSize && Note.IsText(bytes) && bytes[0] != (byte)'\n';
 
-    /// <summary>Head, hash lines, empty line, note.</summary>
-    public static byte[] ToBytes(StringBuilder head, ReadOnlySpan<Hash> hashes, ReadOnlySpan<byte> note)
+    /// <summary>Head, hash lines, empty line, note: into one array of exactly that size.</summary>
+    public static byte[] ToBytes(ReadOnlySpan<byte> head, ReadOnlySpan<Hash> hashes, ReadOnlySpan<byte> note)
     {
-        foreach (Hash hash in hashes) head.Append(hash.ToBase64()).Append('\n');
-        head.Append('\n');
-        // All of the head is ASCII.
-        byte[] bytes = new byte[head.Length + note.Length];
-        Encoding.ASCII.GetBytes(head.ToString(), bytes);
-        note.CopyTo(bytes.AsSpan(head.Length));
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(head.Length + (hashes.Length * Hash.LineSize) + 1 + note.Length);
+        head.CopyTo(bytes);
+        Span<byte> rest = bytes.AsSpan(head.Length);
+        foreach (ref readonly Hash hash in hashes)
+        {
+            hash.WriteLine(rest);
+            rest = rest[Hash.LineSize..];
+        }
+
+        rest[0] = (byte)'\n';
+        note.CopyTo(rest[1..]);
         return bytes;
     }
 }

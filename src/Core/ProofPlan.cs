@@ -15,11 +15,11 @@ public sealed class ProofPlan
 {
     /// <summary>The tree whose tiles are read: widths are those of this size.</summary>
     private readonly long _size;
-    private readonly List<TilePath> _tiles = [];
-    private readonly List<Subtree> _subtrees = [];
+    private readonly List<TilePath> _tiles = new(8);
+    private readonly List<Subtree> _subtrees = new(48);
 
     /// <summary>Hash i of the proof is folded from the subtrees [ends[i - 1], ends[i]).</summary>
-    private readonly List<int> _ends = [];
+    private readonly List<int> _ends = new(32);
 
     private ProofPlan(long size) => _size = size;
 
@@ -86,11 +86,27 @@ public sealed class ProofPlan
         }
 
         Hash[] hashes = new Hash[_ends.Count];
-        for (int i = 0; i < hashes.Length; i++)
+        for (int i = 0; i < hashes.Length; i++) hashes[i] = Fold(read, i);
+        proof = hashes;
+        return true;
+    }
+
+    /// <summary>
+    /// Makes the same proof from tiles whose inner hashes are known already: one look-up for most of its hashes. <paramref name="tiles"/> are those of
+    /// <see cref="Tiles"/> in their order; each may be wider than planned, as a tile is in a larger tree. False, with an empty proof, when one is
+    /// missing or narrower. The hashes are believed here too.
+    /// </summary>
+    public bool TryBuild(ReadOnlySpan<TileTree> tiles, out Hash[] proof)
+    {
+        proof = [];
+        if (tiles.Length != _tiles.Count) return false;
+        for (int i = 0; i < tiles.Length; i++)
         {
-            hashes[i] = Fold(read, i == 0 ? 0 : _ends[i - 1], _ends[i]);
+            if (tiles[i] is null || tiles[i].Width < _tiles[i].Width) return false;
         }
 
+        Hash[] hashes = new Hash[_ends.Count];
+        for (int i = 0; i < hashes.Length; i++) hashes[i] = Fold(tiles, i);
         proof = hashes;
         return true;
     }
@@ -154,30 +170,39 @@ public sealed class ProofPlan
 
     private int Tile(int level, long index)
     {
-        TilePath tile = new(level, index, TilePath.WidthAt(level, index, _size));
+        // At most 16 of them: looking through the list is quicker than any index of it, and the last is the likeliest.
+        for (int i = _tiles.Count - 1; i >= 0; i--)
+        {
+            if (_tiles[i].Index == index && _tiles[i].Level == level) return i;
+        }
 
-        // At most 16 of them: looking through the list is quicker than any index of it.
-        int known = _tiles.IndexOf(tile);
-        if (known >= 0) return known;
-        _tiles.Add(tile);
+        _tiles.Add(new TilePath(level, index, TilePath.WidthAt(level, index, _size)));
         return _tiles.Count - 1;
     }
 
-    /// <summary>The tree hash of neighbouring subtrees, each larger than the next, joined from the right. None is the empty tree.</summary>
-    private Hash Fold(ReadOnlyMemory<byte>[] read, int from, int to)
+    /// <summary>Hash i of the proof: that of neighbouring subtrees, each larger than the next, joined from the right. None is the empty tree.</summary>
+    private Hash Fold(ReadOnlyMemory<byte>[] read, int i)
     {
+        (int from, int to) = (i == 0 ? 0 : _ends[i - 1], _ends[i]);
         if (from == to) return MerkleHash.Empty;
         Hash r = HashOf(read, _subtrees[to - 1]);
-        for (int i = to - 2; i >= from; i--)
-        {
-            r = MerkleHash.Node(HashOf(read, _subtrees[i]), r);
-        }
+        for (int s = to - 2; s >= from; s--) r = MerkleHash.Node(HashOf(read, _subtrees[s]), r);
+        return r;
+    }
 
+    private Hash Fold(ReadOnlySpan<TileTree> tiles, int i)
+    {
+        (int from, int to) = (i == 0 ? 0 : _ends[i - 1], _ends[i]);
+        if (from == to) return MerkleHash.Empty;
+        Hash r = HashOf(tiles, _subtrees[to - 1]);
+        for (int s = to - 2; s >= from; s--) r = MerkleHash.Node(HashOf(tiles, _subtrees[s]), r);
         return r;
     }
 
     private static Hash HashOf(ReadOnlyMemory<byte>[] read, Subtree subtree) =>
         MerkleHash.Root(MemoryMarshal.Cast<byte, Hash>(read[subtree.Tile].Span).Slice(subtree.First, subtree.Count));
+
+    private static Hash HashOf(ReadOnlySpan<TileTree> tiles, Subtree subtree) => tiles[subtree.Tile].Subtree(subtree.First, subtree.Count);
 
     /// <summary>The k of RFC 9162 section 2.1.1: k &lt; n &lt;= 2k.</summary>
     private static long LargestPowerOfTwoBelow(long n) => 1L << BitOperations.Log2((ulong)(n - 1));

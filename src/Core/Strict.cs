@@ -89,6 +89,12 @@ public static class Strict
         return true;
     }
 
+    /// <summary>Writes standard base64 with padding at the start of <paramref name="destination"/>, which has room for it.</summary>
+    internal static void WriteBase64(ReadOnlySpan<byte> bytes, Span<byte> destination)
+    {
+        if (Base64.EncodeToUtf8(bytes, destination, out _, out _) != OperationStatus.Done) throw new ArgumentException("no room for the base64", nameof(destination));
+    }
+
     /// <summary>Reads lower-case hex that is exactly twice as long as <paramref name="destination"/>.</summary>
     public static bool TryReadHexLower(ReadOnlySpan<byte> ascii, Span<byte> destination)
     {

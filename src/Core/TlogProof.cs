@@ -105,10 +105,8 @@ public sealed class TlogProof
     /// <summary>The bytes of the proof: the same that were parsed.</summary>
     public byte[] ToBytes()
     {
-        StringBuilder head = new("c2sp.org/tlog-proof@v1\n");
-        if (extra is not null) head.Append("extra ").Append(Convert.ToBase64String(extra)).Append('\n');
-        head.Append(CultureInfo.InvariantCulture, $"index {Index}\n");
-        return ProofLines.ToBytes(head, hashes, checkpoint);
+        string extraLine = extra is null ? "" : $"extra {Convert.ToBase64String(extra)}\n";
+        return ProofLines.ToBytes(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"c2sp.org/tlog-proof@v1\n{extraLine}index {Index}\n")), hashes, checkpoint);
     }
 
     // The note has its own parser; here it is enough that the lines before cannot run into it.

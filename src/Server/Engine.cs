@@ -59,7 +59,7 @@ internal sealed class Engine : IAsyncDisposable
         _logger = logger;
         _recent = new RecentEntries(settings.RecentEntries);
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, _recent);
-        Tiles = new TileReader(parts.Tiles);
+        Tiles = new TileReader(parts.Tiles, settings.ReadCacheBytes);
     }
 
     public LogIdentity Identity => _directory.Identity;

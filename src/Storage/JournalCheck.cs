@@ -12,7 +12,7 @@ internal sealed class JournalCheck
     private readonly RecordLog _segments;
     private readonly TreeCheck _tree;
     private readonly long _sealed;
-    private byte[] _bundle = [];   // of the segment that was compared last
+    private ReadOnlyMemory<byte> _bundle; // of the segment that was compared last
     private long _segment = -1;
     private int _offset;           // in _bundle, of the entry at _at
     private long _at;
@@ -56,12 +56,12 @@ internal sealed class JournalCheck
         {
             _segment = index / EntryBundle.Width;
             _bundle = TileStore.ReadBundle(_segments, _segment, TileStore.ReadSeal(_segments, _segment));
-            _offset = EntryBundle.PrefixLength(_bundle, (int)(index % EntryBundle.Width));
+            _offset = EntryBundle.PrefixLength(_bundle.Span, (int)(index % EntryBundle.Width));
             _at = index;
         }
 
         if (_at++ != index) throw new System.Diagnostics.UnreachableException("the journal's indexes have no gap");
-        ReadOnlySpan<byte> stored = Take(_bundle, ref _offset);
+        ReadOnlySpan<byte> stored = Take(_bundle.Span, ref _offset);
         if (stored.SequenceEqual(entry)) return;
         string expected = $"leaf hash {MerkleHash.Leaf(stored)}, {stored.Length} bytes, as in the segment";
         throw new DamageException(new Damage("journal", _path, _segment, index, expected, $"leaf hash {MerkleHash.Leaf(entry)}, {entry.Length} bytes"));

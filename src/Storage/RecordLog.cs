@@ -26,7 +26,9 @@ internal sealed class RecordLog : IAsyncDisposable
 
     private const int EnvelopeSize = 20, CrcSize = 4, FasterHeader = 4;
     private const int CommitLimit = 4096;
+    private const long FirstAddress = 64; // of any FASTER log
     private const int DeviceSegmentBits = 30;
+    private const long OffsetMask = (1L << DeviceSegmentBits) - 1;
     private static ReadOnlySpan<byte> RecordMagic => "TLR1"u8;
     private static ReadOnlySpan<byte> PartMagic => "TLP1"u8;
     private static ReadOnlySpan<byte> CommitMagic => "TLCMT001"u8;
@@ -34,7 +36,7 @@ internal sealed class RecordLog : IAsyncDisposable
     private readonly string _directory;
     private readonly SafeFileHandle _addresses;
     private readonly string _addressesPath;
-    private readonly ConcurrentDictionary<int, SafeFileHandle> _readers = new();
+    private readonly ConcurrentDictionary<int, DataFile> _readers = new();
     private readonly FirstFailure _failure = new();
     private readonly FasterDevice? _device;
     private readonly CommitManager? _commits;
@@ -60,7 +62,7 @@ internal sealed class RecordLog : IAsyncDisposable
             if (Count > 0)
             {
                 Read(Count - 1);
-                if (AddressOf(Count - 1) != _lastAddress) throw Damaged("address", Place("address", Count - 1), $"{_lastAddress}", $"{AddressOf(Count - 1)}");
+                if (AddressOf(Count - 1) != _lastAddress) throw Damaged("address", new Place(this, "address", Count - 1), $"{_lastAddress}", $"{AddressOf(Count - 1)}");
             }
 
             if (readOnly) return;
@@ -164,22 +166,71 @@ internal sealed class RecordLog : IAsyncDisposable
         DurableCount = count;
     }
 
-    /// <summary>Reads a durable record; its payload, checked: number, CRC.</summary>
-    public byte[] Read(long number) => Read(number, out _);
+    /// <summary>
+    /// Reads a durable record; its payload, checked: number, CRC. Nobody else has the memory. One read of the file where the payload has at most
+    /// <paramref name="expected"/> bytes, two where it has more.
+    /// </summary>
+    public ReadOnlyMemory<byte> Read(long number, int expected = 0) => Read(number, out _, expected);
 
     /// <summary>The same, with the address of the record before it.</summary>
-    public byte[] Read(long number, out long before)
+    public ReadOnlyMemory<byte> Read(long number, out long before, int expected = 0)
     {
-        string place = Place("record", number);
-        byte[] record = ReadAt(AddressOf(number), place);
-        byte[] payload = Split(record, RecordMagic, number, null, place);
-        before = BinaryPrimitives.ReadInt64BigEndian(record.AsSpan(12));
+        Place place = new(this, "record", number);
+        ReadOnlyMemory<byte> record = ReadAt(AddressOf(number), expected, place);
+        ReadOnlyMemory<byte> payload = Split(record, RecordMagic, number, null, place);
+        before = BinaryPrimitives.ReadInt64BigEndian(record.Span[12..]);
         return payload;
     }
 
     /// <summary>Reads a part of a durable record, checked: number, place, CRC.</summary>
-    public byte[] ReadPart(long address, long number, int place) =>
-        Split(ReadAt(address, Place($"part {place} of record", number)), PartMagic, number, place, Place($"part {place} of record", number));
+    public ReadOnlyMemory<byte> ReadPart(long address, long number, int part, int expected = 0)
+    {
+        Place place = new(this, "record", number, part);
+        return Split(ReadAt(address, expected, place), PartMagic, number, part, place);
+    }
+
+    /// <summary>
+    /// Reads a durable record together with what lies between it and the one before, which is where its parts are: one read of the file. Null where that is more
+    /// than <paramref name="most"/> bytes or not in one file: then record and parts have to be read one by one. The record before is believed to have at least
+    /// <paramref name="least"/> bytes of payload, this one is expected to have at most <paramref name="expected"/>; wrong guesses cost reads, nothing else.
+    /// </summary>
+    public RecordWithParts? ReadWithParts(long number, int least, int expected, int most)
+    {
+        (long before, long address) = AddressesOf(number);
+        long from = number == 0 ? FirstAddress : before + FasterHeader + EnvelopeSize + least + CrcSize;
+        long to = Math.Min(address + FasterHeader + EnvelopeSize + expected + CrcSize, Volatile.Read(ref _committedUntil));
+        if (from < 0 || from > address || to - from > most || to <= address || from >> DeviceSegmentBits != (to - 1) >> DeviceSegmentBits) return null;
+        Place place = new(this, "record", number);
+        DataFile file = FileOf(address, place);
+        byte[] bytes = GC.AllocateUninitializedArray<byte>((int)(to - from));
+        int read = Posix.Read(file.Handle, bytes, from & OffsetMask, file.Path);
+        return new RecordWithParts(this, number, from, address, bytes.AsMemory(0, read), place);
+    }
+
+    /// <summary>A record and its parts, out of one read. What it gives is checked as <see cref="RecordLog.Read(long, int)"/> and <see cref="RecordLog.ReadPart"/> check it.</summary>
+    internal sealed class RecordWithParts(RecordLog log, long number, long from, long address, ReadOnlyMemory<byte> bytes, Place place)
+    {
+        /// <summary>The record's payload.</summary>
+        public ReadOnlyMemory<byte> Read() =>
+            Split(At(address) ?? log.ReadAt(address, 0, place), RecordMagic, number, null, place);
+
+        /// <summary>The payload of one of its parts.</summary>
+        public ReadOnlyMemory<byte> ReadPart(long partAddress, int part)
+        {
+            Place name = place with { Part = part };
+            return Split(At(partAddress) ?? log.ReadAt(partAddress, 0, name), PartMagic, number, part, name);
+        }
+
+        /// <summary>The record at an address; null when it is not all among the bytes that were read.</summary>
+        private ReadOnlyMemory<byte>? At(long at)
+        {
+            if (at < from || at - from > bytes.Length - FasterHeader) return null;
+            ReadOnlyMemory<byte> rest = bytes[(int)(at - from)..];
+            int length = BinaryPrimitives.ReadInt32LittleEndian(rest.Span);
+            if (length < EnvelopeSize + CrcSize || length > rest.Length - FasterHeader) return null;
+            return rest.Slice(FasterHeader, length);
+        }
+    }
 
     public ValueTask DisposeAsync()
     {
@@ -222,7 +273,7 @@ internal sealed class RecordLog : IAsyncDisposable
         _log?.Dispose();
         _device?.Dispose();
         _addresses.Dispose();
-        foreach (SafeFileHandle reader in _readers.Values) reader.Dispose();
+        foreach (DataFile file in _readers.Values) file.Handle.Dispose();
     }
 
     private void ThrowIfFailed()
@@ -265,53 +316,82 @@ internal sealed class RecordLog : IAsyncDisposable
     {
         if (number < 0 || number >= DurableCount) throw new ArgumentOutOfRangeException(nameof(number), $"0 to {DurableCount - 1}");
         Span<byte> slot = stackalloc byte[8];
-        if (Posix.Read(_addresses, slot, number * 8, _addressesPath) != 8) throw Damaged("address", Place("address", number), "8 bytes", "the end of the file");
+        if (Posix.Read(_addresses, slot, number * 8, _addressesPath) != 8) throw Damaged("address", new Place(this, "address", number), "8 bytes", "the end of the file");
         return BinaryPrimitives.ReadInt64BigEndian(slot);
     }
 
-    private byte[] ReadAt(long address, string place)
+    /// <summary>The address of a record and of the one before it; 0, which is none, before the first.</summary>
+    private (long Before, long Address) AddressesOf(long number)
     {
-        if (address < 64 || address + FasterHeader + EnvelopeSize + CrcSize > Volatile.Read(ref _committedUntil))
+        if (number == 0) return (0, AddressOf(0));
+        if (number < 0 || number >= DurableCount) throw new ArgumentOutOfRangeException(nameof(number), $"0 to {DurableCount - 1}");
+        Span<byte> slots = stackalloc byte[16];
+        if (Posix.Read(_addresses, slots, (number - 1) * 8, _addressesPath) != 16) throw Damaged("address", new Place(this, "address", number), "8 bytes", "the end of the file");
+        return (BinaryPrimitives.ReadInt64BigEndian(slots), BinaryPrimitives.ReadInt64BigEndian(slots[8..]));
+    }
+
+    private ReadOnlyMemory<byte> ReadAt(long address, int expected, in Place place)
+    {
+        if (address < FirstAddress || address + FasterHeader + EnvelopeSize + CrcSize > Volatile.Read(ref _committedUntil))
         {
-            throw Damaged("address", place, $"an address below {_committedUntil}", $"{address}");
+            throw Damaged("address", place, $"an address below {Volatile.Read(ref _committedUntil)}", $"{address}");
         }
 
-        int fileNumber = (int)(address >> DeviceSegmentBits);
-        long offset = address & ((1L << DeviceSegmentBits) - 1);
-        string path = Path.Combine(_directory, $"data.{fileNumber}");
-        if (!_readers.TryGetValue(fileNumber, out SafeFileHandle? file))
-        {
-            if (!File.Exists(path)) throw Damaged("storage", place, path, "no such file");
-            SafeFileHandle opened = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
-            file = _readers.GetOrAdd(fileNumber, opened);
-            if (file != opened) opened.Dispose();
-        }
-
-        Span<byte> header = stackalloc byte[FasterHeader];
-        if (Posix.Read(file, header, offset, path) != FasterHeader) throw Damaged("storage", place, "a record", "the end of the file");
-        int length = BinaryPrimitives.ReadInt32LittleEndian(header);
+        // With the length that is expected, length and record come in one read.
+        DataFile file = FileOf(address, place);
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(FasterHeader + EnvelopeSize + expected + CrcSize);
+        int read = Posix.Read(file.Handle, bytes, address & OffsetMask, file.Path);
+        if (read < FasterHeader) throw Damaged("storage", place, "a record", "the end of the file");
+        int length = BinaryPrimitives.ReadInt32LittleEndian(bytes);
         if (length < EnvelopeSize + CrcSize || length > MaxPayload + EnvelopeSize + CrcSize) throw Damaged("storage", place, "a record", $"a length of {length} at address {address}");
-        byte[] bytes = new byte[length];
-        int read = Posix.Read(file, bytes, offset + FasterHeader, path);
-        if (read != length) throw Damaged("storage", place, $"{length} bytes", $"{read} bytes before the end of the file");
-        return bytes;
+        if (FasterHeader + length > bytes.Length)
+        {
+            byte[] longer = GC.AllocateUninitializedArray<byte>(FasterHeader + length);
+            bytes.AsSpan(0, read).CopyTo(longer);
+            read += Posix.Read(file.Handle, longer.AsSpan(read), (address & OffsetMask) + read, file.Path);
+            bytes = longer;
+        }
+
+        if (read < FasterHeader + length) throw Damaged("storage", place, $"{length} bytes", $"{Math.Max(0, read - FasterHeader)} bytes before the end of the file");
+        return bytes.AsMemory(FasterHeader, length);
     }
 
-    private static byte[] Split(byte[] bytes, ReadOnlySpan<byte> magic, long number, int? partPlace, string place)
+    private DataFile FileOf(long address, in Place place)
     {
-        uint crc = BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - CrcSize));
-        uint found = Crc32C.Of(bytes.AsSpan(0, bytes.Length - CrcSize));
-        if (crc != found) throw Damaged("storage", place, $"CRC-32C {crc:x8}", $"{found:x8}");
-        if (!bytes.AsSpan(0, 4).SequenceEqual(magic)) throw Damaged("storage", place, "its magic", Convert.ToHexStringLower(bytes.AsSpan(0, 4)));
-        long foundNumber = BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(4));
-        if (foundNumber != number) throw Damaged("storage", place, $"number {number}", $"number {foundNumber}");
-        if (partPlace is int wanted && BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(12)) is long link && link != wanted) throw Damaged("storage", place, $"part {wanted}", $"part {link}");
-        return bytes[EnvelopeSize..^CrcSize];
+        int number = (int)(address >> DeviceSegmentBits);
+        if (_readers.TryGetValue(number, out DataFile file)) return file;
+        string path = Path.Combine(_directory, $"data.{number}");
+        if (!File.Exists(path)) throw Damaged("storage", place, path, "no such file");
+        DataFile opened = new(Posix.Open(path, Posix.ReadOnly | Posix.NoFollow), path);
+        file = _readers.GetOrAdd(number, opened);
+        if (file.Handle != opened.Handle) opened.Handle.Dispose();
+        return file;
     }
 
-    private string Place(string what, long number) => $"{_directory}, {what} {number}";
+    private static ReadOnlyMemory<byte> Split(ReadOnlyMemory<byte> record, ReadOnlySpan<byte> magic, long number, int? partPlace, in Place place)
+    {
+        ReadOnlySpan<byte> bytes = record.Span;
+        uint crc = BinaryPrimitives.ReadUInt32BigEndian(bytes[^CrcSize..]);
+        uint found = Crc32C.Of(bytes[..^CrcSize]);
+        if (crc != found) throw Damaged("storage", place, $"CRC-32C {crc:x8}", $"{found:x8}");
+        if (!bytes[..4].SequenceEqual(magic)) throw Damaged("storage", place, "its magic", Convert.ToHexStringLower(bytes[..4]));
+        long foundNumber = BinaryPrimitives.ReadInt64BigEndian(bytes[4..]);
+        if (foundNumber != number) throw Damaged("storage", place, $"number {number}", $"number {foundNumber}");
+        if (partPlace is int wanted && BinaryPrimitives.ReadInt64BigEndian(bytes[12..]) is long link && link != wanted) throw Damaged("storage", place, $"part {wanted}", $"part {link}");
+        return record[EnvelopeSize..^CrcSize];
+    }
+
+    private static DamageException Damaged(string kind, in Place place, string expected, string found) => new(new Damage(kind, place.ToString(), null, null, expected, found));
 
     private static DamageException Damaged(string kind, string place, string expected, string found) => new(new Damage(kind, place, null, null, expected, found));
+
+    /// <summary>Names what is read, for the one read in a million that finds damage: text is made then.</summary>
+    internal readonly record struct Place(RecordLog Log, string What, long Number, int? Part = null)
+    {
+        public override string ToString() => Part is int part ? $"{Log._directory}, part {part} of {What} {Number}" : $"{Log._directory}, {What} {Number}";
+    }
+
+    private readonly record struct DataFile(SafeFileHandle Handle, string Path);
 
     private static Commit ReadCommit(string directory)
     {

@@ -18,6 +18,9 @@ internal sealed record Seal(long FirstIndex, ReadOnlyMemory<byte> Tile, Hash Roo
     private const int FixedSize = 8 + TileSize + (2 * Hash.Size) + 2;
     private const int PartSize = 12;
 
+    /// <summary>Payload bytes of a seal: with one part, and with as many as the largest bundle has (256 entries of 65,535 bytes, 17 parts).</summary>
+    public const int LeastSize = FixedSize + PartSize, MostSize = FixedSize + (((256 * (EntryBundle.MaxEntrySize + 2) / RecordLog.MaxPayload) + 1) * PartSize);
+
     public byte[] ToPayload()
     {
         byte[] bytes = new byte[FixedSize + (Parts.Count * PartSize)];

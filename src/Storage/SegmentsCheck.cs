@@ -57,10 +57,10 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private Hash CheckSegment(long number, Hash previous, ref long before)
     {
         string place = $"{_segmentsPath}, record {number}";
-        (byte[] payload, long link, Seal seal, byte[] bundle, Hash[]? leaves) = Next();
+        (ReadOnlyMemory<byte> payload, long link, Seal seal, ReadOnlyMemory<byte> bundle, Hash[]? leaves) = Next();
 
         // Entries first: what is derived from them is judged by them.
-        DirectoryCheck.Require(tree.Add(bundle, seal.Tile.Span, EntryBundle.Width, $"{_segmentsPath}, parts of record {number}", place, leaves));
+        DirectoryCheck.Require(tree.Add(bundle.Span, seal.Tile.Span, EntryBundle.Width, $"{_segmentsPath}, parts of record {number}", place, leaves));
         Hash root = tree.Completed[0].Root;
         if (seal.Root != root) throw Bad("seal", place, number, $"root {root}, from the entries", $"root {seal.Root}");
         if (seal.Previous != previous) throw Bad("seal", place, number, $"{previous}, the hash of the seal before", $"{seal.Previous}");
@@ -69,7 +69,7 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         long address = segments.AddressOf(number);
         if (link != before) throw Bad("address", place, number, $"{before}, the address of the record before", $"{link}");
         before = address;
-        return Seal.HashOf(payload);
+        return Seal.HashOf(payload.Span);
     }
 
     /// <summary>
@@ -90,11 +90,11 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private Loaded Load(long number)
     {
         string place = $"{_segmentsPath}, record {number}";
-        byte[] payload = segments.Read(number, out long link);
+        ReadOnlyMemory<byte> payload = segments.Read(number, out long link, Seal.MostSize);
         if (!Seal.TryParse(payload, out Seal? seal)) throw Bad("seal", place, number, "a seal", $"{payload.Length} bytes that are none");
         if (seal.FirstIndex != number * EntryBundle.Width) throw Bad("seal", place, number, $"first index {number * EntryBundle.Width}", $"first index {seal.FirstIndex}");
-        byte[] bundle = TileStore.ReadBundle(segments, number, seal);
-        return new Loaded(payload, link, seal, bundle, TreeCheck.Leaves(bundle));
+        ReadOnlyMemory<byte> bundle = TileStore.ReadBundle(segments, number, seal);
+        return new Loaded(payload, link, seal, bundle, TreeCheck.Leaves(bundle.Span));
     }
 
     private Hash CheckTile(long segment, FullTile tile)
@@ -113,7 +113,7 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         FullTile found;
         try
         {
-            found = TileStore.ParseTile(upper.Read(number), tile.Level, tile.Index);
+            found = TileStore.ReadTile(upper, tile.Level, tile.Index);
         }
         catch (DamageException failure) when (failure.Damage.Kind == "tile")
         {
@@ -141,5 +141,5 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private static DamageException Bad(string kind, string place, long segment, string expected, string found) =>
         DirectoryCheck.Damaged(kind, place, expected, found, segment);
 
-    private sealed record Loaded(byte[] Payload, long Link, Seal Seal, byte[] Bundle, Hash[]? Leaves);
+    private sealed record Loaded(ReadOnlyMemory<byte> Payload, long Link, Seal Seal, ReadOnlyMemory<byte> Bundle, Hash[]? Leaves);
 }

@@ -24,6 +24,12 @@ public sealed class TileStore : ITileStore
     /// <summary>Appended and uncommitted bytes at which a put waits for the commit in flight.</summary>
     private const int MaxUncommitted = 32 * 1024 * 1024;
 
+    /// <summary>
+    /// Most bytes of a segment that are read at once, seal, parts and what FASTER leaves between them: two parts of the largest size. What is larger is read
+    /// part by part, so that no reader holds the segment twice.
+    /// </summary>
+    private const int MostAtOnce = 2 * 1024 * 1024;
+
     private const int TileRecordSize = 1 + 8 + Hash.Size + Seal.TileSize;
 
     private readonly RecordLog _segments;
@@ -41,7 +47,7 @@ public sealed class TileStore : ITileStore
         _segments = segments;
         _tree = tree;
         _segmentCount = segments.Count;
-        _lastSeal = segments.Count == 0 ? default : Seal.HashOf(segments.Read(segments.Count - 1));
+        _lastSeal = segments.Count == 0 ? default : Seal.HashOf(segments.Read(segments.Count - 1).Span);
     }
 
     /// <inheritdoc/>
@@ -171,8 +177,7 @@ public sealed class TileStore : ITileStore
             return ValueTask.FromResult<ReadOnlyMemory<byte>?>(Prefix(path, path.IsEntries ? segment.Bundle : segment.Tile));
         }
 
-        Seal seal = ReadSeal(_segments, path.Index);
-        return ValueTask.FromResult<ReadOnlyMemory<byte>?>(Prefix(path, path.IsEntries ? ReadBundle(_segments, path.Index, seal) : seal.Tile));
+        return ValueTask.FromResult<ReadOnlyMemory<byte>?>(Prefix(path, path.IsEntries ? ReadSegment(_segments, path.Index).Bundle : ReadSeal(_segments, path.Index).Tile));
     }
 
     /// <inheritdoc/>
@@ -214,43 +219,67 @@ public sealed class TileStore : ITileStore
         return number;
     }
 
-    internal static Seal ReadSeal(RecordLog segments, long number)
+    internal static Seal ReadSeal(RecordLog segments, long number) => ParseSeal(segments.Read(number, Seal.MostSize), number);
+
+    /// <summary>A segment with one read of the file where seal and parts lie within <see cref="MostAtOnce"/>: one of entries up to some kilobytes each.</summary>
+    private static (Seal Seal, ReadOnlyMemory<byte> Bundle) ReadSegment(RecordLog segments, long number)
     {
-        byte[] payload = segments.Read(number);
-        return Seal.TryParse(payload, out Seal? seal) && seal.FirstIndex == number * EntryBundle.Width
-            ? seal
-            : throw new DamageException(new Damage("seal", "segments", number, null, $"the seal of segment {number}", "something else"));
+        if (segments.ReadWithParts(number, Seal.LeastSize, Seal.MostSize, MostAtOnce) is RecordLog.RecordWithParts read)
+        {
+            Seal seal = ParseSeal(read.Read(), number);
+            return (seal, Join(number, seal, read.ReadPart));
+        }
+
+        Seal alone = ReadSeal(segments, number);
+        return (alone, ReadBundle(segments, number, alone));
     }
 
-    internal static byte[] ReadBundle(RecordLog segments, long number, Seal seal)
+    internal static ReadOnlyMemory<byte> ReadBundle(RecordLog segments, long number, Seal seal) =>
+        Join(number, seal, (address, i) => segments.ReadPart(address, number, i, seal.Parts[i].Length));
+
+    private static Seal ParseSeal(ReadOnlyMemory<byte> payload, long number) =>
+        Seal.TryParse(payload, out Seal? seal) && seal.FirstIndex == number * EntryBundle.Width
+            ? seal
+            : throw new DamageException(new Damage("seal", "segments", number, null, $"the seal of segment {number}", "something else"));
+
+    /// <summary>The bundle of its parts; of one part, and most have one, without a copy.</summary>
+    private static ReadOnlyMemory<byte> Join(long number, Seal seal, Func<long, int, ReadOnlyMemory<byte>> read)
     {
-        byte[] bundle = new byte[seal.Parts.Sum(part => (long)part.Length)];
+        if (seal.Parts.Count == 1) return Part(0);
+        byte[] bundle = GC.AllocateUninitializedArray<byte>(seal.Parts.Sum(part => part.Length));
         int offset = 0;
         for (int i = 0; i < seal.Parts.Count; i++)
         {
-            byte[] part = segments.ReadPart(seal.Parts[i].Address, number, i);
-            if (part.Length != seal.Parts[i].Length) throw new DamageException(new Damage("seal", "segments", number, null, $"part {i} of {seal.Parts[i].Length} bytes", $"{part.Length} bytes"));
-            part.CopyTo(bundle, offset);
-            offset += part.Length;
+            Part(i).CopyTo(bundle.AsMemory(offset));
+            offset += seal.Parts[i].Length;
         }
 
         return bundle;
+
+        ReadOnlyMemory<byte> Part(int i)
+        {
+            ReadOnlyMemory<byte> part = read(seal.Parts[i].Address, i);
+            return part.Length == seal.Parts[i].Length
+                ? part
+                : throw new DamageException(new Damage("seal", "segments", number, null, $"part {i} of {seal.Parts[i].Length} bytes", $"{part.Length} bytes"));
+        }
     }
 
-    internal static FullTile ParseTile(byte[] payload, int level, long index)
+    internal static FullTile ReadTile(RecordLog tree, int level, long index)
     {
-        if (payload.Length != TileRecordSize || payload[0] != level || BinaryPrimitives.ReadInt64BigEndian(payload.AsSpan(1)) != index)
+        ReadOnlyMemory<byte> payload = tree.Read(RecordNumber(level, index), TileRecordSize);
+        ReadOnlySpan<byte> bytes = payload.Span;
+        if (bytes.Length != TileRecordSize || bytes[0] != level || BinaryPrimitives.ReadInt64BigEndian(bytes[1..]) != index)
         {
             throw new DamageException(new Damage("tile", "tree", null, null, $"tile {index} of level {level}", "something else"));
         }
 
-        return new FullTile(level, index, payload.AsMemory(9 + Hash.Size), new Hash(payload.AsSpan(9, Hash.Size)));
+        return new FullTile(level, index, payload[(9 + Hash.Size)..], new Hash(bytes.Slice(9, Hash.Size)));
     }
 
     private FullTile ReadTile(int level, long index)
     {
-        long number = RecordNumber(level, index);
-        return _uncommittedTiles.TryGetValue(number, out FullTile tile) ? tile : ParseTile(_tree.Read(number), level, index);
+        return _uncommittedTiles.TryGetValue(RecordNumber(level, index), out FullTile tile) ? tile : ReadTile(_tree, level, index);
     }
 
     private static ReadOnlyMemory<byte> Prefix(TilePath path, ReadOnlyMemory<byte> full)
@@ -288,8 +317,8 @@ public sealed class TileStore : ITileStore
             foreach ((long number, SealedSegment segment) in _uncommittedSegments)
             {
                 if (number >= segments) continue;
-                Seal seal = ReadSeal(_segments, number);
-                if (!ReadBundle(_segments, number, seal).AsSpan().SequenceEqual(segment.Bundle.Span) || !seal.Tile.Span.SequenceEqual(segment.Tile.Span))
+                (Seal seal, ReadOnlyMemory<byte> bundle) = ReadSegment(_segments, number);
+                if (!bundle.Span.SequenceEqual(segment.Bundle.Span) || !seal.Tile.Span.SequenceEqual(segment.Tile.Span))
                 {
                     throw new DamageException(new Damage("storage", "segments", number, null, "the bytes just committed", "others"));
                 }
@@ -300,7 +329,7 @@ public sealed class TileStore : ITileStore
             foreach ((long number, FullTile tile) in _uncommittedTiles)
             {
                 if (number >= tiles) continue;
-                if (!ParseTile(_tree.Read(number), tile.Level, tile.Index).Hashes.Span.SequenceEqual(tile.Hashes.Span))
+                if (!ReadTile(_tree, tile.Level, tile.Index).Hashes.Span.SequenceEqual(tile.Hashes.Span))
                 {
                     throw new DamageException(new Damage("storage", "tree", null, null, "the bytes just committed", "others"));
                 }

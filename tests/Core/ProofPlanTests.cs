@@ -90,6 +90,31 @@ public sealed class ProofPlanTests
     }
 
     [Fact]
+    public void Inner_hashes_of_missing_or_narrower_tiles_make_no_proof()
+    {
+        GrownTree tree = GrownTree.Of(700);
+        foreach (ProofPlan plan in new[] { ProofPlan.Inclusion(300, 700), ProofPlan.Consistency(300, 700), ProofPlan.Root(700) })
+        {
+            TileTree[] trees = [.. plan.Tiles.Select(tile => new TileTree(tree.Tile(tile)))];
+            Assert.True(plan.TryBuild(trees, out Hash[] proof));
+            Assert.Equal(tree.Build(plan), proof);
+            Assert.False(plan.TryBuild(trees.AsSpan(1), out proof));
+            Assert.Empty(proof);
+            Assert.False(plan.TryBuild([.. trees, trees[0]], out _));
+            for (int i = 0; i < trees.Length; i++)
+            {
+                TileTree?[] bad = [.. trees];
+                bad[i] = null;
+                Assert.False(plan.TryBuild(bad!, out proof));
+                if (plan.Tiles[i].Width == 1) continue;
+                bad[i] = new TileTree(tree.Tile(new TilePath(plan.Tiles[i].Level, plan.Tiles[i].Index, plan.Tiles[i].Width - 1)));
+                Assert.False(plan.TryBuild(bad!, out proof));
+                Assert.Empty(proof);
+            }
+        }
+    }
+
+    [Fact]
     public void A_wrong_bit_in_any_planned_tile_makes_a_proof_that_does_not_verify_or_is_not_used()
     {
         Random random = new(Seed);
@@ -146,6 +171,13 @@ public sealed class ProofPlanTests
             },
             out Hash[] proof);
         Assert.True(built, what);
+
+        // The same proof by looking up inner hashes, from tiles as planned and from wider ones.
+        TileTree[] trees = [.. plan.Tiles.Select(tile => new TileTree(EqualLeaves.Tile(tile)))];
+        Assert.True(plan.TryBuild(trees, out Hash[] again), what);
+        Assert.Equal(proof, again);
+        Assert.True(plan.TryBuild([.. plan.Tiles.Select(tile => new TileTree(EqualLeaves.Tile(new TilePath(tile.Level, tile.Index))))], out again), what);
+        Assert.Equal(proof, again);
         Assert.Equal(plan.Tiles, asked);
         return proof;
     }

@@ -104,10 +104,29 @@ public sealed class ProofTests
     [InlineData("/proof/consistency?to=1")]
     [InlineData("/proof/consistency?from=1&to=")]
     [InlineData("/proof/consistency?from=1&to=2&x")]
+    [InlineData("/proof/consistency?from=1&to=2&")]
+    [InlineData("/proof/consistency?from=1&&to=2")]
+    [InlineData("/proof/consistency?from=1?to=2")]
+    [InlineData("/proof/inclusion?Index=1")]
+    [InlineData("/proof/inclusion?index==1")]
+    [InlineData("/proof/inclusion?index=1&size=1=1")]
+    [InlineData("/proof/inclusion?index=11111111111111111111111111111111111111111111111111111111111111111111111111111111111111111")]
     public async Task Any_other_query_is_400(string path)
     {
         TestLog log = await SharedLog.GetAsync();
         Assert.Equal(HttpStatusCode.BadRequest, await log.Check.StatusAsync(path));
+    }
+
+    [Theory]
+    [InlineData("/proof/inclusion?index=%31")]
+    [InlineData("/proof/inclusion?%69ndex=1")]
+    [InlineData("/proof/consistency?from=1%26to=2")]
+    [InlineData("/proof/inclusion?index=+1")]
+    public async Task A_query_is_read_as_it_is_spelled(string target)
+    {
+        TestLog log = await SharedLog.GetAsync();
+        (int status, string answer) = await RawHttp.SendAsync(log.Url, "GET", target);
+        Assert.True(status == 400, answer);
     }
 
     [Fact]

@@ -14,6 +14,7 @@ public sealed class SettingsTests
         { "intake-bytes", 2 * 1024 * 1024, 1024 * 1024 * 1024 },
         { "intake-count", 1, 1024 * 1024 },
         { "recent-entries", 0, 1024 * 1024 },
+        { "read-cache-bytes", 0, 1024 * 1024 * 1024 },
         { "max-connections", 8, 65_536 },
         { "body-limit-s", 1, 300 },
     };
@@ -38,7 +39,7 @@ public sealed class SettingsTests
     {
         Settings settings = Read(
             ("listen", "http://127.0.0.1:9"), ("policy", "p"), ("guard", "g"), ("publish-gap-ms", "7"), ("wait-limit-ms", "108"), ("renew-interval-s", "9"),
-            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("recent-entries", "13"), ("max-connections", "14"), ("body-limit-s", "16"));
+            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("recent-entries", "13"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("body-limit-s", "16"));
         Assert.Equal(
             new Settings
             {
@@ -53,6 +54,7 @@ public sealed class SettingsTests
                 IntakeBytes = 2_097_153,
                 IntakeCount = 12,
                 RecentEntries = 13,
+                ReadCacheBytes = 15,
                 MaxConnections = 14,
                 BodyLimit = TimeSpan.FromSeconds(16),
             },

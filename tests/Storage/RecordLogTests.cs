@@ -32,7 +32,7 @@ public sealed class RecordLogTests : IDisposable
     private void Holds(RecordLog log)
     {
         Assert.Equal(_records.Count, log.DurableCount);
-        for (int i = 0; i < _records.Count; i++) Assert.Equal(_records[i], log.Read(i));
+        for (int i = 0; i < _records.Count; i++) Assert.Equal(_records[i], log.Read(i).ToArray());
         Assert.Throws<ArgumentOutOfRangeException>(() => log.Read(_records.Count));
         Assert.Throws<ArgumentOutOfRangeException>(() => log.Read(-1));
     }
@@ -133,8 +133,8 @@ public sealed class RecordLogTests : IDisposable
         long first = log.AppendPart(0, payload), second = log.AppendPart(1, [7]);
         Append(log, 10);
         await log.CommitAsync();
-        Assert.Equal(payload, log.ReadPart(first, 0, 0));
-        Assert.Equal([7], log.ReadPart(second, 0, 1));
+        Assert.Equal(payload, log.ReadPart(first, 0, 0).ToArray());
+        Assert.Equal([7], log.ReadPart(second, 0, 1).ToArray());
         Assert.Throws<DamageException>(() => log.ReadPart(first, 0, 1));
         Assert.Throws<DamageException>(() => log.ReadPart(first, 1, 0));
         Assert.Throws<DamageException>(() => log.ReadPart(first + 4, 0, 0));
@@ -215,7 +215,7 @@ public sealed class RecordLogTests : IDisposable
                 long count = log.DurableCount;
                 if (count == 0) continue;
                 long number = random.NextInt64(count);
-                Assert.Equal(BitConverter.GetBytes(number), log.Read(number)[..8]);
+                Assert.Equal(BitConverter.GetBytes(number), log.Read(number)[..8].ToArray());
             }
         });
         for (int i = 0; i < 1000; i++)

@@ -1,4 +1,3 @@
-using System.Text;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
 using TransparencyLog.Storage;
@@ -11,19 +10,10 @@ namespace TransparencyLog.Server.Http;
 /// </summary>
 internal static class Gate
 {
-    private static readonly string[] Paths =
-        ["/", "/add", "/add-batch", "/checkpoint", "/proof/inclusion", "/proof/consistency", "/healthz", "/readyz", "/metrics", "/openapi/v1.json"];
-
-    /// <summary>The tile that the request's target names, set for <c>/tile/...</c> targets that name one.</summary>
-    public static readonly object TileKey = new();
-
-    /// <summary>The index that the request's target names, set for <c>/entry/...</c> targets that name one.</summary>
-    public static readonly object EntryKey = new();
-
     public static async Task PassAsync(HttpContext context, RequestDelegate next, ILogger logger)
     {
-        context.Response.Headers["Access-Control-Allow-Origin"] = "*";
-        context.Response.Headers["X-Content-Type-Options"] = "nosniff";
+        context.Response.Headers.AccessControlAllowOrigin = "*";
+        context.Response.Headers.XContentTypeOptions = "nosniff";
         if (Refuse(context) is Problem refused)
         {
             await refused.ExecuteAsync(context).ConfigureAwait(false);
@@ -68,30 +58,25 @@ internal static class Gate
 
     private static Problem? Refuse(HttpContext context)
     {
-        string target = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
-        int query = target.IndexOf('?', StringComparison.Ordinal);
-        string path = query < 0 ? target : target[..query];
-        bool takesQuery = path is "/add" or "/proof/inclusion" or "/proof/consistency";
-        if (query >= 0 && !takesQuery) return Problem.NotFound("this resource takes no query");
-
-        if (path.StartsWith("/tile/", StringComparison.Ordinal))
+        ReadOnlySpan<char> target = Target.Of(context);
+        int query = target.IndexOf('?');
+        ReadOnlySpan<char> path = query < 0 ? target : target[..query];
+        if (query >= 0 && path is not ("/add" or "/proof/inclusion" or "/proof/consistency")) return Problem.NotFound("this resource takes no query");
+        if (path.StartsWith("/tile/"))
         {
-            // SPEC TT-10: only the canonical path is served.
-            if (path.Length > 128 || !TilePath.TryParse(Encoding.UTF8.GetBytes(path.AsSpan(1).ToString()), out TilePath tile)) return Problem.NotFound("not the path of a tile or entry bundle");
-            context.Items[TileKey] = tile;
+            if (!Target.TryReadTile(path, out _)) return Problem.NotFound("not the path of a tile or entry bundle");
         }
-        else if (path.StartsWith("/entry/", StringComparison.Ordinal))
+        else if (path.StartsWith("/entry/"))
         {
-            if (path.Length > 64 || !Strict.TryReadSize(Encoding.UTF8.GetBytes(path.AsSpan(7).ToString()), out long index)) return Problem.NotFound("not the path of an entry: /entry/INDEX, decimal");
-            context.Items[EntryKey] = index;
+            if (!Target.TryReadEntry(path, out _)) return Problem.NotFound("not the path of an entry: /entry/INDEX, decimal");
         }
-        else if (!Paths.Contains(path, StringComparer.Ordinal))
+        else if (path is not ("/" or "/add" or "/add-batch" or "/checkpoint" or "/proof/inclusion" or "/proof/consistency" or "/healthz" or "/readyz" or "/metrics" or "/openapi/v1.json"))
         {
             return Problem.NotFound("no such resource");
         }
 
         HttpRequest request = context.Request;
-        if (request.Headers.ContainsKey("Content-Encoding")) return new Problem(StatusCodes.Status415UnsupportedMediaType, "encoded-body", "bodies are taken without Content-Encoding only");
+        if (request.Headers.ContentEncoding.Count > 0) return new Problem(StatusCodes.Status415UnsupportedMediaType, "encoded-body", "bodies are taken without Content-Encoding only");
 
         // Two lengths are how one request is made to look like two. Kestrel has moved the one it does not believe to a header of its own.
         if (request.Headers.TransferEncoding.Count > 0 && (request.Headers.ContentLength is not null || request.Headers.ContainsKey("X-Content-Length"))) return Problem.BadRequest("both Content-Length and Transfer-Encoding");

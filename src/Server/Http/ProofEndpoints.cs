@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using Microsoft.OpenApi;
 
@@ -34,12 +33,13 @@ internal static class ProofEndpoints
     {
         Published? published = engine.Publisher.Current;
         long size = published?.Size ?? 0;
-        if (!TryRead(context, "index", null, out long index) || !TryRead(context, "size", size, out long at) || context.Request.Query.Keys.Any(key => key is not ("index" or "size")))
+        if (!Target.TryReadQuery(Target.Of(context), "index", "size", out long? givenIndex, out long? givenSize) || givenIndex is not long index)
         {
             await Problem.BadRequest("the query is index=I, or index=I&size=S: whole numbers without sign or leading zeros").ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
+        long at = givenSize ?? size;
         if (published is null || at < 1 || at > size || index >= at)
         {
             await Problem.BadRequest($"index must be below size, and size at most the published size, which is {size}").ExecuteAsync(context).ConfigureAwait(false);
@@ -61,12 +61,13 @@ internal static class ProofEndpoints
     {
         Published? published = engine.Publisher.Current;
         long size = published?.Size ?? 0;
-        if (!TryRead(context, "from", null, out long from) || !TryRead(context, "to", size, out long to) || context.Request.Query.Keys.Any(key => key is not ("from" or "to")))
+        if (!Target.TryReadQuery(Target.Of(context), "from", "to", out long? givenFrom, out long? givenTo) || givenFrom is not long from)
         {
             await Problem.BadRequest("the query is from=A&to=B: whole numbers without sign or leading zeros").ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
+        long to = givenTo ?? size;
         if (published is null || from > to || to > size)
         {
             await Problem.BadRequest($"from must be at most to, and to at most the published size, which is {size}").ExecuteAsync(context).ConfigureAwait(false);
@@ -77,25 +78,28 @@ internal static class ProofEndpoints
         await HashesAsync(context, hashes, ("from", from), ("to", to)).ConfigureAwait(false);
     }
 
-    private static bool TryRead(HttpContext context, string name, long? fallback, out long value)
+    private static bool WantsJson(HttpContext context)
     {
-        Microsoft.Extensions.Primitives.StringValues values = context.Request.Query[name];
-        value = fallback ?? 0;
-        if (values.Count == 0) return fallback is not null;
-        return values.Count == 1 && Strict.TryReadSize(Encoding.UTF8.GetBytes(values[0] ?? ""), out value);
-    }
+        foreach (string? line in context.Request.Headers.Accept)
+        {
+            // The typed headers are made only for a request that may mean it.
+            if (line is not null && line.Contains("application/json", StringComparison.OrdinalIgnoreCase))
+            {
+                return context.Request.GetTypedHeaders().Accept.Any(accept => accept.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase));
+            }
+        }
 
-    private static bool WantsJson(HttpContext context) =>
-        context.Request.GetTypedHeaders().Accept.Any(accept => accept.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase));
+        return false;
+    }
 
     private static async Task HashesAsync(HttpContext context, Hash[] hashes, params (string Name, long Value)[] numbers)
     {
         context.Response.Headers.Vary = "Accept";
         if (!WantsJson(context))
         {
-            StringBuilder lines = new();
-            foreach (Hash hash in hashes) lines.Append(hash.ToBase64()).Append('\n');
-            await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", Encoding.ASCII.GetBytes(lines.ToString())).ConfigureAwait(false);
+            byte[] lines = new byte[hashes.Length * Hash.LineSize];
+            for (int i = 0; i < hashes.Length; i++) hashes[i].WriteLine(lines.AsSpan(i * Hash.LineSize));
+            await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", lines).ConfigureAwait(false);
             return;
         }
 

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace TransparencyLog.Server.Http;
 
 /// <summary>GET /checkpoint, tiles, entry bundles (c2sp.org/tlog-tiles), and /entry: spec/log-api.md, "Reading".</summary>
@@ -32,24 +34,42 @@ internal static class ReadEndpoints
 
     private static async Task TileAsync(HttpContext context, Engine engine)
     {
-        TilePath path = (TilePath)context.Items[Gate.TileKey]!;
-        long size = engine.Publisher.Current?.Size ?? 0;
-        ReadOnlyMemory<byte>? bytes = path.IsCoveredBy(size)
-            ? await engine.Tiles.GetAsync(path, engine.Publisher.Current!.Tree, context.RequestAborted).ConfigureAwait(false)
-            : null;
-        if (bytes is null)
+        if (!Target.TryReadTile(Target.Of(context), out TilePath path)) throw new UnreachableException("the gate lets only paths of tiles through");
+        Published? published = engine.Publisher.Current;
+        if (published is null || !path.IsCoveredBy(published.Size))
         {
-            await Problem.NotFound($"the published tree of size {size} does not have this tile").ExecuteAsync(context).ConfigureAwait(false);
+            await NoTile(published).ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
-        Immutable(context);
-        await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", bytes.Value).ConfigureAwait(false);
+        if (path is { IsEntries: true, IsPartial: false })
+        {
+            // SPEC TT-26: bundles are compressed at the HTTP level, for whoever asks.
+            context.Response.Headers.Vary = "Accept-Encoding";
+            if (AcceptEncoding.PrefersGzip(context.Request.Headers.AcceptEncoding))
+            {
+                Served? served = await engine.Tiles.GetGzipAsync(path, published.Tree, context.RequestAborted).ConfigureAwait(false);
+                if (served is { IsGzip: true }) context.Response.Headers.ContentEncoding = "gzip";
+                await SendAsync(context, published, served?.Bytes).ConfigureAwait(false);
+                return;
+            }
+        }
+
+        await SendAsync(context, published, await engine.Tiles.GetAsync(path, published.Tree, context.RequestAborted).ConfigureAwait(false)).ConfigureAwait(false);
     }
+
+    private static Task SendAsync(HttpContext context, Published published, ReadOnlyMemory<byte>? bytes)
+    {
+        if (bytes is null) return NoTile(published).ExecuteAsync(context);
+        Immutable(context);
+        return AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", bytes.Value);
+    }
+
+    private static Problem NoTile(Published? published) => Problem.NotFound($"the published tree of size {published?.Size ?? 0} does not have this tile");
 
     private static async Task EntryAsync(HttpContext context, Engine engine)
     {
-        long index = (long)context.Items[Gate.EntryKey]!;
+        if (!Target.TryReadEntry(Target.Of(context), out long index)) throw new UnreachableException("the gate lets only indexes through");
         Published? published = engine.Publisher.Current;
         if (published is null || index >= published.Size)
         {

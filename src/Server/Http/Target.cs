@@ -1,0 +1,65 @@
+using System.Text;
+using System.Text.Unicode;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace TransparencyLog.Server.Http;
+
+/// <summary>
+/// The target of a request, byte for byte as it came over the wire: every resource has one spelling, and nothing of it is decoded. Reading one allocates nothing.
+/// </summary>
+internal static class Target
+{
+    // The longest path of a tile has 52 characters, the longest index 19.
+    private const int MaxRead = 64;
+
+    public static string Of(HttpContext context) => context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+
+    /// <summary>Reads <c>/tile/...</c>: SPEC TT-10, only the canonical path.</summary>
+    public static bool TryReadTile(ReadOnlySpan<char> target, out TilePath tile)
+    {
+        Span<byte> ascii = stackalloc byte[MaxRead];
+        tile = default;
+        return target.StartsWith("/tile/") && TryAscii(target[1..], ascii, out int length) && TilePath.TryParse(ascii[..length], out tile);
+    }
+
+    /// <summary>Reads <c>/entry/INDEX</c>.</summary>
+    public static bool TryReadEntry(ReadOnlySpan<char> target, out long index)
+    {
+        index = 0;
+        return target.StartsWith("/entry/") && TryReadSize(target["/entry/".Length..], out index);
+    }
+
+    /// <summary>
+    /// Reads the query of a target, <c>first=N</c> and perhaps <c>second=N</c>, in either order, each once, N a tree size or index. What is left out is null. False for anything else.
+    /// </summary>
+    public static bool TryReadQuery(ReadOnlySpan<char> target, string first, string second, out long? firstValue, out long? secondValue)
+    {
+        (firstValue, secondValue) = (null, null);
+        int start = target.IndexOf('?');
+        if (start < 0) return true;
+        foreach (Range part in target[(start + 1)..].Split('&'))
+        {
+            ReadOnlySpan<char> pair = target[(start + 1)..][part];
+            int equals = pair.IndexOf('=');
+            if (equals < 0 || !TryReadSize(pair[(equals + 1)..], out long value)) return false;
+            if (pair[..equals].SequenceEqual(first) && firstValue is null) firstValue = value;
+            else if (pair[..equals].SequenceEqual(second) && secondValue is null) secondValue = value;
+            else return false;
+        }
+
+        return true;
+    }
+
+    private static bool TryReadSize(ReadOnlySpan<char> text, out long size)
+    {
+        Span<byte> ascii = stackalloc byte[MaxRead];
+        size = 0;
+        return TryAscii(text, ascii, out int length) && Strict.TryReadSize(ascii[..length], out size);
+    }
+
+    private static bool TryAscii(ReadOnlySpan<char> text, Span<byte> ascii, out int length)
+    {
+        length = 0;
+        return text.Length <= ascii.Length && Ascii.FromUtf16(text, ascii, out length) == System.Buffers.OperationStatus.Done;
+    }
+}

@@ -1,0 +1,102 @@
+using System.Runtime.InteropServices;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Server;
+
+/// <summary>What goes out for a tile or bundle.</summary>
+internal readonly record struct Served(ReadOnlyMemory<byte> Bytes, bool IsGzip);
+
+/// <summary>
+/// Reads tiles, bundles and proofs: the right edge from a snapshot, sealed ones that are asked for often from memory, the rest from the store. Thread-safe.
+/// </summary>
+/// <param name="store">Where sealed bytes are.</param>
+/// <param name="hotBytes">Most bytes of memory for what is asked for often; 0 for none.</param>
+internal sealed class TileReader(ITileStore store, long hotBytes = 0)
+{
+    private readonly HotTiles _hot = new(hotBytes);
+
+    /// <summary>[level] is what was last computed of the open tile there. Whoever comes later with a wider one goes on from it; a lost write costs hashing again.</summary>
+    private readonly TileTree?[] _edge = new TileTree?[8];
+
+    /// <summary>What is kept of sealed tiles and bundles.</summary>
+    public HotTiles Hot => _hot;
+
+    /// <summary>The bytes at a path that the snapshot's size covers; the caller has checked that. Null only for a path that it does not cover.</summary>
+    public async ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, TreeSnapshot tree, CancellationToken stop)
+    {
+        if (!path.IsCoveredBy(tree.Size)) return null;
+        if (IsEdge(path, tree))
+        {
+            return path.IsEntries
+                ? tree.OpenBundle[..EntryBundle.PrefixLength(tree.OpenBundle.Span, path.Width)]
+                : tree.PartialTiles[path.Level][..(path.Width * Hash.Size)];
+        }
+
+        HotTile? full = await SealedAsync(path, stop).ConfigureAwait(false);
+        if (full is null) return null;
+        if (!path.IsPartial) return full.Bytes;
+        return full.Bytes[..(path.IsEntries ? EntryBundle.PrefixLength(full.Bytes.Span, path.Width) : path.Width * Hash.Size)];
+    }
+
+    /// <summary>
+    /// The same, and a full bundle in gzip if that can be had now: not where it would not be smaller, where the bundle is larger than
+    /// <see cref="HotTiles.MaxCompressed"/>, or while others are being compressed. Then it goes out as it is, as all the rest does: hashes cannot be made
+    /// smaller, and most partial bundles are of the open segment, gone with the next checkpoint.
+    /// </summary>
+    public async ValueTask<Served?> GetGzipAsync(TilePath path, TreeSnapshot tree, CancellationToken stop)
+    {
+        if (path is { IsEntries: true, IsPartial: false } && path.IsCoveredBy(tree.Size) && await SealedAsync(path, stop).ConfigureAwait(false) is HotTile full)
+        {
+            return _hot.GzipOf(full) is byte[] gzip ? new Served(gzip, IsGzip: true) : new Served(full.Bytes, IsGzip: false);
+        }
+
+        return await GetAsync(path, tree, stop).ConfigureAwait(false) is ReadOnlyMemory<byte> bytes ? new Served(bytes, IsGzip: false) : null;
+    }
+
+    /// <summary>Reads what a plan needs and builds its proof, within a tree that the snapshot covers.</summary>
+    public async ValueTask<Hash[]> BuildAsync(ProofPlan plan, TreeSnapshot tree, CancellationToken stop)
+    {
+        TileTree[] tiles = new TileTree[plan.Tiles.Count];
+        for (int i = 0; i < tiles.Length; i++) tiles[i] = await TreeOfAsync(plan.Tiles[i], tree, stop).ConfigureAwait(false);
+        return plan.TryBuild(tiles, out Hash[] proof)
+            ? proof
+            : throw new DamageException(new Damage("tile", "one of a proof's tiles", null, null, "a tile of the planned width", "another length"));
+    }
+
+    private static bool IsEdge(TilePath path, TreeSnapshot tree) => path.Index == tree.Size >> (8 * (Math.Max(path.Level, 0) + 1));
+
+    private async ValueTask<TileTree> TreeOfAsync(TilePath path, TreeSnapshot tree, CancellationToken stop)
+    {
+        if (path.IsCoveredBy(tree.Size))
+        {
+            if (IsEdge(path, tree)) return EdgeTree(path.Level, tree.PartialTiles[path.Level]);
+            if (await SealedAsync(path, stop).ConfigureAwait(false) is HotTile full) return _hot.TreeOf(full);
+        }
+
+        throw new DamageException(new Damage("tile", path.ToString(), null, null, "a stored tile", "nothing"));
+    }
+
+    /// <summary>The open tile of a level with its inner hashes. An open tile only grows at its end, in the same array until it is full.</summary>
+    private TileTree EdgeTree(int level, ReadOnlyMemory<byte> tile)
+    {
+        TileTree? known = Volatile.Read(ref _edge[level]);
+        if (known is not null && !IsSame(known.Tile, tile)) known = null;
+        if (known is not null && known.Tile.Length >= tile.Length) return known;
+        TileTree grown = new(tile, known);
+        Volatile.Write(ref _edge[level], grown);
+        return grown;
+    }
+
+    private static bool IsSame(ReadOnlyMemory<byte> one, ReadOnlyMemory<byte> other) =>
+        MemoryMarshal.TryGetArray(one, out ArraySegment<byte> a) && MemoryMarshal.TryGetArray(other, out ArraySegment<byte> b) && a.Array == b.Array && a.Offset == b.Offset;
+
+    /// <summary>The full tile or bundle to which a path belongs; null when the store has none.</summary>
+    private async ValueTask<HotTile?> SealedAsync(TilePath path, CancellationToken stop)
+    {
+        if (_hot.Find(path) is HotTile hot) return hot;
+        TilePath full = new(path.Level, path.Index);
+
+        // Checked by the store: what is damaged throws here, and is never kept.
+        return await store.GetAsync(full, stop).ConfigureAwait(false) is ReadOnlyMemory<byte> bytes ? _hot.Offer(full, bytes) : null;
+    }
+}

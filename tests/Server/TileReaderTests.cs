@@ -1,0 +1,164 @@
+using TransparencyLog.Server;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Tests.Server;
+
+/// <summary>Reads through the cache: the bytes and proofs of the store, fewer reads, and damage never kept.</summary>
+public sealed class TileReaderTests
+{
+    [Theory]
+    [InlineData(0)]
+    [InlineData(32 * 1024 * 1024)]
+    public async Task Proofs_of_a_growing_tree_are_those_of_its_tiles_at_any_size_and_verify(int hotBytes)
+    {
+        MemoryStore store = new();
+        TileReader reader = new(store, hotBytes);
+        Random random = new(7);
+        TreeSnapshot earlier = store.Snapshot();
+        for (int step = 0; step < 300; step++)
+        {
+            store.GrowBy(random.Next(1, 700));
+            TreeSnapshot tree = store.Snapshot();
+
+            // Readers come with the newest tree and with older ones, in any order.
+            foreach (TreeSnapshot seen in (TreeSnapshot[])[tree, earlier, tree])
+            {
+                if (seen.Size == 0) continue;
+                long index = random.NextInt64(seen.Size), size = random.NextInt64(index + 1, seen.Size + 1);
+                Hash[] proof = await reader.BuildAsync(ProofPlan.Inclusion(index, size), seen, CancellationToken.None);
+                Assert.Equal(store.Build(ProofPlan.Inclusion(index, size)), proof);
+                Hash root = (await reader.BuildAsync(ProofPlan.Root(seen.Size), seen, CancellationToken.None))[0];
+                Assert.Equal(seen.Root, root);
+                Hash[] consistency = await reader.BuildAsync(ProofPlan.Consistency(size, seen.Size), seen, CancellationToken.None);
+                Hash old = store.Build(ProofPlan.Root(size))[0];
+                Assert.True(MerkleProof.VerifyConsistency(size, seen.Size, old, seen.Root, consistency), $"seed 7, {size} to {seen.Size}");
+                Assert.True(MerkleProof.VerifyInclusion(store.Leaves[(int)index], index, size, proof, old), $"seed 7, {index} of {size}");
+            }
+
+            if (random.Next(3) == 0) earlier = tree;
+        }
+
+        Assert.True(store.Size > 65_536);
+    }
+
+    [Fact]
+    public async Task A_hot_tile_is_read_twice_and_then_served_from_memory_at_every_width()
+    {
+        MemoryStore store = new();
+        store.GrowBy(600);
+        TileReader reader = new(store, 1024 * 1024);
+        TreeSnapshot tree = store.Snapshot();
+        foreach (int level in (int[])[0, TilePath.EntriesLevel])
+        {
+            store.Reads = 0;
+            for (int width = 256; width >= 1; width--)
+            {
+                TilePath path = new(level, 1, width);
+                Assert.Equal(store.Peek(path), (await reader.GetAsync(path, tree, CancellationToken.None))!.Value.ToArray());
+            }
+
+            Assert.Equal(2, store.Reads);
+        }
+
+        Assert.Null(await reader.GetAsync(new TilePath(0, 2, 89), tree, CancellationToken.None));
+        Assert.Null(await reader.GetAsync(new TilePath(0, 3), tree, CancellationToken.None));
+        Assert.Null(await reader.GetAsync(new TilePath(5, 0), tree, CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task Damage_is_told_to_everyone_who_meets_it_and_never_kept()
+    {
+        MemoryStore store = new();
+        store.GrowBy(600);
+        TileReader reader = new(store, 1024 * 1024);
+        TreeSnapshot tree = store.Snapshot();
+        store.Damaged = true;
+        for (int i = 0; i < 5; i++)
+        {
+            foreach (TilePath path in (TilePath[])[new(0, 1), new(TilePath.EntriesLevel, 1), new(0, 0, 3)])
+            {
+                await Assert.ThrowsAsync<DamageException>(async () => await reader.GetAsync(path, tree, CancellationToken.None));
+            }
+
+            await Assert.ThrowsAsync<DamageException>(async () => await reader.GetGzipAsync(new TilePath(TilePath.EntriesLevel, 1), tree, CancellationToken.None));
+            await Assert.ThrowsAsync<DamageException>(async () => await reader.BuildAsync(ProofPlan.Inclusion(3, 600), tree, CancellationToken.None));
+        }
+
+        Assert.Equal(0, reader.Hot.Count);
+        store.Damaged = false;
+        Assert.Equal(store.Build(ProofPlan.Inclusion(3, 600)), await reader.BuildAsync(ProofPlan.Inclusion(3, 600), tree, CancellationToken.None));
+    }
+
+    /// <summary>A tree in memory, sealed like the sequencer does it, that counts what is read.</summary>
+    private sealed class MemoryStore : ITileStore
+    {
+        private readonly RightEdge _edge = new();
+        private readonly Dictionary<(int Level, long Index), ReadOnlyMemory<byte>> _full = [];
+        private readonly List<byte> _open = [];
+
+        public List<Hash> Leaves { get; } = [];
+
+        public int Reads { get; set; }
+
+        public bool Damaged { get; set; }
+
+        public long Size => _edge.Size;
+
+        public long SegmentCount => Size / 256;
+
+        public long DurableSegmentCount => SegmentCount;
+
+        public void GrowBy(int entries)
+        {
+            List<FullTile> completed = [];
+            for (int i = 0; i < entries; i++)
+            {
+                byte[] entry = BitConverter.GetBytes(_edge.Size)[..(1 + ((int)_edge.Size % 8))];
+                Leaves.Add(MerkleHash.Leaf(entry));
+                byte[] encoded = new byte[EntryBundle.EncodedSize(entry.Length)];
+                EntryBundle.Write(entry, encoded);
+                _open.AddRange(encoded);
+                _edge.Append(Leaves[^1], completed);
+                foreach (FullTile tile in completed) _full[(tile.Level, tile.Index)] = tile.Hashes;
+                if (completed.Count > 0)
+                {
+                    _full[(TilePath.EntriesLevel, completed[0].Index)] = _open.ToArray();
+                    _open.Clear();
+                }
+
+                completed.Clear();
+            }
+        }
+
+        public TreeSnapshot Snapshot() => new(_edge.Size, _edge.Root(), [.. Enumerable.Range(0, 8).Select(_edge.PartialTile)], _open.ToArray());
+
+        public Hash[] Build(ProofPlan plan)
+        {
+            Assert.True(plan.TryBuild(path => _full.TryGetValue((path.Level, path.Index), out ReadOnlyMemory<byte> full) ? full[..(path.Width * 32)] : _edge.PartialTile(path.Level)[..(path.Width * 32)], out Hash[] proof));
+            return proof;
+        }
+
+        public byte[] Peek(TilePath path)
+        {
+            ReadOnlySpan<byte> full = _full[(path.Level, path.Index)].Span;
+            return full[..(path.IsEntries ? EntryBundle.PrefixLength(full, path.Width) : path.Width * 32)].ToArray();
+        }
+
+        public ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop)
+        {
+            Reads++;
+            if (Damaged) throw new DamageException(new Damage("storage", "segments", path.Index, null, "a CRC", "another"));
+            return ValueTask.FromResult<ReadOnlyMemory<byte>?>(_full.ContainsKey((path.Level, path.Index)) ? Peek(path).AsMemory() : default(ReadOnlyMemory<byte>?));
+        }
+
+        public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop) => throw new NotSupportedException();
+
+        public ValueTask PutSegmentAsync(SealedSegment segment, CancellationToken stop) => throw new NotSupportedException();
+
+        public ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop) => throw new NotSupportedException();
+
+        public ValueTask FlushAsync(CancellationToken stop) => ValueTask.CompletedTask;
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+}
