@@ -64,7 +64,7 @@ internal sealed class Report
         string verdict = wanted.Length == 0 ? "" : $"{wanted}: {(met ? "met" : "**missed**")}";
         string costs = cost is null
             ? "| | | | |"
-            : Text($"{cost.CpuMicroseconds:F2}{(limitCost is null ? "" : Text($" ({limitCost.CpuMicroseconds:F2})"))} | {cost.ResidentBytes / 1e6:F0} | {Count(cost.AllocatedBytes)}{(limitCost is null ? "" : $" ({Count(limitCost.AllocatedBytes)})")} | {Count(cost.WrittenBytes)} | {cost.Syncs:G2} |");
+            : Text($"{cost.CpuMicroseconds:F2}{(limitCost is null ? "" : Text($" ({limitCost.CpuMicroseconds:F2})"))} | {cost.ResidentBytes / 1e6:F0} | {(cost.AllocatedBytes > 0 ? Count(cost.AllocatedBytes) : "")}{(limitCost is null ? "" : $" ({Count(limitCost.AllocatedBytes)})")} | {Count(cost.WrittenBytes)} | {cost.Syncs:G2} |");
         _rows.Add($"| {what} | {ours} | {limit} | {ratio} | {verdict} | {costs}");
     }
 

@@ -151,7 +151,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
         if (options.WarmSeconds == 0) return;
         Progress.Say($"warming up, {options.WarmSeconds} s a server");
         foreach (Served server in (Served[])[_null, _off, _on]) await PostsAsync(server, 256, options.WarmSeconds);
-        double reads = Math.Min(options.WarmSeconds, 2);
+        double reads = Math.Max(1, options.WarmSeconds / 3);
         foreach (Served server in (Served[])[_null, _off])
         {
             foreach (string path in (string[])["tile/0/000", "tile/entries/000", "checkpoint"]) await Wrk.RunAsync(new Uri(server.Url, path), 64, reads);
@@ -207,7 +207,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
         (double rate, long count) = await load();
         Sample used = (await server.SampleAsync()).Since(before);
         _figures.Add(name, rate, Cost.Of(used, count));
-        Progress.Say($"  {name}: {rate:N0}/s, {used.CpuSeconds * 1e6 / count:F1} us");
+        Progress.Say($"  {name}: {rate:N0}/s, {used.CpuSeconds * 1e6 / count:F1} us, {used.AllocatedBytes / count:N0} B allocated");
     }
 
     private async Task LatencyAsync(string name, Served server, double rate, double seconds, string query = "")
@@ -255,7 +255,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
     {
         Progress.Say($"offered load from {Offered[0]} to {Offered[^1]} a second");
         List<(int Rate, OpenFigures Null, OpenFigures Log)> points = [];
-        foreach (int rate in Offered)
+        foreach (int rate in Offered.Where((_, i) => options.Seconds >= 3 || i % 2 == 0))
         {
             double seconds = Math.Min(options.Seconds, 3);
             points.Add((rate, await Open(_null, rate, seconds), await Open(_on, rate, seconds)));
