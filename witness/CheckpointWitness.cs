@@ -30,6 +30,7 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
 
         // SPEC TW-20: if the origin is unknown, 404. Before anything that costs: a stranger's note is not even parsed.
         if (logs.Find(request.Checkpoint.Span) is not WitnessedLog known) return new CosignOutcome.UnknownOrigin();
+        using IDisposable coming = store.Announce();
         if (!Note.TryParse(request.Checkpoint.Span, out Note? note) || note is null) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
 
         // SPEC TW-21: without a signature by a trusted key, or with one that fails, 403. SPEC TW-22: unknown keys are ignored.
@@ -47,9 +48,15 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
         if (checkpoint.Size == 0 && checkpoint.Root != MerkleHash.Empty) return new CosignOutcome.Inconsistent("a checkpoint of size zero has the root hash of the empty tree");
 
         NoteSignature[] logLines = [.. verification.Verified.Select(one => one.Signature)];
-        if (!await known.Gate.WaitAsync(limit, stop)) return new CosignOutcome.Unavailable(Unavailability.Busy);
+        if (!known.Gate.Wait(0, CancellationToken.None))
+        {
+            // It comes after the frame that the holder of the lock waits for.
+            coming.Dispose();
+            if (!await known.Gate.WaitAsync(limit, stop)) return new CosignOutcome.Unavailable(Unavailability.Busy);
+        }
+
         // From here on the caller may leave: the lock is the commit's, and it gives it back when the state is decided.
-        Task<CosignOutcome> commit = CommitAsync(known, request, checkpoint, logLines);
+        Task<CosignOutcome> commit = CommitAsync(known, request, checkpoint, logLines, coming);
         try
         {
             return await commit.WaitAsync(limit, time, CancellationToken.None);
@@ -65,7 +72,7 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
     /// The commit path; holds the origin's lock at its beginning and releases it at its end. SPEC TW-39: comparing the old size and storing the new
     /// checkpoint are one atomic step.
     /// </summary>
-    private async Task<CosignOutcome> CommitAsync(WitnessedLog known, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines)
+    private async Task<CosignOutcome> CommitAsync(WitnessedLog known, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines, IDisposable coming)
     {
         try
         {
@@ -94,7 +101,7 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
 
             // 4. SPEC TW-38: the new checkpoint is stored before the answer. A crash behind this line: the state is new, the log asks again
             // with the new size as its old one and gets a fresh cosignature.
-            await store.SaveAsync(next.Note);
+            await store.SaveAsync(next.Note, coming);
 
             // 5. SPEC TW-78: monitors see it before the log does.
             known.Latest = next;

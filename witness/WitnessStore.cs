@@ -4,13 +4,13 @@
 //     journal/     every update since, an entry each (StoredNotes.cs); frames and files as in Storage/Journal.cs
 //     a guard      in another directory, if asked for (Guard.cs)
 //
-// One writer takes all updates that wait, puts them into one frame, syncs once, moves the guard, and only then lets their callers
-// answer. After a failure nothing is taken any more: whether the last frame is on disk is unknown, and only a new start can look.
+// One writer, on a thread of its own, takes all updates that wait, puts them into one frame, syncs once, moves the guard, and only then lets their
+// callers answer. Requests that are being checked are announced, and a frame waits a little for them: 64 at once cost one sync. After a failure nothing is taken any more: whether the last frame is on disk is unknown, and only a new start can look.
 
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
-using System.Threading.Channels;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
@@ -23,6 +23,9 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// or three files.
     /// </summary>
     public const int JournalFileBytes = 8 * 1024 * 1024;
+
+    /// <summary>How long a frame waits for requests that are announced: a check takes 0.2 ms, so 64 on two cores take as long as this at most.</summary>
+    private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(8);
 
     /// <summary>Largest note in bytes: an entry has a u16 length.</summary>
     public const int MaxNote = EntryBundle.MaxEntrySize;
@@ -39,8 +42,12 @@ internal sealed class WitnessStore : IAsyncDisposable
     private long _sinceSnapshot; // bytes of entries; the writer's
     private Exception? _failure; // the writer's, read by anyone
 
+    private readonly object _gate = new(); // guards what follows
+
     // Not bounded by itself: each origin has at most one update here (its lock is held until the answer), and origins are configured.
-    private readonly Channel<Update> _waiting = Channel.CreateUnbounded<Update>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Queue<Update> _waiting = new();
+    private int _coming;  // announced, and neither here nor refused yet
+    private bool _closed;
 
     private WitnessStore(WitnessDirectory directory, ulong identity, int journalFileBytes, IJournal journal, Guard? guard, StoredNotes notes)
     {
@@ -53,7 +60,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         _guard = guard;
         _notes = notes;
         Loaded = new Dictionary<string, byte[]>(notes.Newest, StringComparer.Ordinal);
-        _writer = RunAsync();
+        _writer = Task.Factory.StartNew(Run, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <summary>The newest notes as they were when the store was opened, by origin.</summary>
@@ -117,33 +124,68 @@ internal sealed class WitnessStore : IAsyncDisposable
         };
     }
 
+    /// <summary>Says that an update may come, so that the next frame waits for it; to be disposed when none will. <see cref="SaveAsync"/> does that too.</summary>
+    public IDisposable Announce()
+    {
+        lock (_gate) _coming++;
+        return new Announced(this);
+    }
+
     /// <summary>
     /// Makes the note the newest of its origin. When the task is done it is durable, and final; when it fails, whether it is stored is
     /// unknown and every later call fails too. The caller holds the origin's lock.
     /// </summary>
-    public Task SaveAsync(byte[] note)
+    /// <param name="note">The note.</param>
+    /// <param name="announced">What <see cref="Announce"/> gave for it; ends here.</param>
+    public Task SaveAsync(byte[] note, IDisposable? announced = null)
     {
         if (note.Length > MaxNote) throw new ArgumentException($"a note has at most {MaxNote} bytes", nameof(note));
         Update update = new(note);
-        return _waiting.Writer.TryWrite(update) ? update.Done.Task : Task.FromException(new StorageException("the store has failed and takes nothing more"));
+        lock (_gate)
+        {
+            if (_closed) return Task.FromException(new StorageException("the store has failed and takes nothing more"));
+            _waiting.Enqueue(update);
+            if (_waiting.Count == 1 && announced is null) Monitor.Pulse(_gate);
+        }
+
+        announced?.Dispose();
+        return update.Done.Task;
     }
 
     /// <summary>Finishes what was taken, and closes the journal.</summary>
     public async ValueTask DisposeAsync()
     {
-        _waiting.Writer.TryComplete();
+        Close();
         await _writer;
         await _journal.DisposeAsync();
     }
 
-    private async Task RunAsync()
+    private void Close()
+    {
+        lock (_gate)
+        {
+            _closed = true;
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    private void Arrived()
+    {
+        lock (_gate)
+        {
+            // The writer waits for the first update, or for the last that was announced.
+            if (--_coming == 0 || _waiting.Count == 1) Monitor.Pulse(_gate);
+        }
+    }
+
+    private void Run()
     {
         List<Update> batch = [];
         try
         {
-            while (await _waiting.Reader.WaitToReadAsync())
+            while (Take(batch))
             {
-                await CommitAsync(batch);
+                Commit(batch);
                 batch.Clear();
             }
         }
@@ -151,28 +193,43 @@ internal sealed class WitnessStore : IAsyncDisposable
         {
             // Sticky, and before the callers hear of it: nobody may see the failure and a store that seems well.
             Volatile.Write(ref _failure, failure);
-            _waiting.Writer.TryComplete();
+            Close();
             foreach (Update update in batch) update.Done.TrySetException(failure);
-            while (_waiting.Reader.TryRead(out Update? update)) update.Done.TrySetException(failure);
+            lock (_gate)
+            {
+                while (_waiting.TryDequeue(out Update? update)) update.Done.TrySetException(failure);
+            }
+        }
+    }
+
+    /// <summary>All that waits, as far as it fits, into one frame. False once the store is closed and nothing waits.</summary>
+    private bool Take(List<Update> batch)
+    {
+        lock (_gate)
+        {
+            while (_waiting.Count == 0)
+            {
+                if (_closed) return false;
+                Monitor.Wait(_gate);
+            }
+
+            long start = Stopwatch.GetTimestamp();
+            while (_coming > 0 && !_closed && Gathering - Stopwatch.GetElapsedTime(start) is TimeSpan left && left > TimeSpan.Zero) Monitor.Wait(_gate, left);
+            _frame.Clear();
+            while (_waiting.TryPeek(out Update? next) && _frame.TryAdd(next.Note)) batch.Add(_waiting.Dequeue());
+            return true;
         }
     }
 
     /// <summary>The commit path of the witness.</summary>
-    private async Task CommitAsync(List<Update> batch)
+    private void Commit(List<Update> batch)
     {
-        // 1. All that waits, as far as it fits, into one frame.
-        _frame.Clear();
-        while (_waiting.Reader.TryPeek(out Update? next) && _frame.TryAdd(next.Note))
-        {
-            batch.Add(next);
-            _waiting.Reader.TryRead(out _);
-        }
-
+        // 1. All that waits is in the frame.
         // 2. Still the only process? A lock file that was removed lets in a second one, and two memories are none (C-03).
         if (!_directory.IsHeld) throw new StorageException($"the lock file of {_directory.Root} was removed or replaced: another process may be using this directory");
 
         // 3. One write, one sync. A crash before its end: the frame is torn and cut at the next start, or whole; no caller has been answered.
-        long first = await _journal.AppendAsync(_frame, CancellationToken.None);
+        long first = Wait(_journal.AppendAsync(_frame, CancellationToken.None));
         foreach (Update update in batch) _notes.Apply(update.Note, $"update {first}");
         if (_notes.Index != first + batch.Count) throw new StorageException($"the journal gave index {first} to an update that is number {_notes.Index - batch.Count}");
         _sinceSnapshot += _frame.EntryBytes;
@@ -186,9 +243,17 @@ internal sealed class WitnessStore : IAsyncDisposable
         // 6. Now and then all notes anew, and the journal below is not needed any more. A crash between the two: it is trimmed next time.
         if (_sinceSnapshot < _snapshotEvery) return;
         Snapshot.Write(_snapshotPath, _notes, _identity);
-        await _journal.TrimAsync(_notes.Index, CancellationToken.None);
+        Wait(_journal.TrimAsync(_notes.Index, CancellationToken.None));
         _sinceSnapshot = 0;
     }
+
+    /// <summary>Blocks: the writer has a thread of its own.</summary>
+    private static void Wait(ValueTask task)
+    {
+        if (!task.IsCompletedSuccessfully) task.AsTask().GetAwaiter().GetResult();
+    }
+
+    private static long Wait(ValueTask<long> task) => task.IsCompletedSuccessfully ? task.Result : task.AsTask().GetAwaiter().GetResult();
 
     private static JournalOptions OptionsFor(VerifierKey witness, int fileBytes) => new()
     {
@@ -201,6 +266,17 @@ internal sealed class WitnessStore : IAsyncDisposable
     private static string SnapshotPath(string directory) => Path.Combine(directory, "snapshot");
 
     private static StorageException Disagree(string directory, string what) => new($"{directory}: {what}: one of the two is from another time, or lost");
+
+    /// <summary>One update that may come; disposing it twice is once.</summary>
+    private sealed class Announced(WitnessStore store) : IDisposable
+    {
+        private int _ended;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _ended, 1) == 0) store.Arrived();
+        }
+    }
 
     private sealed class Update(byte[] note)
     {

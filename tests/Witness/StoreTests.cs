@@ -45,6 +45,27 @@ public sealed class StoreTests : IDisposable
     }
 
     [Fact]
+    public async Task A_frame_waits_for_the_requests_that_are_announced_and_not_for_ever()
+    {
+        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        (WitnessDirectory directory, WitnessStore store, HeldJournal journal) = await OpenAsync();
+        IDisposable[] announced = [.. Enumerable.Range(0, 64).Select(_ => store.Announce())];
+        Task[] saves = [.. announced.Take(63).Select((one, i) => store.SaveAsync(NoteOf(i, 1), one))];
+        announced[63].Dispose(); // refused
+        announced[63].Dispose();
+        await Task.WhenAll(saves);
+        Assert.InRange(journal.Inner.Syncs, 1, 2); // two where this machine was busy for 8 ms in between
+        Assert.Equal(63, journal.NextIndex);
+
+        // One that was announced and never comes: the others are saved all the same.
+        using (store.Announce()) await store.SaveAsync(NoteOf(1, 2)).WaitAsync(TimeSpan.FromSeconds(20));
+        await store.SaveAsync(NoteOf(1, 3));
+        Assert.Equal(65, journal.NextIndex);
+        await store.DisposeAsync();
+        directory.Dispose();
+    }
+
+    [Fact]
     public async Task A_hundred_updates_that_wait_take_one_sync()
     {
         WitnessDirectory.Create(Data, "witness.example", FileBytes);
