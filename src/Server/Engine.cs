@@ -41,15 +41,16 @@ internal sealed class Engine : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly Intake _intake;
     private readonly List<WitnessClient> _clients = [];
-    private readonly CancellationTokenSource _stopPublishing = new();
+    private readonly CancellationTokenSource _stopPublishing = new(), _stopIndexing = new();
     private Sequencer _sequencer = null!;
-    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask;
+    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask;
     private readonly Lock _stopping = new(); // so that one reason wins
+    private long _sealedAtStart; // segments that the journal's tail did not bring
     private bool _disposed;
     private bool _running; // the loops were started: a start that refuses leaves the directory as it is
     private int _state = (int)EngineState.Starting;
 
-    private Engine(LogDirectory directory, EngineParts parts, Settings settings, ILogger logger)
+    private Engine(LogDirectory directory, EngineParts parts, Settings settings, TimeProvider time, ILogger logger)
     {
         _directory = directory;
         _parts = parts;
@@ -57,6 +58,8 @@ internal sealed class Engine : IAsyncDisposable
         _logger = logger;
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount);
         Tiles = new TileReader(parts.Tiles);
+        FullIndex? full = settings.DuplicateIndex == DuplicateHistory.Full ? new FullIndex(Path.Combine(directory.Root, "index"), parts.Tiles, time, logger) : null;
+        Duplicates = new Duplicates(MakeTable(settings.DuplicateTableBytes), full, Tiles, logger);
     }
 
     public LogIdentity Identity => _directory.Identity;
@@ -64,6 +67,9 @@ internal sealed class Engine : IAsyncDisposable
     public TileReader Tiles { get; }
 
     public Publisher Publisher { get; private set; } = null!;
+
+    /// <summary>Which entries are in the log already.</summary>
+    public Duplicates Duplicates { get; }
 
     public EngineState State => (EngineState)Volatile.Read(ref _state);
 
@@ -94,14 +100,15 @@ internal sealed class Engine : IAsyncDisposable
         NoteSigner signer = ReadSigner(settings.Data, identity);
         LogDirectory directory = await LogDirectory.OpenAsync(settings.Data, settings.Guard, time, seams?.Journal).ConfigureAwait(false);
         EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer);
-        Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, logger);
+        Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, time, logger);
         try
         {
             if (directory.Register.Mended is string mended) logger.Mended(mended);
             if (directory.Journal.Cut is string cut) logger.Mended(cut);
             engine.CheckCheckpoint();
+            engine._sealedAtStart = engine._parts.Tiles.SegmentCount;
             engine._sequencer = await Sequencer.RecoverAsync(
-                engine._intake, engine._parts.Journal, engine._parts.Tiles, engine._parts.Register.Current, settings.RecentEntries, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
+                engine._intake, engine._parts.Journal, engine._parts.Tiles, engine._parts.Register.Current, engine.Duplicates, _ => engine.Grown(), stop).ConfigureAwait(false);
             engine.StartPublishing(policy, time);
             await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
             engine.Run(policy);
@@ -114,13 +121,17 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes entries for the log. Throws <see cref="UnavailableException"/> while it takes none.</summary>
-    public void Add(Append append)
+    /// <summary>
+    /// Takes entries for the log, or answers at once when all of them are in it already. Throws <see cref="UnavailableException"/> while it takes none.
+    /// </summary>
+    public async ValueTask AddAsync(Append append, CancellationToken stop)
     {
         switch (State)
         {
             case EngineState.Ready:
-                _intake.Add(append);
+                await Duplicates.LookUpAsync(append, _sequencer.Latest, stop).ConfigureAwait(false);
+                if (append.Known is long[] known && !known.AsSpan().Contains(-1)) append.Complete(known);
+                else _intake.Add(append);
                 break;
             case EngineState.Starting:
                 throw new UnavailableException($"the log is starting: {Reason}", 2);
@@ -142,6 +153,8 @@ internal sealed class Engine : IAsyncDisposable
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
         await _publishing.ConfigureAwait(false);
         await _feeding.ConfigureAwait(false);
+        await _stopIndexing.CancelAsync().ConfigureAwait(false);
+        await _indexing.ConfigureAwait(false);
         foreach (WitnessClient client in _clients) client.Dispose();
         if (_running && State == EngineState.Stopping)
         {
@@ -158,6 +171,17 @@ internal sealed class Engine : IAsyncDisposable
 
         await _directory.DisposeAsync().ConfigureAwait(false);
         _stopPublishing.Dispose();
+        _stopIndexing.Dispose();
+    }
+
+    /// <summary>The table with a chance of its own at every start, which no stranger learns. Null when there is no room for one.</summary>
+    private static DuplicateTable? MakeTable(int bytes) =>
+        bytes < DuplicateTable.MinBytes ? null : new DuplicateTable(bytes, BitConverter.ToUInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8)));
+
+    private void Grown()
+    {
+        Publisher?.Grown();
+        Duplicates.Full?.Grown();
     }
 
     private static NoteSigner ReadSigner(string data, LogIdentity identity)
@@ -220,6 +244,7 @@ internal sealed class Engine : IAsyncDisposable
         if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Volatile.Write(ref _state, (int)EngineState.Ready);
         if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees) _logger.NoWitness();
         _running = true;
+        _indexing = Task.WhenAll(IndexAsync(stop => Duplicates.RebuildAsync(_parts.Tiles, _sealedAtStart, stop)), IndexAsync(stop => Duplicates.Full?.RunAsync(stop) ?? Task.CompletedTask));
         _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token), registerIsIdle: Task.CompletedTask);
         _sequencing = SequenceAsync();
         _feeding = Task.WhenAll(Publisher.Feeds.Select(feed => Guarded(feed.RunAsync(_stopPublishing.Token), _publishing)));
@@ -256,6 +281,19 @@ internal sealed class Engine : IAsyncDisposable
         {
             Stop(EngineState.Failed, failure.Message);
             await _stopPublishing.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Runs in the background until the engine closes: also when it takes no entries any more, for readers.</summary>
+    private async Task IndexAsync(Func<CancellationToken, Task> work)
+    {
+        try
+        {
+            await Task.Run(() => work(_stopIndexing.Token)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_stopIndexing.IsCancellationRequested)
+        {
+            // The orderly end.
         }
     }
 

@@ -13,6 +13,12 @@ internal sealed class Append(byte[] bundle, Hash[] leafHashes)
     /// <summary>Their leaf hashes, computed when they were received.</summary>
     public Hash[] LeafHashes { get; } = leafHashes;
 
+    /// <summary>The index of each entry that is known to be a duplicate of one in the log, otherwise -1; null while none is. The look-up's (Duplicates.cs).</summary>
+    public long[]? Known { get; set; }
+
+    /// <summary>The tree size up to which duplicates were looked for.</summary>
+    public long LookedUpTo { get; set; }
+
     /// <summary>The index of each entry, once all of them are durable.</summary>
     public Task<long[]> Indexes => _done.Task;
 

@@ -1,5 +1,5 @@
 // The way of an entry, first half: intake -> journal -> right edge -> segments (spec/life-of-an-entry.md).
-// One loop owns the right edge, the open segment and the memory of recent entries; readers get immutable snapshots.
+// One loop owns the right edge and the open segment; readers get immutable snapshots.
 
 using TransparencyLog.Storage;
 
@@ -12,20 +12,20 @@ internal sealed class Sequencer
     private readonly IJournal _journal;
     private readonly ITileStore _tiles;
     private readonly Action<TreeSnapshot> _grown;
-    private readonly RecentEntries _recent;
+    private readonly Duplicates _duplicates;
     private readonly JournalFrame _frame = new();
     private RightEdge _edge;
     private byte[] _open = new byte[64 * 1024];   // entries of the open segment; append-only, replaced when it grows or is sealed
     private int _openLength;
     private TreeSnapshot _latest;
 
-    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, int recentEntries, Action<TreeSnapshot> grown)
+    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, Duplicates duplicates, Action<TreeSnapshot> grown)
     {
         _intake = intake;
         _journal = journal;
         _tiles = tiles;
         _edge = edge;
-        _recent = new RecentEntries(recentEntries);
+        _duplicates = duplicates;
         _grown = grown;
         _latest = Snapshot();
     }
@@ -42,11 +42,11 @@ internal sealed class Sequencer
     /// <param name="journal">The order of entries.</param>
     /// <param name="tiles">The sealed bytes.</param>
     /// <param name="signed">The head in the register; null before the first.</param>
-    /// <param name="recentEntries">How many newest entries are remembered for duplicates.</param>
+    /// <param name="duplicates">Is told of every entry of the tree from the first that is not sealed on, and answers for duplicates.</param>
     /// <param name="grown">Called by the loop with each new snapshot; returns at once.</param>
     /// <param name="stop">Ends the recovery.</param>
     public static async Task<Sequencer> RecoverAsync(
-        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, int recentEntries, Action<TreeSnapshot> grown, CancellationToken stop)
+        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, Duplicates duplicates, Action<TreeSnapshot> grown, CancellationToken stop)
     {
         long segments = tiles.SegmentCount;
         List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty];
@@ -64,13 +64,12 @@ internal sealed class Sequencer
             partial.Add(hashes);
         }
 
-        Sequencer sequencer = new(intake, journal, tiles, RightEdge.Restore(segments * EntryBundle.Width, partial), recentEntries, grown);
+        Sequencer sequencer = new(intake, journal, tiles, RightEdge.Restore(segments * EntryBundle.Width, partial), duplicates, grown);
         if (signed is not null && await sequencer.RootAtAsync(signed.Size, stop).ConfigureAwait(false) is Hash found && found != signed.Root)
         {
             throw new DamageException(new Damage("tree", "segments and journal", null, null, $"root {signed.Root} at the signed size {signed.Size}", $"root {found}"));
         }
 
-        await sequencer.RememberSealedAsync(segments, recentEntries, stop).ConfigureAwait(false);
         foreach (JournalEntries entries in journal.Read(segments * EntryBundle.Width))
         {
             int skip = (int)Math.Max(0, sequencer._edge.Size - entries.FirstIndex);
@@ -87,15 +86,15 @@ internal sealed class Sequencer
     public async Task RunAsync(CancellationToken stop)
     {
         List<(Append Append, long[] Indexes)> taken = [];
-        Dictionary<Hash, long> inFrame = [];
+        PendingEntries pending = new();
         while (await _intake.WaitAsync(stop).ConfigureAwait(false))
         {
             taken.Clear();
-            inFrame.Clear();
+            pending.Open();
             _frame.Clear();
-            Fill(taken, inFrame);
             try
             {
+                await FillAsync(taken, pending, stop).ConfigureAwait(false);
                 if (_frame.Count > 0)
                 {
                     // 1. One frame for all that waited, written and synced. A crash before this: nobody was answered, the frame is cut or taken in
@@ -113,11 +112,16 @@ internal sealed class Sequencer
                 throw;
             }
 
-            if (_frame.Count == 0) continue;
+            if (_frame.Count == 0)
+            {
+                pending.Settle();
+                continue;
+            }
 
             // 3, 4. The tree grows; full segments are sealed. A crash here is repaired by the journal: recovery comes through the same method.
             await IntegrateAsync(_frame.Entries, stop).ConfigureAwait(false);
             Publish();
+            pending.Settle();
 
             // The journal forgets what is sealed for good.
             await _journal.TrimAsync(_tiles.DurableSegmentCount * EntryBundle.Width, stop).ConfigureAwait(false);
@@ -125,20 +129,27 @@ internal sealed class Sequencer
     }
 
     /// <summary>Moves appends from the intake into the frame as long as they fit, each with the index of each of its entries.</summary>
-    private void Fill(List<(Append Append, long[] Indexes)> taken, Dictionary<Hash, long> inFrame)
+    private async ValueTask FillAsync(List<(Append Append, long[] Indexes)> taken, PendingEntries pending, CancellationToken stop)
     {
         while (_intake.TryPeek(out Append? append))
         {
             if (_frame.EntryBytes + append!.Bundle.Length > JournalFrame.MaxEntryBytes && taken.Count > 0) return;
+
+            // Again, for what came into the tree since it was looked up: from here on it is either there or pending.
+            await _duplicates.LookUpAsync(append, _latest, stop).ConfigureAwait(false);
             long[] indexes = new long[append.LeafHashes.Length];
             int i = 0;
             foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(append.Bundle))
             {
                 Hash leaf = append.LeafHashes[i];
-                if (!_recent.TryGet(leaf, out indexes[i]) && !inFrame.TryGetValue(leaf, out indexes[i]))
+                if (append.Known is long[] known && known[i] >= 0)
+                {
+                    indexes[i] = known[i];
+                }
+                else if (!pending.TryFind(leaf, out indexes[i]))
                 {
                     indexes[i] = _edge.Size + _frame.Count;
-                    inFrame.Add(leaf, indexes[i]);
+                    pending.Add(leaf, indexes[i]);
                     if (!_frame.TryAdd(entry)) throw new System.Diagnostics.UnreachableException("an append is larger than a frame");
                 }
 
@@ -175,7 +186,7 @@ internal sealed class Sequencer
         foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(entries))
         {
             Hash leaf = MerkleHash.Leaf(entry);
-            _recent.Add(leaf, _edge.Size);
+            _duplicates.Add(leaf, _edge.Size);
             int size = EntryBundle.EncodedSize(entry.Length);
             if (_openLength + size > _open.Length)
             {
@@ -215,19 +226,6 @@ internal sealed class Sequencer
         }
 
         throw new StorageException($"the journal ends at {edge.Size} entries, but size {size} is signed: entries are missing");
-    }
-
-    private async Task RememberSealedAsync(long segments, int recentEntries, CancellationToken stop)
-    {
-        long from = Math.Max(0, segments - ((recentEntries + EntryBundle.Width - 1) / EntryBundle.Width));
-        for (long segment = from; segment < segments; segment++)
-        {
-            ReadOnlyMemory<byte>? tile = await _tiles.GetAsync(new TilePath(0, segment), stop).ConfigureAwait(false);
-            for (int i = 0; i < EntryBundle.Width; i++)
-            {
-                _recent.Add(new Hash(tile!.Value.Span.Slice(i * Hash.Size, Hash.Size)), (segment * EntryBundle.Width) + i);
-            }
-        }
     }
 
     private void Publish()

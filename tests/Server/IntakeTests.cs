@@ -133,10 +133,10 @@ public sealed class IntakeTests
         Task<long> first = log.AddAsync("first");
         await Eventually.TrueAsync(() => journal.Appends == 1, "the first frame is on its way");
         Append waiting = Of("waiting");
-        log.Engine.Add(waiting);
+        await log.Engine.AddAsync(waiting, CancellationToken.None);
         Task disposing = log.Engine.DisposeAsync().AsTask();
         Assert.Equal(EngineState.Stopping, log.Engine.State);
-        Assert.Throws<UnavailableException>(() => log.Engine.Add(Of("late")));
+        await Assert.ThrowsAsync<UnavailableException>(() => log.Engine.AddAsync(Of("late"), CancellationToken.None).AsTask());
         journal.Release();
         Assert.Equal(0, await first);
         await disposing;

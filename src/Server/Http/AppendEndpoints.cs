@@ -50,7 +50,7 @@ internal static class AppendEndpoints
 
         System.Buffers.Binary.BinaryPrimitives.WriteUInt16BigEndian(bundle, (ushort)(bundle.Length - 2));
         Append append = new(bundle, [MerkleHash.Leaf(bundle.AsSpan(2))]);
-        engine.Add(append);
+        await engine.AddAsync(append, context.RequestAborted).ConfigureAwait(false);
         long index = (await DurableAsync(append, settings).ConfigureAwait(false))[0];
         if (wait == "durable")
         {
@@ -105,7 +105,7 @@ internal static class AppendEndpoints
         }
 
         Append append = new(bundle, leaves);
-        engine.Add(append);
+        await engine.AddAsync(append, context.RequestAborted).ConfigureAwait(false);
         long[] indexes = await DurableAsync(append, settings).ConfigureAwait(false);
         StringBuilder lines = new(indexes.Length * 12);
         foreach (long index in indexes) lines.Append(index).Append('\n');

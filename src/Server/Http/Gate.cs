@@ -20,6 +20,9 @@ internal static class Gate
     /// <summary>The index that the request's target names, set for <c>/entry/...</c> targets that name one.</summary>
     public static readonly object EntryKey = new();
 
+    /// <summary>The leaf hash that the request's target names, set for <c>/index/...</c> targets that name one.</summary>
+    public static readonly object HashKey = new();
+
     /// <summary>Set once the body of the request was read to its end.</summary>
     public static readonly object BodyReadKey = new();
 
@@ -87,6 +90,11 @@ internal static class Gate
         {
             if (path.Length > 64 || !Strict.TryReadSize(Encoding.UTF8.GetBytes(path.AsSpan(7).ToString()), out long index)) return Problem.NotFound("not the path of an entry: /entry/INDEX, decimal");
             context.Items[EntryKey] = index;
+        }
+        else if (path.StartsWith("/index/", StringComparison.Ordinal))
+        {
+            if (!Hash.TryParseHex(Encoding.UTF8.GetBytes(path.AsSpan(7).ToString()), out Hash leaf)) return Problem.NotFound("not a leaf hash: /index/HASH, 64 lower-case hexadecimal digits");
+            context.Items[HashKey] = leaf;
         }
         else if (!Paths.Contains(path, StringComparer.Ordinal))
         {

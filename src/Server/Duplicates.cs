@@ -1,0 +1,204 @@
+// Which entries are in the log already, so that one that comes again gets its first index (spec/decisions/duplicates.md). Three memories, and an
+// entry is in one of them from the moment it has an index:
+//
+//   pending     it is in a frame on its way to the disk: PendingEntries, the sequencer's
+//   table       it is in the tree, and among the newest: DuplicateTable
+//   full index  it is in a sealed segment (duplicate-index full): FullIndex
+//
+// The two last name candidates only: an index is answered after the leaf hash that the tree has there was compared. That may read a tile from the
+// disk, so it is done on the thread of the request, before the append enters the intake; the sequencer asks again only for what came into the
+// tree since. Neither is ever in the way of an append: what cannot be read or is forgotten costs a second index, no more.
+
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Server;
+
+/// <summary>What the duplicate index has done since the start.</summary>
+/// <param name="Answered">Entries that were answered with the index of an equal one in the tree.</param>
+/// <param name="Compared">Candidates whose leaf hash was read.</param>
+/// <param name="Others">Of these, those that were another entry's.</param>
+/// <param name="Unread">Candidates whose leaf hash could not be read: the entry was appended.</param>
+/// <param name="Remembered">Entries in the table.</param>
+/// <param name="Forgotten">Entries that the table has dropped for newer ones.</param>
+/// <param name="Crowded">Look-ups with more candidates than are compared.</param>
+/// <param name="TableBytes">What the table has allocated.</param>
+internal readonly record struct DuplicateCounters(
+    long Answered, long Compared, long Others, long Unread, long Remembered, long Forgotten, long Crowded, long TableBytes);
+
+/// <summary>Finds the entries of the tree that equal new ones. Thread-safe, but for <see cref="Add"/>, which is the sequencer's.</summary>
+/// <param name="table">The newest entries; null when duplicates in the tree are not looked for.</param>
+/// <param name="full">All sealed entries; null without full history.</param>
+/// <param name="tiles">Where the leaf hashes are.</param>
+/// <param name="logger">Is told of what cannot be read.</param>
+internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileReader tiles, ILogger logger)
+{
+    private long _answered, _compared, _others, _unread;
+
+    public DuplicateCounters Counters => new(
+        Volatile.Read(ref _answered), Volatile.Read(ref _compared), Volatile.Read(ref _others), Volatile.Read(ref _unread),
+        table?.Count ?? 0, table?.Forgotten ?? 0, table?.Crowded ?? 0, table?.AllocatedBytes ?? 0);
+
+    /// <summary>The index of all sealed entries; null without full history.</summary>
+    public FullIndex? Full => full;
+
+    /// <summary>Takes an entry that has come into the tree, before the snapshot that covers it is seen by anyone.</summary>
+    public void Add(in Hash leaf, long index) => table?.Add(leaf, index);
+
+    /// <summary>
+    /// Writes into the append which of its entries are in this tree, leaving out what an earlier call has looked at. Afterwards each of its entries
+    /// either has an index, or was forgotten, or is not below the size of <paramref name="tree"/>.
+    /// </summary>
+    public ValueTask LookUpAsync(Append append, TreeSnapshot tree, CancellationToken stop)
+    {
+        long from = append.LookedUpTo;
+        if (table is null || from >= tree.Size) return ValueTask.CompletedTask;
+        append.LookedUpTo = tree.Size;
+
+        // Nearly always all entries are new: then there is nothing to wait for.
+        Span<long> candidates = stackalloc long[DuplicateTable.MaxCandidates + 1];
+        for (int i = 0; i < append.LeafHashes.Length; i++)
+        {
+            if (append.Known?[i] is null or < 0 && Name(append.LeafHashes[i], from, candidates) > 0) return LookUpFromAsync(append, i, from, tree, stop);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>The smallest index below the tree's size that is known to have this leaf hash; -1 when none is.</summary>
+    public ValueTask<long> FindAsync(Hash leaf, TreeSnapshot tree, CancellationToken stop) => FindAsync(leaf, 0, tree, new LastTile(), stop);
+
+    /// <summary>Fills the table from the sealed segments below the given number, newest first, until it has what it is made for.</summary>
+    public async Task RebuildAsync(ITileStore store, long segments, CancellationToken stop)
+    {
+        if (table is null) return;
+        long least = Math.Max(0, segments - (table.Capacity / EntryBundle.Width));
+        try
+        {
+            for (long number = segments - 1; number >= least; number--)
+            {
+                stop.ThrowIfCancellationRequested();
+                ReadOnlyMemory<byte> tile = (await store.GetAsync(new TilePath(0, number), stop).ConfigureAwait(false))!.Value;
+                for (int i = 0; i < EntryBundle.Width; i++) table.Add(new Hash(tile.Span.Slice(i * Hash.Size, Hash.Size)), (number * EntryBundle.Width) + i);
+            }
+        }
+        catch (StorageException failure)
+        {
+            logger.DuplicateIndex($"what was sealed before the start is not all in the table: {failure.Message}");
+        }
+    }
+
+    private async ValueTask LookUpFromAsync(Append append, int first, long from, TreeSnapshot tree, CancellationToken stop)
+    {
+        long[] known = append.Known ??= NoneOf(append.LeafHashes.Length);
+        LastTile last = new();
+        for (int i = first; i < known.Length; i++)
+        {
+            if (known[i] >= 0) continue;
+            known[i] = await FindAsync(append.LeafHashes[i], from, tree, last, stop).ConfigureAwait(false);
+            if (known[i] >= 0) Interlocked.Increment(ref _answered);
+        }
+    }
+
+    private ValueTask<long> FindAsync(in Hash leaf, long from, TreeSnapshot tree, LastTile last, CancellationToken stop)
+    {
+        Span<long> candidates = stackalloc long[DuplicateTable.MaxCandidates + 1];
+        int count = Name(leaf, from, candidates);
+        return count == 0 ? new ValueTask<long>(-1) : CompareAsync(leaf, candidates[..count].ToArray(), tree, last, stop);
+    }
+
+    /// <summary>The candidates from this index on, the smallest first.</summary>
+    private int Name(in Hash leaf, long from, Span<long> candidates)
+    {
+        int count = table?.Find(leaf, from, candidates[..^1]) ?? 0;
+        if (full is null || !full.TryFind(leaf, out long index) || index < from || candidates[..count].Contains(index)) return count;
+        candidates[count++] = index;
+        candidates[..count].Sort();
+        return count;
+    }
+
+    private async ValueTask<long> CompareAsync(Hash leaf, long[] candidates, TreeSnapshot tree, LastTile last, CancellationToken stop)
+    {
+        foreach (long index in candidates)
+        {
+            // Beyond this tree: whoever asks has a later one when it counts.
+            if (index < 0 || index >= tree.Size) continue;
+            long number = index / EntryBundle.Width;
+            try
+            {
+                if (last.Number != number || last.Tile.Length <= (int)(index % EntryBundle.Width) * Hash.Size)
+                {
+                    TilePath path = new(0, number, TilePath.WidthAt(0, number, tree.Size));
+                    last.Tile = (await tiles.GetAsync(path, tree, stop).ConfigureAwait(false))!.Value;
+                    last.Number = number;
+                }
+            }
+            catch (StorageException failure)
+            {
+                Interlocked.Increment(ref _unread);
+                logger.DuplicateIndex($"entry {index} could not be compared, and an entry that may equal it was appended: {failure.Message}");
+                continue;
+            }
+
+            Interlocked.Increment(ref _compared);
+            if (new Hash(last.Tile.Span.Slice((int)(index % EntryBundle.Width) * Hash.Size, Hash.Size)) == leaf) return index;
+            Interlocked.Increment(ref _others);
+        }
+
+        return -1;
+    }
+
+    private static long[] NoneOf(int count)
+    {
+        long[] none = new long[count];
+        none.AsSpan().Fill(-1);
+        return none;
+    }
+
+    /// <summary>The tile read last: a batch that is sent again has its entries side by side.</summary>
+    private sealed class LastTile
+    {
+        public long Number { get; set; } = -1;
+
+        public ReadOnlyMemory<byte> Tile { get; set; }
+    }
+}
+
+/// <summary>
+/// The entries that have an index but are not in the tree yet, frame by frame: an equal one gets the same index, and an append is answered only when
+/// every frame up to its own is on disk, so it shares the fate of the frame that holds its entry. Not thread-safe: the sequencer's.
+/// </summary>
+internal sealed class PendingEntries
+{
+    /// <summary>Entries of one frame for which memory is kept: 2 MiB of entries of 128 bytes. Frames of smaller ones give theirs back.</summary>
+    private const int Kept = 16 * 1024;
+
+    private readonly Queue<Dictionary<Hash, long>> _frames = new();
+    private readonly Stack<Dictionary<Hash, long>> _spare = new();
+    private Dictionary<Hash, long> _newest = [];
+
+    /// <summary>Begins a frame.</summary>
+    public void Open() => _frames.Enqueue(_newest = _spare.TryPop(out Dictionary<Hash, long>? spare) ? spare : []);
+
+    public bool TryFind(in Hash leaf, out long index)
+    {
+        foreach (Dictionary<Hash, long> frame in _frames)
+        {
+            if (frame.TryGetValue(leaf, out index)) return true;
+        }
+
+        index = -1;
+        return false;
+    }
+
+    /// <summary>Adds an entry of the newest frame.</summary>
+    public void Add(in Hash leaf, long index) => _newest.Add(leaf, index);
+
+    /// <summary>Ends the oldest frame: its entries are in the tree, and the snapshot that covers them is the newest.</summary>
+    public void Settle()
+    {
+        Dictionary<Hash, long> frame = _frames.Dequeue();
+        frame.Clear();
+        if (frame.Capacity > Kept) frame.TrimExcess(Kept);
+        _spare.Push(frame);
+    }
+}
