@@ -21,7 +21,7 @@ namespace TransparencyLog.Server;
 /// <param name="Remembered">Entries in the table.</param>
 /// <param name="Forgotten">Entries that the table has dropped for newer ones.</param>
 /// <param name="Crowded">Look-ups with more candidates than are compared.</param>
-/// <param name="TableBytes">What the table has allocated.</param>
+/// <param name="TableBytes">Bytes the table uses for them.</param>
 internal readonly record struct DuplicateCounters(
     long Answered, long Compared, long Others, long Unread, long Remembered, long Forgotten, long Crowded, long TableBytes);
 
@@ -32,11 +32,14 @@ internal readonly record struct DuplicateCounters(
 /// <param name="logger">Is told of what cannot be read.</param>
 internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileReader tiles, ILogger logger)
 {
+    /// <summary>How far ahead in a batch memory is asked for: a look-up takes 20 ns when it is there, and memory 100.</summary>
+    private const int Ahead = 8;
+
     private long _answered, _compared, _others, _unread;
 
     public DuplicateCounters Counters => new(
         Volatile.Read(ref _answered), Volatile.Read(ref _compared), Volatile.Read(ref _others), Volatile.Read(ref _unread),
-        table?.Count ?? 0, table?.Forgotten ?? 0, table?.Crowded ?? 0, table?.AllocatedBytes ?? 0);
+        table?.Count ?? 0, table?.Forgotten ?? 0, table?.Crowded ?? 0, table?.Bytes ?? 0);
 
     /// <summary>The index of all sealed entries; null without full history.</summary>
     public FullIndex? Full => full;
@@ -58,6 +61,7 @@ internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileRea
         Span<long> candidates = stackalloc long[DuplicateTable.MaxCandidates + 1];
         for (int i = 0; i < append.LeafHashes.Length; i++)
         {
+            if (i + Ahead < append.LeafHashes.Length) table.Prefetch(append.LeafHashes[i + Ahead]);
             if (append.Known?[i] is null or < 0 && Name(append.LeafHashes[i], from, candidates) > 0) return LookUpFromAsync(append, i, from, tree, stop);
         }
 

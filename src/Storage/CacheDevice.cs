@@ -22,6 +22,8 @@ internal sealed class CacheDevice : StorageDeviceBase
     private readonly ConcurrentDictionary<int, Segment> _segments = new();
     private readonly BlockingCollection<Action> _queue = []; // bounded by FASTER's pages in memory
     private readonly Thread _thread;
+    private readonly object _idle = new(); // guards what follows
+    private int _outstanding;
 
     public CacheDevice(string directory, FirstFailure failure) : base(Path.Combine(directory, "data"), Sector, capacity: -1)
     {
@@ -35,7 +37,9 @@ internal sealed class CacheDevice : StorageDeviceBase
         _thread.Start();
     }
 
-    public override unsafe void WriteAsync(IntPtr sourceAddress, int segmentId, ulong destinationAddress, uint numBytesToWrite, DeviceIOCompletionCallback callback, object context) =>
+    public override unsafe void WriteAsync(IntPtr sourceAddress, int segmentId, ulong destinationAddress, uint numBytesToWrite, DeviceIOCompletionCallback callback, object context)
+    {
+        lock (_idle) _outstanding++;
         _queue.Add(() =>
         {
             try
@@ -50,8 +54,22 @@ internal sealed class CacheDevice : StorageDeviceBase
                 _failure.Set(failure);
             }
 
-            callback(0, numBytesToWrite, context);
+            callback(0, numBytesToWrite, context); // which may ask for the next write
+            lock (_idle)
+            {
+                if (--_outstanding == 0) Monitor.PulseAll(_idle);
+            }
         });
+    }
+
+    /// <summary>Waits for the writes that were asked for: FASTER does not, when it lets go of the pages that they come from.</summary>
+    public void Drain()
+    {
+        lock (_idle)
+        {
+            while (_outstanding > 0) Monitor.Wait(_idle);
+        }
+    }
 
     public override unsafe void ReadAsync(int segmentId, ulong sourceAddress, IntPtr destinationAddress, uint readLength, DeviceIOCompletionCallback callback, object context)
     {

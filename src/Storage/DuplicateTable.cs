@@ -7,7 +7,10 @@
 // An entry lies in one of two buckets (whichever has room, or else the one whose oldest entry is older: that one is forgotten), so a look-up
 // reads two cache lines, whatever is in the table, and nothing but a growth ever moves. The table grows by linear hashing, one bucket at a
 // time: bucket b of a table of n buckets splits into b and n, and the next bit of the address, which the slot keeps, says which. Memory is
-// allocated 1 MiB at a time as it is needed, until the bound.
+// reserved once, all zeros, and touched as the table grows; outside the collected heap, which would keep a part as much again in reserve for it.
+
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace TransparencyLog.Storage;
 
@@ -16,7 +19,8 @@ namespace TransparencyLog.Storage;
 /// ask, without a lock; those that add take turns. It never misses what it holds, and for a hash that it does not hold it names an index
 /// in fewer than one of a million cases.
 /// </summary>
-public sealed class DuplicateTable
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "look-ups take no lock: its memory goes when nobody holds the table any more, and no earlier")]
+public sealed unsafe class DuplicateTable
 {
     /// <summary>
     /// Most candidates one look-up names: 4. More than one are seen when an entry has several indexes, or when hashes with equal first 8 bytes were
@@ -31,7 +35,7 @@ public sealed class DuplicateTable
     public const int MaxBytes = 1 << 30;
 
     private const int Ways = 8, BucketBytes = Ways * sizeof(ulong);
-    private const int ChunkBits = 14, ChunkBuckets = 1 << ChunkBits; // buckets in 1 MiB, and the table's first size
+    private const int FirstBits = 14; // of the address that the first size uses: 2^14 buckets, 1 MiB
 
     /// <summary>
     /// Entries a bucket, on average, at which the table grows: half full. Buckets not split yet hold twice what split ones do, so at 5 of 8 one
@@ -46,7 +50,8 @@ public sealed class DuplicateTable
 
     private readonly ulong _seed;
     private readonly int _maxBuckets;
-    private readonly ulong[]?[] _chunks; // bucket b is at (b mod ChunkBuckets) * Ways of chunk b / ChunkBuckets
+    private readonly Reserved _memory; // freed when nobody holds the table any more: every method keeps it to its end
+    private readonly ulong* _slots;
     private readonly Lock _writing = new();
     private int _buckets; // published behind the contents of the newest bucket
     private long _newest = -1; // published before the slot that holds it
@@ -61,9 +66,9 @@ public sealed class DuplicateTable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, MaxBytes);
         _seed = seed;
         _maxBuckets = bytes / BucketBytes;
-        _buckets = Math.Min(_maxBuckets, ChunkBuckets);
-        _chunks = new ulong[]?[(_maxBuckets + ChunkBuckets - 1) / ChunkBuckets];
-        _chunks[0] = new ulong[_buckets * Ways];
+        _buckets = Math.Min(_maxBuckets, 1 << FirstBits);
+        _memory = new Reserved(_maxBuckets);
+        _slots = _memory.FirstSlot;
     }
 
     /// <summary>
@@ -81,8 +86,8 @@ public sealed class DuplicateTable
     /// <summary>How many look-ups had more candidates than they may name.</summary>
     public long Crowded => Volatile.Read(ref _crowded);
 
-    /// <summary>The bytes allocated for slots by now; never more than was given.</summary>
-    public long AllocatedBytes => _chunks.Sum(chunk => (Volatile.Read(ref chunk)?.LongLength ?? 0) * sizeof(ulong));
+    /// <summary>The bytes in use for slots by now; never more than was given.</summary>
+    public long Bytes => (long)Volatile.Read(ref _buckets) * BucketBytes;
 
     /// <summary>
     /// Adds an entry. Where both its buckets are full, the oldest in them is forgotten: perhaps this one. The order of calls is free: entries may come
@@ -95,20 +100,11 @@ public sealed class DuplicateTable
         lock (_writing)
         {
             if (index > _newest) Volatile.Write(ref _newest, index);
-            Span<ulong> first = Bucket(Locate(place.First, _buckets)), second = Bucket(Locate(place.Second, _buckets));
-            int a = Victim(first, out long ageA), b = Victim(second, out long ageB);
-
-            // An empty slot is older than all; of two buckets with room the emptier one fills first.
-            bool takesFirst = ageA != ageB ? ageA > ageB : Occupied(first) <= Occupied(second);
-            ref ulong slot = ref takesFirst ? ref first[a] : ref second[b];
-            long age = Math.Max(ageA, ageB);
-            if (age != long.MaxValue) _forgotten++;
-            if (age <= _newest - index) return; // older than all that are there
-            Volatile.Write(ref slot, SlotOf(place, takesFirst ? place.First : place.Second, index));
-            if (age != long.MaxValue) return;
-            Volatile.Write(ref _count, _count + 1);
+            Put(place, index);
             if (_count > (long)_buckets * SplitAt && _buckets < _maxBuckets) Split();
         }
+
+        GC.KeepAlive(this);
     }
 
     /// <summary>Writes the indexes that a leaf hash may have, the smallest first, and returns how many: at most <see cref="MaxCandidates"/>, and as many as fit.</summary>
@@ -129,8 +125,40 @@ public sealed class DuplicateTable
             // A split fills the new bucket, publishes it, and only then clears the old one: what was cleared before it was seen is in a bucket
             // that is published now.
             int now = Volatile.Read(ref _buckets);
-            if (now == buckets || (Locate(place.First, now) == first && Locate(place.Second, now) == second)) return found;
+            if (now == buckets || (Locate(place.First, now) == first && Locate(place.Second, now) == second))
+            {
+                GC.KeepAlive(this);
+                return found;
+            }
         }
+    }
+
+    /// <summary>
+    /// Says that this hash will be looked up soon: its two cache lines are on their way when it is. A hint without effect, but for time: on a table of 64 MiB
+    /// a look-up waits for memory most of the time it takes.
+    /// </summary>
+    public void Prefetch(in Hash leaf)
+    {
+        if (!Sse.IsSupported) return;
+        Place place = PlaceOf(leaf);
+        int buckets = Volatile.Read(ref _buckets);
+        Sse.Prefetch0(_slots + ((long)Locate(place.First, buckets) * Ways));
+        Sse.Prefetch0(_slots + ((long)Locate(place.Second, buckets) * Ways));
+        GC.KeepAlive(this);
+    }
+
+    private void Put(in Place place, long index)
+    {
+        Span<ulong> first = Bucket(Locate(place.First, _buckets)), second = Bucket(Locate(place.Second, _buckets));
+        int a = Victim(first, out long ageA), b = Victim(second, out long ageB);
+
+        // An empty slot is older than all; of two buckets with room the emptier one fills first.
+        bool takesFirst = ageA != ageB ? ageA > ageB : Occupied(first) <= Occupied(second);
+        long age = Math.Max(ageA, ageB);
+        if (age == long.MaxValue) Volatile.Write(ref _count, _count + 1);
+        else Volatile.Write(ref _forgotten, _forgotten + 1);
+        if (age <= _newest - index) return; // older than all that are there
+        Volatile.Write(ref takesFirst ? ref first[a] : ref second[b], SlotOf(place, takesFirst ? place.First : place.Second, index));
     }
 
     private void Scan(int bucket, ulong wanted, long atLeast, Span<long> candidates, ref int found)
@@ -161,11 +189,9 @@ public sealed class DuplicateTable
     private void Split()
     {
         int added = _buckets;
-        ref ulong[]? chunk = ref _chunks[added >> ChunkBits];
-        if (chunk is null) Volatile.Write(ref chunk, new ulong[Math.Min(ChunkBuckets, _maxBuckets - (added & ~(ChunkBuckets - 1))) * Ways]);
         int bit = System.Numerics.BitOperations.Log2((uint)added);
         Span<ulong> from = Bucket(added - (1 << bit)), to = Bucket(added);
-        ulong moves = 1UL << (bit - ChunkBits + IndexBits);
+        ulong moves = 1UL << (bit - FirstBits + IndexBits);
         int moved = 0;
         foreach (ulong slot in from)
         {
@@ -195,7 +221,7 @@ public sealed class DuplicateTable
 
     private static int Occupied(Span<ulong> bucket) => Ways - bucket.Count(0UL);
 
-    private Span<ulong> Bucket(int bucket) => Volatile.Read(ref _chunks[bucket >> ChunkBits]).AsSpan((bucket & (ChunkBuckets - 1)) * Ways, Ways);
+    private Span<ulong> Bucket(int bucket) => new(_slots + ((long)bucket * Ways), Ways);
 
     /// <summary>Linear hashing: as many low bits of the address as the table has buckets for, one fewer for buckets that are not split yet.</summary>
     private static int Locate(uint address, int buckets)
@@ -208,7 +234,7 @@ public sealed class DuplicateTable
     private static long IndexOf(ulong slot, long newest) => newest - ((newest - (long)slot) & IndexMask);
 
     private static ulong SlotOf(in Place place, uint address, long index) =>
-        Used | ((ulong)place.Fingerprint << (IndexBits + AddressBits - ChunkBits)) | ((ulong)(address >> ChunkBits) << IndexBits) | (ulong)(index & IndexMask);
+        Used | ((ulong)place.Fingerprint << (IndexBits + AddressBits - FirstBits)) | ((ulong)(address >> FirstBits) << IndexBits) | (ulong)(index & IndexMask);
 
     private Place PlaceOf(in Hash leaf)
     {
@@ -227,4 +253,20 @@ public sealed class DuplicateTable
     }
 
     private readonly record struct Place(uint First, uint Second, uint Fingerprint);
+
+    /// <summary>Zeroed memory for so many buckets, from the address of a cache line on. The system gives a page of it when it is first written.</summary>
+    private sealed class Reserved : SafeHandle
+    {
+        public Reserved(int buckets) : base(0, ownsHandle: true) => SetHandle((nint)NativeMemory.AllocZeroed((nuint)buckets + 1, BucketBytes));
+
+        public ulong* FirstSlot => (ulong*)((handle + BucketBytes - 1) & -BucketBytes);
+
+        public override bool IsInvalid => handle == 0;
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMemory.Free((void*)handle);
+            return true;
+        }
+    }
 }

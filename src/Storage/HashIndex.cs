@@ -117,6 +117,7 @@ public sealed class HashIndex : IDisposable
 
         foreach (ClientSession<long, long, long, long, Empty, FirstWins> session in _readers) session.Dispose();
         _writer.Dispose();
+        _device.Drain();
         _store.Dispose();
         _device.Dispose();
     }
