@@ -6,7 +6,7 @@ namespace TransparencyLog.Bench;
 internal sealed class Bed(string work) : IDisposable
 {
     /// <summary>The setting that turns the answering of duplicates with their first index off.</summary>
-    public static readonly IReadOnlyDictionary<string, string> DuplicatesOff = new Dictionary<string, string>(StringComparer.Ordinal) { ["TLOG_RECENT_ENTRIES"] = "0" };
+    public static readonly IReadOnlyDictionary<string, string> DuplicatesOff = new Dictionary<string, string>(StringComparer.Ordinal) { ["TLOG_DUPLICATE_TABLE_BYTES"] = "0" };
 
     private readonly List<Served> _servers = [];
 

@@ -40,26 +40,27 @@ internal sealed class Engine : IAsyncDisposable
     private readonly EngineParts _parts;
     private readonly Settings _settings;
     private readonly ILogger _logger;
-    private readonly RecentEntries _recent;
     private readonly Intake _intake;
     private readonly List<WitnessClient> _clients = [];
-    private readonly CancellationTokenSource _stopPublishing = new();
+    private readonly CancellationTokenSource _stopPublishing = new(), _stopIndexing = new();
     private Sequencer _sequencer = null!;
-    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask;
+    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask;
     private readonly Lock _stopping = new(); // so that one reason wins
+    private long _sealedAtStart; // segments that the journal's tail did not bring
     private bool _disposed;
     private bool _running; // the loops were started: a start that refuses leaves the directory as it is
     private int _state = (int)EngineState.Starting;
 
-    private Engine(LogDirectory directory, EngineParts parts, Settings settings, ILogger logger)
+    private Engine(LogDirectory directory, EngineParts parts, Settings settings, TimeProvider time, ILogger logger)
     {
         _directory = directory;
         _parts = parts;
         _settings = settings;
         _logger = logger;
-        _recent = new RecentEntries(settings.RecentEntries);
-        _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, _recent);
         Tiles = new TileReader(parts.Tiles, settings.ReadCacheBytes);
+        FullIndex? full = settings.DuplicateIndex == DuplicateHistory.Full ? new FullIndex(Path.Combine(directory.Root, "index"), parts.Tiles, time, logger) : null;
+        Duplicates = new Duplicates(MakeTable(settings.DuplicateTableBytes), full, Tiles, logger);
+        _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, Duplicates);
     }
 
     public LogIdentity Identity => _directory.Identity;
@@ -67,6 +68,9 @@ internal sealed class Engine : IAsyncDisposable
     public TileReader Tiles { get; }
 
     public Publisher Publisher { get; private set; } = null!;
+
+    /// <summary>Which entries are in the log already.</summary>
+    public Duplicates Duplicates { get; }
 
     public EngineState State => (EngineState)Volatile.Read(ref _state);
 
@@ -82,9 +86,6 @@ internal sealed class Engine : IAsyncDisposable
 
     /// <summary>Appends that wait for a frame to go.</summary>
     public int Waiting => _intake.Count;
-
-    /// <summary>Entries that were answered with the index that they had before.</summary>
-    public long Duplicates => _intake.Duplicates;
 
     /// <summary>Entries that are durable.</summary>
     public long Size => _sequencer.Latest.Size;
@@ -103,14 +104,15 @@ internal sealed class Engine : IAsyncDisposable
         NoteSigner signer = ReadSigner(settings.Data, identity);
         LogDirectory directory = await LogDirectory.OpenAsync(settings.Data, settings.Guard, time, seams?.Journal).ConfigureAwait(false);
         EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer);
-        Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, logger);
+        Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, time, logger);
         try
         {
             if (directory.Register.Mended is string mended) logger.Mended(mended);
             if (directory.Journal.Cut is string cut) logger.Mended(cut);
             engine.CheckCheckpoint();
+            engine._sealedAtStart = engine._parts.Tiles.SegmentCount;
             engine._sequencer = await Sequencer.RecoverAsync(
-                engine._intake, engine._parts.Journal, engine._parts.Tiles, engine._parts.Register.Current, engine._recent, _ => engine.Publisher?.Grown(), stop).ConfigureAwait(false);
+                engine._intake, engine._parts.Journal, engine._parts.Tiles, engine._parts.Register.Current, engine.Duplicates, _ => engine.Grown(), stop).ConfigureAwait(false);
             engine.StartPublishing(policy, time);
             await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
             engine.Run(policy);
@@ -123,18 +125,29 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes one entry of 1 to 65,535 bytes. Throws <see cref="UnavailableException"/> while the log takes none.</summary>
-    public Append Add(in ReadOnlySequence<byte> entry, in Hash leaf)
+    /// <summary>
+    /// Takes one entry of 1 to 65,535 bytes, or finds it in the log. Its bytes are copied by the time the task has completed. Throws
+    /// <see cref="UnavailableException"/> while the log takes none.
+    /// </summary>
+    public ValueTask<Append> AddAsync(ReadOnlySequence<byte> entry, Hash leaf, CancellationToken stop)
     {
         Check();
-        return _intake.Add(entry, leaf);
+        TreeSnapshot tree = _sequencer.Latest;
+        ValueTask<long> finding = Duplicates.FindAsync(leaf, tree, stop);
+        return finding.IsCompletedSuccessfully ? ValueTask.FromResult(Take(finding.Result)) : TakeFoundAsync();
+
+        async ValueTask<Append> TakeFoundAsync() => Take(await finding.ConfigureAwait(false));
+
+        Append Take(long known) => known < 0 ? _intake.Add(entry, leaf, tree.Size) : Answered(new Append(known), 1);
     }
 
-    /// <summary>Takes the entries of a bundle, all or none. Throws <see cref="UnavailableException"/> while the log takes none.</summary>
-    public Append Add(ReadOnlySpan<byte> bundle, ReadOnlySpan<Hash> leaves)
+    /// <summary>Takes the entries of a bundle, all or none; those that are in the log already are found. As above otherwise.</summary>
+    public async ValueTask<Append> AddAsync(ReadOnlyMemory<byte> bundle, ReadOnlyMemory<Hash> leaves, CancellationToken stop)
     {
         Check();
-        return _intake.Add(bundle, leaves);
+        TreeSnapshot tree = _sequencer.Latest;
+        long[]? known = await Duplicates.LookUpAsync(leaves, tree, stop).ConfigureAwait(false);
+        return known is not null && !known.AsSpan().Contains(-1) ? Answered(new Append(known), known.Length) : _intake.Add(bundle.Span, leaves.Span, known, tree.Size);
     }
 
     /// <summary>Takes no more entries, answers those that wait, makes what is sealed durable, and closes. Bounded by the caller's patience, not ours.</summary>
@@ -148,6 +161,8 @@ internal sealed class Engine : IAsyncDisposable
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
         await _publishing.ConfigureAwait(false);
         await _feeding.ConfigureAwait(false);
+        await _stopIndexing.CancelAsync().ConfigureAwait(false);
+        await _indexing.ConfigureAwait(false);
         foreach (WitnessClient client in _clients) client.Dispose();
         if (_running && State == EngineState.Stopping)
         {
@@ -165,6 +180,24 @@ internal sealed class Engine : IAsyncDisposable
         await _directory.DisposeAsync().ConfigureAwait(false);
         _intake.Dispose();
         _stopPublishing.Dispose();
+        _stopIndexing.Dispose();
+    }
+
+    /// <summary>The table with a chance of its own at every start, which no stranger learns. Null when there is no room for one.</summary>
+    private static DuplicateTable? MakeTable(int bytes) =>
+        bytes < DuplicateTable.MinBytes ? null : new DuplicateTable(bytes, BitConverter.ToUInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8)));
+
+    private Append Answered(Append append, int entries)
+    {
+        append.TryAnswer(null);
+        Duplicates.CountAnswered(entries);
+        return append;
+    }
+
+    private void Grown()
+    {
+        Publisher?.Grown();
+        Duplicates.Full?.Grown();
     }
 
     private void Check()
@@ -242,6 +275,7 @@ internal sealed class Engine : IAsyncDisposable
         if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Volatile.Write(ref _state, (int)EngineState.Ready);
         if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees) _logger.NoWitness();
         _running = true;
+        _indexing = Task.WhenAll(IndexAsync(stop => Duplicates.RebuildAsync(_parts.Tiles, _sealedAtStart, stop)), IndexAsync(stop => Duplicates.Full?.RunAsync(stop) ?? Task.CompletedTask));
         _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token), registerIsIdle: Task.CompletedTask);
         _sequencing = SequenceAsync();
         _feeding = Task.WhenAll(Publisher.Feeds.Select(feed => Guarded(feed.RunAsync(_stopPublishing.Token), _publishing)));
@@ -278,6 +312,19 @@ internal sealed class Engine : IAsyncDisposable
         {
             Stop(EngineState.Failed, failure.Message);
             await _stopPublishing.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Runs in the background until the engine closes: also when it takes no entries any more, for readers.</summary>
+    private async Task IndexAsync(Func<CancellationToken, Task> work)
+    {
+        try
+        {
+            await Task.Run(() => work(_stopIndexing.Token)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_stopIndexing.IsCancellationRequested)
+        {
+            // The orderly end.
         }
     }
 

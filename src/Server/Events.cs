@@ -26,4 +26,7 @@ internal static partial class Events
 
     [LoggerMessage(8, LogLevel.Error, "a request failed: {Reason}")]
     public static partial void RequestFailed(this ILogger logger, string reason);
+
+    [LoggerMessage(9, LogLevel.Warning, "duplicates: {What}")]
+    public static partial void DuplicateIndex(this ILogger logger, string what);
 }

@@ -10,6 +10,7 @@ internal static class Host
     {
         AppendEndpoints.Map(app, engine, settings);
         ReadEndpoints.Map(app, engine);
+        IndexEndpoints.Map(app, engine);
         ProofEndpoints.Map(app, engine);
         HealthEndpoints.Map(app, engine);
         MetricsEndpoint.Map(app, engine);

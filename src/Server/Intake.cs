@@ -5,6 +5,9 @@
 //
 // An entry has its index as soon as it is in a frame: frames become durable in order, whole or not at all, and after a failure none does. The
 // index is told when the frame is durable.
+//
+// Duplicates (decisions/duplicates.md): what is in the tree was looked for before (Duplicates.cs), up to some tree size; what is in a group, until it is
+// returned, is found in the group; what lies between the two is asked for here. So an entry that has an index is found, wherever it is.
 
 using System.Buffers;
 using System.Numerics;
@@ -61,9 +64,18 @@ internal sealed class UnavailableException(string reason, int retryAfterSeconds)
 }
 
 /// <summary>What one frame takes, and who waits for it.</summary>
-internal sealed class Group
+/// <param name="remembers">Whether duplicates of its entries are looked for.</param>
+internal sealed class Group(bool remembers)
 {
+    /// <summary>Entries for which memory is kept between two frames: 2 MiB of entries of 128 bytes. Frames of smaller ones give theirs back.</summary>
+    private const int Kept = 16 * 1024;
+
+    private readonly Dictionary<Hash, long> _indexes = [];
+
     public JournalFrame Frame { get; } = new();
+
+    /// <summary>Whether the frame is on disk.</summary>
+    public bool IsDurable { get; set; }
 
     /// <summary>The index that the frame's first entry has to get.</summary>
     public long FirstIndex { get; set; }
@@ -72,7 +84,27 @@ internal sealed class Group
     public List<Append> Appends { get; } = [];
 
     /// <summary>The leaf hashes of the entries as they were received, folded in order (<see cref="Fold"/>): the tree is grown from the frame, and has to give the same.</summary>
-    public ulong Leaves { get; set; }
+    public ulong Leaves { get; private set; }
+
+    /// <summary>Empties it for another frame.</summary>
+    public void Begin(long firstIndex)
+    {
+        Frame.Clear();
+        FirstIndex = firstIndex;
+        Leaves = 0;
+        IsDurable = false;
+        _indexes.Clear();
+        if (_indexes.Capacity > Kept) _indexes.TrimExcess(Kept);
+    }
+
+    /// <summary>Takes note of an entry that is in the frame.</summary>
+    public void Add(in Hash leaf, long index)
+    {
+        Leaves = Fold(Leaves, leaf);
+        if (remembers) _indexes.TryAdd(leaf, index);
+    }
+
+    public bool TryFind(in Hash leaf, out long index) => _indexes.TryGetValue(leaf, out index);
 
     public static ulong Fold(ulong leaves, in Hash leaf) => BitOperations.RotateLeft(leaves, 7) ^ MemoryMarshal.Read<ulong>(MemoryMarshal.AsBytes(new ReadOnlySpan<Hash>(in leaf)));
 }
@@ -87,17 +119,16 @@ internal sealed class Intake : IDisposable
     private readonly int _maxBytes;
     private readonly int _maxCount;
     private readonly TimeSpan _limit;
-    private readonly RecentEntries _recent;
+    private readonly Duplicates _duplicates;
     private readonly Queue<Group> _full = new();
     private readonly Stack<Group> _spares = new();
     private readonly Timer _clock;
-    private Group _filling = new();
-    private Group? _inFlight;
+    private Group _filling;
+    private Group? _taken;    // until it is returned
+    private TreeSnapshot? _settled; // the tree with all groups that were returned
     private long _next;       // index of the next entry
-    private long _durable;    // entries below are durable
-    private int _bytes;       // waiting, those in flight not counted
+    private int _bytes;       // waiting, those taken not counted
     private int _count;
-    private long _duplicates;
     private bool _idle;       // the sequencer waits for a frame
     private bool _closed;
 
@@ -105,13 +136,14 @@ internal sealed class Intake : IDisposable
     /// <param name="maxBytes">Most bytes of entries that may wait.</param>
     /// <param name="maxCount">Most requests that may wait.</param>
     /// <param name="limit">How long a request waits for the disk.</param>
-    /// <param name="recent">What duplicates are answered from; used under the intake's own lock.</param>
-    public Intake(int maxBytes, int maxCount, TimeSpan limit, RecentEntries recent)
+    /// <param name="duplicates">Which entries are in the tree.</param>
+    public Intake(int maxBytes, int maxCount, TimeSpan limit, Duplicates duplicates)
     {
         _maxBytes = maxBytes;
         _maxCount = maxCount;
         _limit = limit;
-        _recent = recent;
+        _duplicates = duplicates;
+        _filling = new Group(duplicates.AreSought);
         TimeSpan period = TimeSpan.FromMilliseconds(Math.Clamp(limit.TotalMilliseconds / 4, 10, 1000));
         _clock = new Timer(static intake => ((Intake)intake!).Expire(), this, period, period);
     }
@@ -119,70 +151,76 @@ internal sealed class Intake : IDisposable
     /// <summary>How many requests wait for a frame to go.</summary>
     public int Count => Volatile.Read(ref _count);
 
-    /// <summary>How many entries were answered with the index that they had before.</summary>
-    public long Duplicates => Volatile.Read(ref _duplicates);
-
-    /// <summary>Tells the size of the recovered tree: the next entry's index.</summary>
-    public void Open(long next)
+    /// <summary>Tells the recovered tree: its size is the next entry's index.</summary>
+    public void Open(TreeSnapshot tree)
     {
-        lock (_gate) _filling.FirstIndex = _next = _durable = next;
+        lock (_gate)
+        {
+            _settled = tree;
+            _next = tree.Size;
+            _filling.Begin(_next);
+        }
     }
 
     /// <summary>Takes one entry. Throws <see cref="UnavailableException"/>, and has taken nothing then, when the intake is full or closed.</summary>
     /// <param name="entry">1 to 65,535 bytes; copied.</param>
     /// <param name="leaf">Its leaf hash.</param>
-    public Append Add(in ReadOnlySequence<byte> entry, in Hash leaf)
+    /// <param name="lookedUpTo">The tree size below which no equal entry is.</param>
+    public Append Add(in ReadOnlySequence<byte> entry, in Hash leaf, long lookedUpTo)
     {
         lock (_gate)
         {
-            if (_recent.TryGet(leaf, out long known)) return Known(new Append(known), known, 1);
+            if (_duplicates.AreSought && Find(leaf, lookedUpTo, out Group? holder) is long known and >= 0) return Known(new Append(known), holder, 1);
             int size = EntryBundle.EncodedSize((int)entry.Length);
             Group group = Reserve(size);
             if (!group.Frame.TryAdd(entry)) throw new System.Diagnostics.UnreachableException("room was made before");
             Append append = new(_next);
-            Remember(group, leaf);
+            group.Add(leaf, _next++);
             Enter(group, append, size);
             return append;
         }
     }
 
-    /// <summary>Takes the entries of a bundle, all into one frame. Throws like <see cref="Add(in ReadOnlySequence{byte}, in Hash)"/>.</summary>
+    /// <summary>Takes the entries of a bundle, all into one frame. Throws like <see cref="Add(in ReadOnlySequence{byte}, in Hash, long)"/>.</summary>
     /// <param name="bundle">At least one entry, each with its length before it, at most <see cref="JournalFrame.MaxEntryBytes"/>; copied.</param>
     /// <param name="leaves">The leaf hash of each.</param>
-    public Append Add(ReadOnlySpan<byte> bundle, ReadOnlySpan<Hash> leaves)
+    /// <param name="known">The index of each that is in the tree, -1 for the others; null when none is.</param>
+    /// <param name="lookedUpTo">The tree size below which no entry equals one of the others.</param>
+    public Append Add(ReadOnlySpan<byte> bundle, ReadOnlySpan<Hash> leaves, long[]? known, long lookedUpTo)
     {
         lock (_gate)
         {
             Group group = Reserve(bundle.Length);
             int bytes = group.Frame.EntryBytes;
             long first = _next;
-            long[]? indexes = null;
+            long[]? indexes = null; // once they are not one after the other
+            Group? newest = null; // that holds one of the entries
             int i = 0;
             foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(bundle))
             {
-                if (_recent.TryGet(leaves[i], out long known))
-                {
-                    if (indexes is null)
-                    {
-                        indexes = new long[leaves.Length];
-                        for (int before = 0; before < i; before++) indexes[before] = first + before;
-                    }
-
-                    indexes[i] = known;
-                }
-                else
+                Group? holder = null;
+                long index = known is not null && known[i] >= 0 ? known[i] : _duplicates.AreSought ? Find(leaves[i], lookedUpTo, out holder) : -1;
+                if (holder is not null && holder.FirstIndex >= (newest?.FirstIndex ?? 0)) newest = holder;
+                if (index < 0)
                 {
                     if (!group.Frame.TryAdd(entry)) throw new System.Diagnostics.UnreachableException("room was made before");
-                    if (indexes is not null) indexes[i] = _next;
-                    Remember(group, leaves[i]);
+                    index = _next++;
+                    group.Add(leaves[i], index);
                 }
 
+                if (indexes is null && index != first + i)
+                {
+                    indexes = new long[leaves.Length];
+                    for (int before = 0; before < i; before++) indexes[before] = first + before;
+                }
+
+                if (indexes is not null) indexes[i] = index;
                 i++;
             }
 
             int taken = (int)(_next - first);
-            if (taken == 0) return Known(new Append(indexes!), indexes!.Max(), leaves.Length);
-            Volatile.Write(ref _duplicates, _duplicates + leaves.Length - taken);
+            if (taken == 0) return Known(new Append(indexes!), newest, leaves.Length);
+            _duplicates.CountAnswered(leaves.Length - taken);
             Append append = indexes is null ? new Append(first) : new Append(indexes);
             Enter(group, append, group.Frame.EntryBytes - bytes);
             return append;
@@ -200,7 +238,7 @@ internal sealed class Intake : IDisposable
                 if (next is null && _filling.Frame.Count > 0) (next, _filling) = (_filling, Fresh());
                 if (next is not null)
                 {
-                    _inFlight = next;
+                    _taken = next;
                     _bytes -= next.Frame.EntryBytes;
                     _count -= next.Appends.Count;
                     return next;
@@ -220,8 +258,7 @@ internal sealed class Intake : IDisposable
         Append[] answered;
         lock (_gate)
         {
-            _durable = group.FirstIndex + group.Frame.Count;
-            _inFlight = null;
+            group.IsDurable = true;
             answered = [.. group.Appends];
             group.Appends.Clear();
         }
@@ -236,12 +273,12 @@ internal sealed class Intake : IDisposable
         lock (_gate)
         {
             _closed = true;
-            if (_inFlight is not null) Move(_inFlight, unknown);
+            if (_taken is not null) Move(_taken, unknown);
             foreach (Group group in _full) Move(group, refused);
             Move(_filling, refused);
-            _inFlight = null;
+            _taken = null;
             _full.Clear();
-            _filling = new Group();
+            _filling = Fresh();
             (_bytes, _count) = (0, 0);
         }
 
@@ -255,11 +292,13 @@ internal sealed class Intake : IDisposable
         }
     }
 
-    /// <summary>Gives back a group that was taken and is done with.</summary>
-    public void Return(Group group)
+    /// <summary>Gives back a group that was taken and is done with: its entries are in this tree.</summary>
+    public void Return(Group group, TreeSnapshot tree)
     {
         lock (_gate)
         {
+            _taken = null;
+            _settled = tree;
             if (_spares.Count < Spares) _spares.Push(group);
         }
     }
@@ -280,16 +319,24 @@ internal sealed class Intake : IDisposable
     private Group Reserve(int bytes)
     {
         if (_closed) throw new UnavailableException("the log is stopping", 5);
-        if (_bytes + bytes > _maxBytes || _count >= _maxCount) throw new UnavailableException("the intake is full: entries arrive faster than the disk takes them", 1);
+        if (_bytes + bytes > _maxBytes || _count >= _maxCount) throw Full();
         if (_filling.Frame.EntryBytes + bytes <= JournalFrame.MaxEntryBytes) return _filling;
         _full.Enqueue(_filling);
         return _filling = Fresh();
     }
 
-    private void Remember(Group group, in Hash leaf)
+    /// <summary>The index of an equal entry, -1 when there is none; with the group that holds it, unless it is in the tree.</summary>
+    private long Find(in Hash leaf, long lookedUpTo, out Group? holder)
     {
-        group.Leaves = Group.Fold(group.Leaves, leaf);
-        _recent.Add(leaf, _next++);
+        if ((holder = _filling).TryFind(leaf, out long index)) return index;
+        foreach (Group group in _full)
+        {
+            if ((holder = group).TryFind(leaf, out index)) return index;
+        }
+
+        if ((holder = _taken) is not null && _taken!.TryFind(leaf, out index)) return index;
+        holder = null;
+        return _settled!.Size > lookedUpTo ? _duplicates.FindNow(leaf, lookedUpTo, _settled) : -1;
     }
 
     private void Enter(Group group, Append append, int bytes)
@@ -300,31 +347,31 @@ internal sealed class Intake : IDisposable
         if (_idle) Monitor.Pulse(_gate);
     }
 
-    /// <summary>An append with nothing new: answered at once, or with the newest frame that one of its entries is in.</summary>
-    private Append Known(Append append, long newest, int entries)
+    /// <summary>An append with nothing new: answered with the newest group that holds one of its entries, or at once.</summary>
+    private Append Known(Append append, Group? holder, int entries)
     {
-        Volatile.Write(ref _duplicates, _duplicates + entries);
-        if (newest < _durable) append.TryAnswer(null);
-        else if (_closed) throw new UnavailableException("the log is stopping", 5);
-        else if (newest >= _filling.FirstIndex) Wait(_filling);
-        else if (_inFlight is not null && newest < _inFlight.FirstIndex + _inFlight.Frame.Count) _inFlight.Appends.Add(append);
-        else Wait(_full.First(group => newest < group.FirstIndex + group.Frame.Count));
-        return append;
-
-        void Wait(Group group)
+        if (holder is { IsDurable: false })
         {
-            if (_count >= _maxCount) throw new UnavailableException("the intake is full: entries arrive faster than the disk takes them", 1);
-            group.Appends.Add(append);
-            _count++;
+            if (_closed) throw new UnavailableException("the log is stopping", 5);
+            if (holder.Appends.Count >= _maxCount) throw Full();
+            holder.Appends.Add(append);
+            if (holder != _taken) _count++;
         }
+        else
+        {
+            append.TryAnswer(null);
+        }
+
+        _duplicates.CountAnswered(entries);
+        return append;
     }
+
+    private static UnavailableException Full() => new("the intake is full: entries arrive faster than the disk takes them", 1);
 
     private Group Fresh()
     {
-        Group group = _spares.Count > 0 ? _spares.Pop() : new Group();
-        group.Frame.Clear();
-        group.Leaves = 0;
-        group.FirstIndex = _next;
+        Group group = _spares.Count > 0 ? _spares.Pop() : new Group(_duplicates.AreSought);
+        group.Begin(_next);
         return group;
     }
 
@@ -335,7 +382,7 @@ internal sealed class Intake : IDisposable
         lock (_gate)
         {
             long before = Environment.TickCount64 - (long)_limit.TotalMilliseconds;
-            if (_inFlight is not null) Look(_inFlight);
+            if (_taken is not null) Look(_taken);
             foreach (Group group in _full) Look(group);
             Look(_filling);
 

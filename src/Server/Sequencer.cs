@@ -13,18 +13,20 @@ internal sealed class Sequencer
     private readonly IJournal _journal;
     private readonly ITileStore _tiles;
     private readonly Action<TreeSnapshot> _grown;
+    private readonly Duplicates _duplicates;
     private Hash[] _leaves = new Hash[1024]; // of the frame at hand
     private RightEdge _edge;
     private byte[] _open = new byte[64 * 1024];   // entries of the open segment; append-only, replaced when it grows or is sealed
     private int _openLength;
     private TreeSnapshot _latest;
 
-    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, Action<TreeSnapshot> grown)
+    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, Duplicates duplicates, Action<TreeSnapshot> grown)
     {
         _intake = intake;
         _journal = journal;
         _tiles = tiles;
         _edge = edge;
+        _duplicates = duplicates;
         _grown = grown;
         _latest = Snapshot();
     }
@@ -41,11 +43,11 @@ internal sealed class Sequencer
     /// <param name="journal">The order of entries.</param>
     /// <param name="tiles">The sealed bytes.</param>
     /// <param name="signed">The head in the register; null before the first.</param>
-    /// <param name="recent">Gets the newest entries, for duplicates.</param>
+    /// <param name="duplicates">Is told of every entry of the tree from the first that is not sealed on.</param>
     /// <param name="grown">Called by the loop with each new snapshot; returns at once.</param>
     /// <param name="stop">Ends the recovery.</param>
     public static async Task<Sequencer> RecoverAsync(
-        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, RecentEntries recent, Action<TreeSnapshot> grown, CancellationToken stop)
+        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, Duplicates duplicates, Action<TreeSnapshot> grown, CancellationToken stop)
     {
         long segments = tiles.SegmentCount;
         List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty];
@@ -63,25 +65,23 @@ internal sealed class Sequencer
             partial.Add(hashes);
         }
 
-        Sequencer sequencer = new(intake, journal, tiles, RightEdge.Restore(segments * EntryBundle.Width, partial), grown);
+        Sequencer sequencer = new(intake, journal, tiles, RightEdge.Restore(segments * EntryBundle.Width, partial), duplicates, grown);
         if (signed is not null && await sequencer.RootAtAsync(signed.Size, stop).ConfigureAwait(false) is Hash found && found != signed.Root)
         {
             throw new DamageException(new Damage("tree", "segments and journal", null, null, $"root {signed.Root} at the signed size {signed.Size}", $"root {found}"));
         }
 
-        await sequencer.RememberSealedAsync(segments, recent, stop).ConfigureAwait(false);
         foreach (JournalEntries entries in journal.Read(segments * EntryBundle.Width))
         {
             int skip = (int)Math.Max(0, sequencer._edge.Size - entries.FirstIndex);
             ReadOnlyMemory<byte> rest = entries.Bundle[EntryBundle.PrefixLength(entries.Bundle.Span, skip)..];
-            int count = sequencer.HashLeaves(rest.Span);
-            for (int i = 0; i < count; i++) recent.Add(sequencer._leaves[i], sequencer._edge.Size + i);
+            sequencer.HashLeaves(rest.Span);
             await sequencer.IntegrateAsync(rest, stop).ConfigureAwait(false);
         }
 
         if (sequencer._edge.Size != journal.NextIndex) throw new StorageException($"the journal gave {sequencer._edge.Size} entries, and says that it holds {journal.NextIndex}");
         sequencer.Publish();
-        intake.Open(sequencer._edge.Size);
+        intake.Open(sequencer._latest);
         return sequencer;
     }
 
@@ -112,7 +112,7 @@ internal sealed class Sequencer
             // 3, 4. The tree grows; full segments are sealed. A crash here is repaired by the journal: recovery comes through the same method.
             Wait(IntegrateAsync(group.Frame.Entries, stop));
             Publish();
-            _intake.Return(group);
+            _intake.Return(group, _latest);
 
             // The journal forgets what is sealed for good.
             Wait(_journal.TrimAsync(_tiles.DurableSegmentCount * EntryBundle.Width, stop));
@@ -188,6 +188,7 @@ internal sealed class Sequencer
             EntryBundle.Write(entry, _open.AsSpan(_openLength));
             _openLength += size;
             taken += size;
+            _duplicates.Add(_leaves[leaf], _edge.Size);
             _edge.Append(_leaves[leaf++], completed);
             if (completed.Count > 0) break;
         }
@@ -215,19 +216,6 @@ internal sealed class Sequencer
         }
 
         throw new StorageException($"the journal ends at {edge.Size} entries, but size {size} is signed: entries are missing");
-    }
-
-    private async Task RememberSealedAsync(long segments, RecentEntries recent, CancellationToken stop)
-    {
-        long from = Math.Max(0, segments - ((recent.Capacity + EntryBundle.Width - 1) / EntryBundle.Width));
-        for (long segment = from; segment < segments; segment++)
-        {
-            ReadOnlyMemory<byte>? tile = await _tiles.GetAsync(new TilePath(0, segment), stop).ConfigureAwait(false);
-            for (int i = 0; i < EntryBundle.Width; i++)
-            {
-                recent.Add(new Hash(tile!.Value.Span.Slice(i * Hash.Size, Hash.Size)), (segment * EntryBundle.Width) + i);
-            }
-        }
     }
 
     private void Publish()

@@ -7,12 +7,25 @@ namespace TransparencyLog.Server;
 /// <summary>A value of the configuration that cannot be used; the message names it and its range. Exit code 2.</summary>
 internal sealed class ConfigurationException(string message) : Exception(message);
 
+/// <summary>Which entries duplicates are looked for in.</summary>
+internal enum DuplicateHistory
+{
+    /// <summary>The newest, as many as the table holds.</summary>
+    Recent,
+
+    /// <summary>All of them: an index on disk behind the table.</summary>
+    Full,
+}
+
 /// <summary>
 /// Everything that can be set, with its range. Sources, later ones win: built-in defaults, the file of --config, environment variables
 /// TLOG_&lt;NAME&gt;, the command line.
 /// </summary>
 internal sealed record Settings
 {
+    /// <summary>The index on disk takes entries by whole segments a moment after they are sealed: 1 MiB is room for 80,000 in between.</summary>
+    private const int LeastTableBytesOfFull = 1024 * 1024;
+
     public required string Data { get; init; }
 
     public string Listen { get; init; } = "http://127.0.0.1:2025";
@@ -38,8 +51,11 @@ internal sealed record Settings
     /// <summary>Requests that may wait for a frame: no more than there may be connections, times a batch each.</summary>
     public int IntakeCount { get; init; } = 16 * 1024;
 
-    /// <summary>How many of the newest entries are remembered for answering duplicates with their first index.</summary>
-    public int RecentEntries { get; init; } = 64 * EntryBundle.Width;
+    /// <summary>Most bytes of the table of the newest entries, from which duplicates get their first index: 8 an entry when full. Less than one pair of buckets: none.</summary>
+    public int DuplicateTableBytes { get; init; } = 64 * 1024 * 1024;
+
+    /// <summary>Which entries duplicates are looked for in.</summary>
+    public DuplicateHistory DuplicateIndex { get; init; } = DuplicateHistory.Recent;
 
     /// <summary>
     /// Memory for sealed tiles and bundles that are asked for often: some 1,900 tiles with their inner hashes, those of the newest 490,000 entries, or 950 bundles of 128-byte
@@ -68,12 +84,18 @@ internal sealed record Settings
             WitnessTimeout = TimeSpan.FromMilliseconds(reader.Number("witness-timeout-ms", 2_000, 100, 60_000)),
             IntakeBytes = reader.Number("intake-bytes", 32 * 1024 * 1024, 2 * 1024 * 1024, 1024 * 1024 * 1024),
             IntakeCount = reader.Number("intake-count", 16 * 1024, 1, 1024 * 1024),
-            RecentEntries = reader.Number("recent-entries", 64 * EntryBundle.Width, 0, 1024 * 1024),
             ReadCacheBytes = reader.Number("read-cache-bytes", 32 * 1024 * 1024, 0, 1024 * 1024 * 1024),
+            DuplicateTableBytes = reader.Number("duplicate-table-bytes", 64 * 1024 * 1024, 0, DuplicateTable.MaxBytes),
+            DuplicateIndex = reader.Word("duplicate-index", DuplicateHistory.Recent),
             BodyLimit = TimeSpan.FromSeconds(reader.Number("body-limit-s", 15, 1, 300)),
             MaxConnections = reader.Number("max-connections", Descriptors.Half(4096), 8, 65_536),
         };
         if (!IsAddress(settings.Listen)) throw new ConfigurationException($"listen: '{settings.Listen}' is not of the form http://ADDRESS:PORT, with an IP address or localhost");
+        if (settings.DuplicateIndex == DuplicateHistory.Full && settings.DuplicateTableBytes < LeastTableBytesOfFull)
+        {
+            throw new ConfigurationException($"duplicate-index: full needs duplicate-table-bytes of at least {LeastTableBytesOfFull}, for the entries on their way into it");
+        }
+
         return settings;
     }
 
@@ -87,6 +109,20 @@ internal sealed record Settings
     {
         public string? OptionalPath(string key) =>
             configuration[key] is not "" ? configuration[key] : throw new ConfigurationException($"{key}: a path is missing; leave the setting out for none");
+
+        /// <summary>One of the words of an enumeration, in lower case.</summary>
+        public T Word<T>(string key, T fallback) where T : struct, Enum
+        {
+            string? text = configuration[key];
+            if (text is null) return fallback;
+            foreach (T value in Enum.GetValues<T>())
+            {
+                string word = value.ToString().ToLowerInvariant();
+                if (text == word) return value;
+            }
+
+            throw new ConfigurationException($"{key}: '{text}' is not one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}");
+        }
 
         public int Number(string key, int fallback, int least, int most)
         {

@@ -55,6 +55,15 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
     public void I12_the_list_has_at_least_thirty_damages() => Assert.InRange(DamagedDirectories.All.Length, 30, 1000);
 
     [Fact]
+    public async Task I07_the_duplicate_index_is_a_cache_that_no_check_looks_into()
+    {
+        string path = Copy();
+        Directory.CreateDirectory(Path.Combine(path, "index"));
+        await File.WriteAllTextAsync(Path.Combine(path, "index", "data.0"), "anything");
+        Assert.Equal("", (await Tlog.RunAsync("fsck", path)).Succeeds().Error);
+    }
+
+    [Fact]
     public async Task What_a_crash_leaves_is_information_and_no_damage()
     {
         string path = Copy();

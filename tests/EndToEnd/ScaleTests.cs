@@ -31,7 +31,7 @@ public sealed class ScaleTests
     private static async Task FillAsync(string directory, int from, int to)
     {
         const int Batch = 100_000;
-        await using RunningProgram server = Programs.Serve(directory, new Dictionary<string, string> { ["TLOG_RECENT_ENTRIES"] = "0" });
+        await using RunningProgram server = Programs.Serve(directory, new Dictionary<string, string> { ["TLOG_DUPLICATE_TABLE_BYTES"] = "0" });
         using HttpClient http = new() { BaseAddress = await server.ListeningAsync(), Timeout = TimeSpan.FromMinutes(1) };
         byte[] body = new byte[Batch * 10];
         for (int i = from; i < to; i += Batch)

@@ -164,24 +164,6 @@ public sealed class AddTests
     }
 
     [Fact]
-    public async Task Duplicates_get_their_first_index_until_they_are_forgotten_and_after_a_restart_too()
-    {
-        LogSetup setup = new() { Settings = settings => settings with { RecentEntries = 300 } };
-        await using TestLog log = await TestLog.StartAsync(setup);
-        byte[][] entries = [.. Enumerable.Range(0, 400).Select(i => BitConverter.GetBytes(i))];
-        Assert.Equal(Enumerable.Range(0, 400).Select(i => (long)i), await log.AddBatchAsync(entries));
-        Assert.Equal(399, await log.AddAsync(entries[399]));
-        Assert.Equal(100, await log.AddAsync(entries[100]));
-        await log.CheckLog(400);
-        await log.RestartAsync(setup);
-        Assert.Equal(399, await log.AddAsync(entries[399]));
-        Assert.Equal(100, await log.AddAsync(entries[100]));
-        Assert.Equal(400, await log.AddAsync(entries[99]));
-        Assert.Equal(400, await log.AddAsync(entries[99]));
-        await log.CheckLog(401);
-    }
-
-    [Fact]
     public async Task A_body_that_ends_early_changes_nothing()
     {
         await using TestLog log = await TestLog.StartAsync();

@@ -32,7 +32,7 @@ internal sealed class FaultyJournal(IJournal inner) : IJournal
         Assert.InRange(frame.EntryBytes, 1, JournalFrame.MaxEntryBytes);
         Appends++;
         MostEntriesInAFrame = Math.Max(MostEntriesInAFrame, frame.Count);
-        await _open.Task;
+        await _open.Task.WaitAsync(TimeSpan.FromSeconds(30), CancellationToken.None); // a test that failed does not release it
         if (FailBefore is not null) throw FailBefore;
         long first = await inner.AppendAsync(frame, stop);
         if (FailAfter is not null) throw FailAfter;

@@ -195,12 +195,12 @@ public sealed class HttpTests
             .SelectMany(path => path.Value.EnumerateObject().Select(operation => $"{operation.Name} {path.Name}"));
         Assert.Equal(
             [
-                "get /checkpoint", "get /entry/{index}", "get /healthz", "get /metrics", "get /proof/consistency", "get /proof/inclusion", "get /readyz", "get /tile/{path}",
-                "head /checkpoint", "head /entry/{index}", "head /healthz", "head /metrics", "head /proof/consistency", "head /proof/inclusion", "head /readyz", "head /tile/{path}",
+                "get /checkpoint", "get /entry/{index}", "get /healthz", "get /index/{hash}", "get /metrics", "get /proof/consistency", "get /proof/inclusion", "get /readyz", "get /tile/{path}",
+                "head /checkpoint", "head /entry/{index}", "head /healthz", "head /index/{hash}", "head /metrics", "head /proof/consistency", "head /proof/inclusion", "head /readyz", "head /tile/{path}",
                 "post /add", "post /add-batch",
             ],
             operations.Order(StringComparer.Ordinal));
-        foreach (string parameter in (string[])["wait", "index", "size", "from", "to", "path"]) Assert.Contains($"\"name\": \"{parameter}\"", document.RootElement.GetRawText());
+        foreach (string parameter in (string[])["wait", "index", "size", "from", "to", "path", "hash"]) Assert.Contains($"\"name\": \"{parameter}\"", document.RootElement.GetRawText());
     }
 
     [Fact]

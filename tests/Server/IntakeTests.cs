@@ -72,7 +72,7 @@ public sealed class IntakeTests
         Task<(HttpStatusCode Status, string Text)> behind = log.PostAsync("/add", "behind"u8.ToArray());
         Task<(HttpStatusCode Status, string Text)> twin = log.PostAsync("/add", "fails"u8.ToArray());
         Task<(HttpStatusCode Status, string Text)> twinBehind = log.PostAsync("/add", "behind"u8.ToArray());
-        await Eventually.TrueAsync(() => log.Engine.Waiting == 2 && log.Engine.Duplicates == 2, "both twins have come");
+        await Eventually.TrueAsync(() => log.Engine.Waiting == 2 && log.Engine.Duplicates.Counters.Answered == 2, "both twins have come");
         StorageException failure = new("fdatasync", "/somewhere/journal", 5);
         if (stored) journal.FailAfter = failure;
         else journal.FailBefore = failure;
@@ -138,20 +138,20 @@ public sealed class IntakeTests
         journal.Hold();
         Task<long> first = log.AddAsync("first");
         await Eventually.TrueAsync(() => journal.Appends == 1, "the first frame is on its way");
-        Append waiting = Add("waiting");
+        Append waiting = await AddAsync("waiting");
         Task disposing = log.Engine.DisposeAsync().AsTask();
         Assert.Equal(EngineState.Stopping, log.Engine.State);
-        Assert.Throws<UnavailableException>(() => Add("late"));
+        await Assert.ThrowsAsync<UnavailableException>(async () => await AddAsync("late"));
         journal.Release();
         Assert.Equal(0, await first);
         await disposing;
         await waiting.Durable;
         Assert.Equal(1, waiting.First);
 
-        Append Add(string entry)
+        ValueTask<Append> AddAsync(string entry)
         {
             byte[] bytes = System.Text.Encoding.UTF8.GetBytes(entry);
-            return log.Engine.Add(new ReadOnlySequence<byte>(bytes), MerkleHash.Leaf(bytes));
+            return log.Engine.AddAsync(new ReadOnlySequence<byte>(bytes), MerkleHash.Leaf(bytes), CancellationToken.None);
         }
     }
 
@@ -163,21 +163,21 @@ public sealed class IntakeTests
         await log.AddAsync("durable");
         journal.Hold();
         byte[][] large = [.. Enumerable.Range(0, 66).Select(i => Entry(60_000, i))]; // two frames of 34 and 32
-        List<Append> appends = [Add("in flight"u8.ToArray())];
+        List<Append> appends = [await AddAsync("in flight"u8.ToArray())];
         await Eventually.TrueAsync(() => journal.Appends == 2, "the first frame is on its way");
-        foreach (byte[] entry in large) appends.Add(Add(entry));
+        foreach (byte[] entry in large) appends.Add(await AddAsync(entry));
         Assert.Equal(Enumerable.Range(1, 67).Select(i => (long)i), appends.Select(append => append.First));
 
         // Twins of what is in flight, in a full frame that waits, and in the frame that is being filled; then batches of all kinds.
-        Append durable = Add("durable"u8.ToArray()), flying = Add("in flight"u8.ToArray()), full = Add(large[3]), filling = Add(large[65]);
-        Append batch = AddBatch("new"u8.ToArray(), "durable"u8.ToArray(), "new"u8.ToArray(), large[3], "newer"u8.ToArray());
-        Append known = AddBatch("durable"u8.ToArray(), "in flight"u8.ToArray(), "durable"u8.ToArray());
-        Append last = AddBatch("newer"u8.ToArray(), "newer"u8.ToArray());
+        Append durable = await AddAsync("durable"u8.ToArray()), flying = await AddAsync("in flight"u8.ToArray()), full = await AddAsync(large[3]), filling = await AddAsync(large[65]);
+        Append batch = await AddBatchAsync("new"u8.ToArray(), "durable"u8.ToArray(), "new"u8.ToArray(), large[3], "newer"u8.ToArray());
+        Append known = await AddBatchAsync("durable"u8.ToArray(), "in flight"u8.ToArray(), "durable"u8.ToArray());
+        Append last = await AddBatchAsync("newer"u8.ToArray(), "newer"u8.ToArray());
         Assert.Equal((0L, 1L, 5L, 67L), (durable.First, flying.First, full.First, filling.First));
         Assert.Equal([68, 0, 68, 5, 69], batch.Indexes!);
         Assert.Equal([0, 1, 0], known.Indexes!);
         Assert.Equal([69, 69], last.Indexes!);
-        Assert.Equal(4 + 3 + 3 + 2, log.Engine.Duplicates);
+        Assert.Equal(4 + 3 + 3 + 2, log.Engine.Duplicates.Counters.Answered);
 
         await durable.Durable;
         Append[] waiting = [flying, full, filling, batch, known, last];
@@ -189,9 +189,9 @@ public sealed class IntakeTests
         foreach (Append append in appends) await append.Durable;
         await log.CheckLog(70);
 
-        Append Add(byte[] entry) => log.Engine.Add(new ReadOnlySequence<byte>(entry), MerkleHash.Leaf(entry));
+        ValueTask<Append> AddAsync(byte[] entry) => log.Engine.AddAsync(new ReadOnlySequence<byte>(entry), MerkleHash.Leaf(entry), CancellationToken.None);
 
-        Append AddBatch(params byte[][] entries) => log.Engine.Add(TestLog.Bundle(entries), [.. entries.Select(entry => MerkleHash.Leaf(entry))]);
+        ValueTask<Append> AddBatchAsync(params byte[][] entries) => log.Engine.AddAsync(TestLog.Bundle(entries), entries.Select(entry => MerkleHash.Leaf(entry)).ToArray(), CancellationToken.None);
     }
 
     [Fact]
@@ -201,7 +201,8 @@ public sealed class IntakeTests
         await using TestLog disposed = log;
         await log.AddAsync("good");
         byte[] checkpoint = await log.CheckLog(1);
-        log.Engine.Add(new ReadOnlySequence<byte>([1]), MerkleHash.Leaf([2]));
+        Append changed = await log.Engine.AddAsync(new ReadOnlySequence<byte>([1]), MerkleHash.Leaf([2]), CancellationToken.None);
+        await Assert.ThrowsAsync<DamageException>(async () => await changed.Durable);
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
         Assert.True(log.Logged.Has(7, "memory has changed"));
         Assert.Equal(1, journal.Appends);

@@ -13,8 +13,8 @@ public sealed class SettingsTests
         { "witness-timeout-ms", 100, 60_000 },
         { "intake-bytes", 2 * 1024 * 1024, 1024 * 1024 * 1024 },
         { "intake-count", 1, 1024 * 1024 },
-        { "recent-entries", 0, 1024 * 1024 },
         { "read-cache-bytes", 0, 1024 * 1024 * 1024 },
+        { "duplicate-table-bytes", 0, 1024 * 1024 * 1024 },
         { "max-connections", 8, 65_536 },
         { "body-limit-s", 1, 300 },
     };
@@ -39,7 +39,7 @@ public sealed class SettingsTests
     {
         Settings settings = Read(
             ("listen", "http://127.0.0.1:9"), ("policy", "p"), ("guard", "g"), ("publish-gap-ms", "7"), ("wait-limit-ms", "108"), ("renew-interval-s", "9"),
-            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("recent-entries", "13"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("body-limit-s", "16"));
+            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("body-limit-s", "16"));
         Assert.Equal(
             new Settings
             {
@@ -53,8 +53,9 @@ public sealed class SettingsTests
                 WitnessTimeout = TimeSpan.FromMilliseconds(110),
                 IntakeBytes = 2_097_153,
                 IntakeCount = 12,
-                RecentEntries = 13,
                 ReadCacheBytes = 15,
+                DuplicateTableBytes = 1_048_577,
+                DuplicateIndex = DuplicateHistory.Full,
                 MaxConnections = 14,
                 BodyLimit = TimeSpan.FromSeconds(16),
             },
@@ -93,6 +94,22 @@ public sealed class SettingsTests
     [InlineData("guard")]
     public void An_empty_path_is_refused_by_name(string key) =>
         Assert.StartsWith($"{key}: ", Assert.Throws<ConfigurationException>(() => Read((key, ""))).Message);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("Full")]
+    [InlineData("1")]
+    [InlineData("all")]
+    public void A_word_that_is_none_of_those_offered_is_refused_by_name(string word) =>
+        Assert.Equal($"duplicate-index: '{word}' is not one of recent, full", Assert.Throws<ConfigurationException>(() => Read(("duplicate-index", word))).Message);
+
+    [Fact]
+    public void Full_history_needs_a_table_in_front_of_it()
+    {
+        Assert.StartsWith("duplicate-index: full needs", Assert.Throws<ConfigurationException>(() => Read(("duplicate-index", "full"), ("duplicate-table-bytes", "1048575"))).Message);
+        Read(("duplicate-index", "full"), ("duplicate-table-bytes", "1048576"));
+        Read(("duplicate-index", "recent"), ("duplicate-table-bytes", "0"));
+    }
 
     private static Settings Read(params (string Key, string Value)[] values)
     {

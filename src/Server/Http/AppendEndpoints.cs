@@ -48,7 +48,16 @@ internal static class AppendEndpoints
             return;
         }
 
-        Append append = Take(context, engine, body);
+        Append append;
+        try
+        {
+            append = await engine.AddAsync(body, LeafOf(body), context.RequestAborted).ConfigureAwait(false);
+        }
+        finally
+        {
+            RequestBody.Release(context, body);
+        }
+
         long index = append.First;
         try
         {
@@ -83,19 +92,6 @@ internal static class AppendEndpoints
         await BytesAsync(context, 200, "text/plain; charset=utf-8", proof).ConfigureAwait(false);
     }
 
-    /// <summary>Copies the entry into a frame, and gives the body's buffers back whatever becomes of it.</summary>
-    private static Append Take(HttpContext context, Engine engine, in ReadOnlySequence<byte> body)
-    {
-        try
-        {
-            return engine.Add(body, LeafOf(body));
-        }
-        finally
-        {
-            RequestBody.Release(context, body);
-        }
-    }
-
     private static Hash LeafOf(in ReadOnlySequence<byte> entry)
     {
         if (entry.IsSingleSegment) return MerkleHash.Leaf(entry.FirstSpan);
@@ -116,18 +112,30 @@ internal static class AppendEndpoints
 
         int length = (int)body.Length;
         byte[] bundle = ArrayPool<byte>.Shared.Rent(length);
-        body.CopyTo(bundle);
-        RequestBody.Release(context, body);
-        (Append? append, int count, Problem? refusal) = TakeBatch(engine, bundle, length);
-        if (refusal is not null)
+        Hash[] leaves = [];
+        Append append;
+        int count;
+        try
         {
-            await refusal.ExecuteAsync(context).ConfigureAwait(false);
-            return;
+            body.CopyTo(bundle);
+            RequestBody.Release(context, body);
+            if (Refuse(bundle.AsSpan(0, length), out count, ref leaves) is Problem refusal)
+            {
+                await refusal.ExecuteAsync(context).ConfigureAwait(false);
+                return;
+            }
+
+            append = await engine.AddAsync(bundle.AsMemory(0, length), leaves.AsMemory(0, count), context.RequestAborted).ConfigureAwait(false);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bundle);
+            if (leaves.Length > 0) ArrayPool<Hash>.Shared.Return(leaves);
         }
 
         try
         {
-            await append!.Durable.ConfigureAwait(false);
+            await append.Durable.ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is not UnavailableException)
         {
@@ -139,32 +147,19 @@ internal static class AppendEndpoints
         ArrayPool<byte>.Shared.Return(lines);
     }
 
-    /// <summary>Checks a batch and copies its entries into a frame; <paramref name="bundle"/> goes back to the pool.</summary>
-    private static (Append? Append, int Count, Problem? Refusal) TakeBatch(Engine engine, byte[] bundle, int length)
+    /// <summary>Why a batch is not one; null when it is, with the leaf hash of each of its entries in an array of the pool.</summary>
+    private static Problem? Refuse(ReadOnlySpan<byte> bundle, out int count, ref Hash[] leaves)
     {
-        Hash[]? leaves = null;
-        try
+        if (!EntryBundle.TryCount(bundle, out count, out int badOffset))
         {
-            ReadOnlySpan<byte> entries = bundle.AsSpan(0, length);
-            if (!EntryBundle.TryCount(entries, out int count, out int badOffset))
-            {
-                return (null, 0, Problem.BadRequest($"the length prefix at byte {badOffset} points past the end of the body ({length} bytes); nothing was appended"));
-            }
-
-            if (count == 0) return (null, 0, Problem.BadRequest("a batch holds at least one entry"));
-            leaves = ArrayPool<Hash>.Shared.Rent(count);
-            if (HashLeaves(entries, leaves) is int empty and >= 0)
-            {
-                return (null, 0, Problem.BadRequest($"the entry at byte {empty} is empty; an entry has 1 to {EntryBundle.MaxEntrySize} bytes; nothing was appended"));
-            }
-
-            return (engine.Add(entries, leaves.AsSpan(0, count)), count, null);
+            return Problem.BadRequest($"the length prefix at byte {badOffset} points past the end of the body ({bundle.Length} bytes); nothing was appended");
         }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(bundle);
-            if (leaves is not null) ArrayPool<Hash>.Shared.Return(leaves);
-        }
+
+        if (count == 0) return Problem.BadRequest("a batch holds at least one entry");
+        leaves = ArrayPool<Hash>.Shared.Rent(count);
+        return HashLeaves(bundle, leaves) is int empty and >= 0
+            ? Problem.BadRequest($"the entry at byte {empty} is empty; an entry has 1 to {EntryBundle.MaxEntrySize} bytes; nothing was appended")
+            : null;
     }
 
     /// <summary>The leaf hash of each entry; the offset of the first empty one, or -1.</summary>

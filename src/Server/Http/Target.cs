@@ -9,7 +9,7 @@ namespace TransparencyLog.Server.Http;
 /// </summary>
 internal static class Target
 {
-    // The longest path of a tile has 52 characters, the longest index 19.
+    // The longest path of a tile has 52 characters, the longest index 19, a hash 64.
     private const int MaxRead = 64;
 
     public static string Of(HttpContext context) => context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
@@ -27,6 +27,14 @@ internal static class Target
     {
         index = 0;
         return target.StartsWith("/entry/") && TryReadSize(target["/entry/".Length..], out index);
+    }
+
+    /// <summary>Reads <c>/index/LEAFHASH</c>: 64 lower-case hexadecimal digits.</summary>
+    public static bool TryReadHash(ReadOnlySpan<char> target, out Hash hash)
+    {
+        Span<byte> ascii = stackalloc byte[MaxRead];
+        hash = default;
+        return target.StartsWith("/index/") && TryAscii(target["/index/".Length..], ascii, out int length) && Hash.TryParseHex(ascii[..length], out hash);
     }
 
     /// <summary>
