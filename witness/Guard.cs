@@ -22,11 +22,13 @@ internal sealed class Guard
     private const int MaxPath = 4096;
 
     private readonly string _path;
+    private readonly string? _used; // where to say that there is a guard; null when it is said
 
-    private Guard(string path) => _path = path;
+    private Guard(string path, string? used) => (_path, _used) = (path, used);
 
     /// <summary>
-    /// Compares the store with its guard, and brings a guard that a crash left behind up to date.
+    /// Compares the store with its guard, and changes nothing: <see cref="Begin"/> brings a guard that a crash left behind up to date, once what
+    /// the store holds is durable.
     /// </summary>
     /// <param name="dataDirectory">The data directory, locked.</param>
     /// <param name="guardDirectory">Where the guard is; null for none.</param>
@@ -46,21 +48,28 @@ internal sealed class Guard
         }
 
         string path = Path.Combine(Path.GetFullPath(guardDirectory), $"{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(witness.ToString())))}.witness");
-        Guard guard = new(path);
+        Guard guard = new(path, guarded ? null : used);
         if (!DurableFile.TryRead(path, MaxSize, out byte[] bytes))
         {
             if (guarded) throw new StorageException($"the guard {path} is missing, and this witness has been used with it: an older copy of {dataDirectory} could not be noticed (remove {used} to begin a new guard)");
-            DurableFile.CreateDirectory(Path.GetDirectoryName(path)!);
         }
         else
         {
             Check(path, bytes, dataDirectory, notes, chains);
         }
 
-        // The guard before the word that there is one: a crash between the two leaves a guard that agrees.
-        guard.Advance(notes);
-        if (!guarded) DurableFile.Replace(used, Encoding.UTF8.GetBytes($"{Path.GetFullPath(guardDirectory)}\n"));
         return guard;
+    }
+
+    /// <summary>Brings the guard to where the store is, at a start.</summary>
+    public void Begin(StoredNotes notes)
+    {
+        string directory = Path.GetDirectoryName(_path)!;
+        DurableFile.CreateDirectory(directory);
+
+        // The guard before the word that there is one: a crash between the two leaves a guard that agrees.
+        Advance(notes);
+        if (_used is not null) DurableFile.Replace(_used, Encoding.UTF8.GetBytes($"{directory}\n"));
     }
 
     /// <summary>Remembers where the store is; durable when it returns.</summary>

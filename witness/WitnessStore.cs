@@ -117,6 +117,16 @@ internal sealed class WitnessStore : IAsyncDisposable
         // Only the last frame may have been read from the page cache and not be on disk: each one before it had returned from its sync
         // before the next was written. It is written anew and synced before anything is answered from it.
         Journal journal = Journal.Open(journalPath, options, rewriteFrom: lastFrame);
+        try
+        {
+            guard?.Begin(notes);
+        }
+        catch
+        {
+            journal.DisposeAsync().AsTask().GetAwaiter().GetResult();
+            throw;
+        }
+
         return new WitnessStore(directory, options.Identity, journalFileBytes, wrap?.Invoke(journal) ?? journal, guard, notes)
         {
             Cut = journal.Cut,

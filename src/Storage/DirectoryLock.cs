@@ -24,6 +24,12 @@ public sealed class DirectoryLock : IDisposable
     /// </summary>
     public bool IsHeld => !_file.IsClosed && Posix.NameOf(_file) == _name;
 
+    /// <summary>Throws <see cref="StorageException"/> when the lock is lost: another process may be at work in the directory.</summary>
+    public void ThrowIfLost()
+    {
+        if (!IsHeld) throw new StorageException($"{_name} was removed or replaced: another process may be using this directory");
+    }
+
     /// <summary>Takes the lock. Throws <see cref="DirectoryInUseException"/>, which names the holder's process id, when another process has it.</summary>
     public static DirectoryLock Acquire(string directory)
     {

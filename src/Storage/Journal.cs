@@ -43,6 +43,7 @@ public sealed class Journal : IJournal
 
     private readonly string _directory;
     private readonly JournalOptions _options;
+    private readonly DirectoryLock? _held;
     private readonly List<(long Number, long FirstIndex)> _files = []; // oldest first; guarded by itself
     private SafeFileHandle _file;         // of the append in flight
     private string _path;
@@ -53,8 +54,9 @@ public sealed class Journal : IJournal
     private bool _closed;
     private Exception? _failure;          // sticky: after it nothing is acknowledged
 
-    private Journal(string directory, JournalOptions options, JournalScan opened)
+    private Journal(string directory, JournalOptions options, JournalScan opened, DirectoryLock? held)
     {
+        _held = held;
         _directory = directory;
         _options = options;
         _files.AddRange(opened.Files);
@@ -103,16 +105,19 @@ public sealed class Journal : IJournal
     /// A journal that is refused is not changed.
     /// </summary>
     /// <exception cref="DamageException">The bytes are not those of an interrupted journal.</exception>
-    public static Journal Open(string directory, JournalOptions options, long rewriteFrom) => Open(directory, options, rewriteFrom, (_, _) => null);
+    public static Journal Open(string directory, JournalOptions options, long rewriteFrom) => Open(directory, options, rewriteFrom, (_, _) => null, null);
 
-    /// <summary>As above; <paramref name="refuse"/> is given first and next index before anything is changed, and answers why that cannot be, or null.</summary>
-    internal static Journal Open(string directory, JournalOptions options, long rewriteFrom, Func<long, long, string?> refuse)
+    /// <summary>
+    /// As above; <paramref name="refuse"/> is given first and next index before anything is changed, and answers why that cannot be, or null. An append
+    /// is refused when the lock is no longer held, before its frame is written, and unknown when it is not afterwards.
+    /// </summary>
+    internal static Journal Open(string directory, JournalOptions options, long rewriteFrom, Func<long, long, string?> refuse, DirectoryLock? held)
     {
         Check(options);
         JournalScan scan = JournalScan.Read(directory, options, rewriteFrom, null);
         if (refuse(scan.Files[0].FirstIndex, scan.NextIndex) is string refusal) throw new StorageException($"{directory}: {refusal}");
         scan.Repair();
-        return new Journal(directory, options, scan);
+        return new Journal(directory, options, scan, held);
     }
 
     /// <summary>Reads a journal without changing it: every frame in order. A torn last frame ends it. Throws <see cref="DamageException"/> like opening does.</summary>
@@ -232,8 +237,12 @@ public sealed class Journal : IJournal
         long first = NextIndex;
         ReadOnlyMemory<byte> bytes = frame.Seal(_sequence, first, _sequence - 1, _options.Identity);
         if (_offset + bytes.Length > _options.FileBytes) Switch();
+
+        // Asked before, so that no frame of another process is overwritten, and after, so that no index is told that it has given as well.
+        _held?.ThrowIfLost();
         Posix.Write(_file, bytes.Span, _offset, _path);
         Posix.SyncData(_file, _path);
+        _held?.ThrowIfLost();
         Syncs++;
         FrameBytes += bytes.Length;
         _offset += bytes.Length;

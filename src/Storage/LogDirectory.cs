@@ -120,11 +120,11 @@ public sealed class LogDirectory : IAsyncDisposable
         try
         {
             register = TreeRegister.Open(path, guardDirectory, identity.Origin, time, held);
-            tiles = await TileStore.OpenAsync(path).ConfigureAwait(false);
+            tiles = await TileStore.OpenAsync(path, held).ConfigureAwait(false);
             long signed = register.Current?.Size ?? 0;
             long sealedSize = tiles.DurableSegmentCount * EntryBundle.Width;
             Journal journal = Journal.Open(
-                Path.Combine(path, "journal"), options ?? OptionsFor(identity), signed, (first, next) => Reconcile(first, next, sealedSize, signed));
+                Path.Combine(path, "journal"), options ?? OptionsFor(identity), signed, (first, next) => Reconcile(first, next, sealedSize, signed), held);
             return new LogDirectory(path, identity, held, register, tiles, journal);
         }
         catch

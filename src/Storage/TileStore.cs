@@ -34,6 +34,7 @@ public sealed class TileStore : ITileStore
 
     private readonly RecordLog _segments;
     private readonly RecordLog _tree;
+    private readonly DirectoryLock? _held;
     private readonly ConcurrentDictionary<long, SealedSegment> _uncommittedSegments = new();
     private readonly ConcurrentDictionary<long, FullTile> _uncommittedTiles = new();
     private Hash _lastSeal;
@@ -42,8 +43,9 @@ public sealed class TileStore : ITileStore
     private long _uncommitted;
     private Task _commit = Task.CompletedTask;
 
-    private TileStore(RecordLog segments, RecordLog tree)
+    private TileStore(RecordLog segments, RecordLog tree, DirectoryLock? held)
     {
+        _held = held;
         _segments = segments;
         _tree = tree;
         _segmentCount = segments.Count;
@@ -66,7 +68,9 @@ public sealed class TileStore : ITileStore
     /// <summary>
     /// Opens the store. What the two logs hold may differ by what one commit covers: missing tiles of the tree are made again from the roots below them.
     /// </summary>
-    public static async Task<TileStore> OpenAsync(string directory)
+    /// <param name="directory">The data directory.</param>
+    /// <param name="held">Its lock: nothing is committed once it is lost. Null to leave that to the caller.</param>
+    public static async Task<TileStore> OpenAsync(string directory, DirectoryLock? held = null)
     {
         RecordLog segments = RecordLog.Open(Path.Combine(directory, "segments"));
         RecordLog? tree = null;
@@ -74,7 +78,10 @@ public sealed class TileStore : ITileStore
         try
         {
             tree = RecordLog.Open(Path.Combine(directory, "tree"));
-            store = new TileStore(segments, tree);
+            // A name that was read may be in the cache only: the journal is trimmed behind what it says.
+            Posix.SyncDirectory(Path.Combine(directory, "segments"));
+            Posix.SyncDirectory(Path.Combine(directory, "tree"));
+            store = new TileStore(segments, tree, held);
             await store.CompleteTreeAsync().ConfigureAwait(false);
             return store;
         }
@@ -310,7 +317,9 @@ public sealed class TileStore : ITileStore
         long segments = _segments.Count, tiles = _tree.Count;
         return Task.Run(async () =>
         {
+            _held?.ThrowIfLost();
             await _segments.CommitAsync().ConfigureAwait(false);
+            _held?.ThrowIfLost();
             await _tree.CommitAsync().ConfigureAwait(false);
 
             // Read back before the memory copy goes and the journal may be trimmed: a device may say "written" and not have done it.

@@ -221,22 +221,20 @@ public sealed class TreeRegister : ITreeRegister
             mended = $"{_commitPath} was {(File.Exists(_commitPath) ? "damaged" : "missing")}: taken from the last line of {_historyPath}";
         }
 
-        CheckGuard(newest);
+        Action? writeGuard = CheckGuard(newest);
 
-        // All three tell one story: only now is anything changed.
+        // All three tell one story: only now is anything changed. What was read may be in the page cache only, its sync being what failed or what never
+        // came: the history's last line and `commit` are made durable before anything is built on them, and before the guard learns of them.
         if (torn) _history.CutTorn();
-        if (mended is not null)
-        {
-            // Its sync may be what failed, and then only the page cache has it: it is written anew before `commit` is built on it.
-            _history.RewriteNewest();
-            DurableFile.Replace(_commitPath, Padded(newest.ToBytes(), 0));
-        }
-
+        _history.RewriteNewest();
+        DurableFile.Replace(_commitPath, Padded((mended is null ? commit! : newest).ToBytes(), 0));
+        writeGuard?.Invoke();
         Mended = torn ? $"{_historyPath}: a torn last line was cut{(mended is null ? "" : $"; {mended}")}" : mended;
         Current = newest.Head;
     }
 
-    private void CheckGuard(HeadRecord newest)
+    /// <summary>Refuses a guard that tells another story; answers what is to be written for it, or null.</summary>
+    private Action? CheckGuard(HeadRecord newest)
     {
         string used = Path.Combine(Path.GetDirectoryName(_commitPath)!, "guarded");
         if (_guardPath is null)
@@ -247,8 +245,10 @@ public sealed class TreeRegister : ITreeRegister
                 throw new StorageException($"this log has a guard in {Encoding.UTF8.GetString(where).Trim()}: start with --guard, or remove {used} to give it up");
             }
 
-            return;
+            return null;
         }
+
+        Action writeUsed = () => DurableFile.Replace(used, Encoding.UTF8.GetBytes(Path.GetDirectoryName(Path.GetFullPath(_guardPath))! + "\n"));
 
         if (!File.Exists(_guardPath))
         {
@@ -257,18 +257,19 @@ public sealed class TreeRegister : ITreeRegister
                 throw new StorageException($"the guard {_guardPath} is missing, and this log has signed size {newest.Head.Size} with it");
             }
 
-            DurableFile.CreateDirectory(Path.GetDirectoryName(_guardPath)!);
-            DurableFile.Replace(_guardPath, newest.ToBytes());
-            DurableFile.Replace(used, Encoding.UTF8.GetBytes(Path.GetDirectoryName(Path.GetFullPath(_guardPath))! + "\n"));
-            return;
+            return () =>
+            {
+                DurableFile.CreateDirectory(Path.GetDirectoryName(_guardPath)!);
+                DurableFile.Replace(_guardPath, newest.ToBytes());
+                writeUsed();
+            };
         }
 
         if (!TryReadHead(_guardPath, out HeadRecord? guard)) throw new StorageException($"the guard {_guardPath} is damaged");
         if (Equals(guard.Head, newest.Head))
         {
-            if (!File.Exists(used)) DurableFile.Replace(used, Encoding.UTF8.GetBytes(Path.GetDirectoryName(Path.GetFullPath(_guardPath))! + "\n"));
             GuardAgrees = true;
-            return;
+            return File.Exists(used) ? null : writeUsed;
         }
 
         if (guard.Head is not null && (newest.Head is null || guard.Head.Size > newest.Head.Size))
@@ -283,8 +284,8 @@ public sealed class TreeRegister : ITreeRegister
         }
 
         // Behind by the head that was being swapped when the process ended.
-        DurableFile.Replace(_guardPath, newest.ToBytes());
         GuardAgrees = true;
+        return () => DurableFile.Replace(_guardPath, newest.ToBytes());
     }
 
     /// <summary>A line of the history that changes no head.</summary>

@@ -101,7 +101,7 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
         string path = Copy(), commit = Path.Combine(path, "commit");
 
         // Longer than a sector, as with a longer checkpoint or reason: the first sector is new, the second is not.
-        byte[][] heads = [.. DamagedDirectories.Lines(Path.Combine(path, "heads")).Select(line => DamagedDirectories.WithReason(line, new string('r', 400)))];
+        byte[][] heads = [.. DamagedDirectories.Lines(Path.Combine(path, "heads")).Select((line, i) => DamagedDirectories.WithReason(line, new string((char)('a' + i), 400)))];
         File.WriteAllBytes(Path.Combine(path, "heads"), [.. heads.SelectMany(line => line)]);
         byte[] torn = new byte[4096];
         heads[^2].CopyTo(torn, 0);

@@ -12,7 +12,7 @@ public sealed partial class MetricsTests
         "dotnet_allocated_bytes_total",
         "dotnet_gc_collections_total{generation=\"0\"}", "dotnet_gc_collections_total{generation=\"1\"}", "dotnet_gc_collections_total{generation=\"2\"}",
         "dotnet_gc_pause_max_seconds", "dotnet_gc_pause_seconds_total", "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes", "process_threads",
-        "tlog_entries_total", "tlog_halted", "tlog_journal_bytes_total", "tlog_journal_frames_total", "tlog_published_size", "tlog_signed_size",
+        "tlog_duplicates_answered_total", "tlog_duplicates_forgotten_total", "tlog_duplicates_remembered", "tlog_duplicates_unread_total", "tlog_entries_total", "tlog_halted", "tlog_journal_bytes_total", "tlog_journal_frames_total", "tlog_published_size", "tlog_signed_size",
         "tlog_state{state=\"failed\"}", "tlog_state{state=\"halted\"}", "tlog_state{state=\"ready\"}", "tlog_state{state=\"starting\"}", "tlog_state{state=\"stopping\"}",
         "tlog_syncs_total{call=\"fdatasync\"}", "tlog_syncs_total{call=\"fsync\"}", "tlog_waiting_appends", "tlog_written_bytes_total",
     ];
@@ -41,8 +41,10 @@ public sealed partial class MetricsTests
         await log.AddAsync("one");
         await log.AddAsync("two");
         await log.AddBatchAsync([[1], [2], [3]]);
+        await log.AddAsync("one");
         await log.CheckLog(5);
         Dictionary<string, double> after = await ReadAsync(log);
+        Assert.Equal((1, 5, 0, 0), (after["tlog_duplicates_answered_total"], after["tlog_duplicates_remembered"], after["tlog_duplicates_forgotten_total"], after["tlog_duplicates_unread_total"]));
         Assert.Equal((5, 5, 5), (after["tlog_entries_total"], after["tlog_signed_size"], after["tlog_published_size"]));
 
         // Each of the three waited for its answer, so each had a frame and a data sync of its own; a publication has two, of the history of heads and of the commit record.

@@ -28,6 +28,36 @@ public sealed class LogDirectoryTests : IDisposable
     }
 
     [Fact]
+    public async Task C03_a_log_whose_lock_file_is_gone_gives_no_index_and_commits_no_segment()
+    {
+        Create();
+        await using LogDirectory log = await OpenAsync();
+        Assert.Equal(0, await JournalAssert.AppendAsync(log.Journal, [1]));
+        string path = Path.Combine(Folder, "lock");
+        File.Delete(path);
+        SortedDictionary<string, string> before = Scratch.Content(Folder);
+        StorageException refusal = await Assert.ThrowsAsync<StorageException>(() => JournalAssert.AppendAsync(log.Journal, [2]));
+        Assert.Contains(path, refusal.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<StorageException>(async () => await log.Tiles.FlushAsync(CancellationToken.None));
+        Assert.Equal(before, Scratch.Content(Folder));
+    }
+
+    [Fact]
+    public async Task C03_an_index_given_while_the_lock_file_went_is_not_told()
+    {
+        Create();
+        await using LogDirectory log = await OpenAsync();
+        using (FaultScope.On(Folder, (call, path, done) =>
+        {
+            if (call == "fdatasync" && done && path.Contains("journal", StringComparison.Ordinal)) File.Delete(Path.Combine(Folder, "lock"));
+            return 0;
+        }))
+        {
+            await Assert.ThrowsAsync<StorageException>(() => JournalAssert.AppendAsync(log.Journal, [2]));
+        }
+    }
+
+    [Fact]
     public async Task A_new_log_is_empty_and_is_the_log_it_was_created_as()
     {
         Create();

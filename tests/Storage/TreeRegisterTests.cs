@@ -364,6 +364,33 @@ public sealed class TreeRegisterTests : IDisposable
     }
 
     [Fact]
+    public async Task D10_a_start_makes_history_and_commit_record_durable_before_the_guard_learns_of_them()
+    {
+        string guard = TreeRegister.GuardName(Origin);
+        string[] register = ["pwrite heads", "fdatasync heads", "pwrite commit.new", "fsync commit.new", "rename commit.new", "fsync data"];
+        string[] guarded = [$"pwrite {guard}.new", $"fsync {guard}.new", $"rename {guard}.new", "fsync guard"];
+        await SignAsync(guard: true, 3);
+        byte[] behind = await File.ReadAllBytesAsync(Path.Combine(Guard, guard));
+        await SignAsync(guard: true, 8);
+        Assert.Equal(register, Calls());
+        await File.WriteAllBytesAsync(Path.Combine(Guard, guard), behind);
+        Assert.Equal([.. register, .. guarded], Calls());
+
+        // The first guard of a log, too.
+        Directory.Delete(Guard, recursive: true);
+        File.Delete(Path.Combine(Folder, "guarded"));
+        Assert.Equal([.. register, "fsync scratch", .. guarded, "pwrite guarded.new", "fsync guarded.new", "rename guarded.new", "fsync data"], Calls());
+
+        List<string> Calls()
+        {
+            List<string> calls = [];
+            using FaultScope watch = FaultScope.Watch(_scratch.Root, (call, path) => calls.Add($"{call} {(path == _scratch.Root ? "scratch" : Path.GetFileName(path))}"));
+            Open(guard: true).Dispose();
+            return calls;
+        }
+    }
+
+    [Fact]
     public async Task R03_an_older_commit_record_is_refused_by_both_names()
     {
         await SignAsync(guard: false, 3);

@@ -32,6 +32,11 @@ internal static class MetricsEndpoint
         (long frames, long bytes) = engine.Journalled;
         text.AppendMetric("tlog_journal_frames_total", "counter", $"{frames}");
         text.AppendMetric("tlog_journal_bytes_total", "counter", $"{bytes}");
+        DuplicateCounters duplicates = engine.Duplicates.Counters;
+        text.AppendMetric("tlog_duplicates_answered_total", "counter", $"{duplicates.Answered}");
+        text.AppendMetric("tlog_duplicates_unread_total", "counter", $"{duplicates.Unread}");
+        text.AppendMetric("tlog_duplicates_remembered", "gauge", $"{duplicates.Remembered}");
+        text.AppendMetric("tlog_duplicates_forgotten_total", "counter", $"{duplicates.Forgotten}");
         text.AppendMetric("tlog_halted", "gauge", $"{(engine.State is EngineState.Halted ? 1 : 0)}");
         text.Append("# TYPE tlog_state gauge\n");
         foreach (EngineState state in Enum.GetValues<EngineState>())
