@@ -115,6 +115,14 @@ internal sealed class Intake : IDisposable
     /// <summary>Groups kept for reuse: one in flight, one being filled, one to spare. More are left to the garbage collector, like those that a burst made.</summary>
     private const int Spares = 3;
 
+    /// <summary>
+    /// Callers of a frame from which on the next waits, a millisecond at most, for a few more than it had: then throughput is what counts. Fewer never wait.
+    /// </summary>
+    private const int Many = 24;
+
+    /// <summary>Callers that a frame waits for at most: beyond that its cost is nothing beside theirs.</summary>
+    private const int Most = 128;
+
     private readonly object _gate = new(); // guards everything below
     private readonly int _maxBytes;
     private readonly int _maxCount;
@@ -130,6 +138,8 @@ internal sealed class Intake : IDisposable
     private int _bytes;       // waiting, those taken not counted
     private int _count;
     private bool _idle;       // the sequencer waits for a frame
+    private int _awaited = 1; // with so many callers
+    private int _gathered;    // callers of the last frame
     private bool _closed;
 
     /// <summary>An intake that takes nothing before <see cref="Open"/>.</summary>
@@ -232,6 +242,9 @@ internal sealed class Intake : IDisposable
     {
         lock (_gate)
         {
+            // A frame costs the same whether 30 share it or 100, and whoever was answered a moment ago is about to come again.
+            int many = Math.Min(_gathered + (_gathered / 4), Most);
+            if (_gathered >= Many && _full.Count == 0 && !_closed && _filling.Appends.Count < many) Wait(1, many);
             while (true)
             {
                 Group? next = _full.Count > 0 ? _full.Dequeue() : null;
@@ -239,15 +252,14 @@ internal sealed class Intake : IDisposable
                 if (next is not null)
                 {
                     _taken = next;
+                    _gathered = next.Appends.Count;
                     _bytes -= next.Frame.EntryBytes;
                     _count -= next.Appends.Count;
                     return next;
                 }
 
                 if (_closed) return null;
-                _idle = true;
-                Monitor.Wait(_gate);
-                _idle = false;
+                Wait(Timeout.Infinite, 1);
             }
         }
     }
@@ -315,6 +327,15 @@ internal sealed class Intake : IDisposable
 
     public void Dispose() => _clock.Dispose();
 
+    /// <summary>Waits, the sequencer alone, until the frame that is being filled has so many callers, or the time is over, or the intake is closed.</summary>
+    private void Wait(int milliseconds, int callers)
+    {
+        _idle = true;
+        _awaited = callers;
+        Monitor.Wait(_gate, milliseconds);
+        _idle = false;
+    }
+
     /// <summary>The group with room for so many bytes more, or a refusal.</summary>
     private Group Reserve(int bytes)
     {
@@ -322,6 +343,7 @@ internal sealed class Intake : IDisposable
         if (_bytes + bytes > _maxBytes || _count >= _maxCount) throw Full();
         if (_filling.Frame.EntryBytes + bytes <= JournalFrame.MaxEntryBytes) return _filling;
         _full.Enqueue(_filling);
+        if (_idle) Monitor.Pulse(_gate);
         return _filling = Fresh();
     }
 
@@ -344,7 +366,7 @@ internal sealed class Intake : IDisposable
         group.Appends.Add(append);
         _bytes += bytes;
         _count++;
-        if (_idle) Monitor.Pulse(_gate);
+        if (_idle && group.Appends.Count >= _awaited) Monitor.Pulse(_gate);
     }
 
     /// <summary>An append with nothing new: answered with the newest group that holds one of its entries, or at once.</summary>

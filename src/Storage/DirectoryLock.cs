@@ -41,9 +41,7 @@ public sealed class DirectoryLock : IDisposable
             {
                 if (!Posix.TryLock(file, path))
                 {
-                    byte[] holder = new byte[32];
-                    int length = Posix.Read(file, holder, 0, path);
-                    throw new DirectoryInUseException($"{directory} is in use by process {Encoding.ASCII.GetString(holder, 0, length).Trim()}");
+                    throw new DirectoryInUseException($"{directory} is in use by process {ReadHolder(file, path)}");
                 }
 
                 // Its name may have gone between opening and locking: then this lock would keep nobody out.
@@ -63,6 +61,24 @@ public sealed class DirectoryLock : IDisposable
                 throw;
             }
         }
+    }
+
+    /// <summary>
+    /// The holder writes its id just behind taking the lock, and until then the file is empty, or names the holder before it, which has ended: it gets
+    /// a second for that.
+    /// </summary>
+    private static string ReadHolder(SafeFileHandle file, string path)
+    {
+        byte[] holder = new byte[32];
+        string id = "";
+        SpinWait.SpinUntil(
+            () =>
+            {
+                id = Encoding.ASCII.GetString(holder, 0, Posix.Read(file, holder, 0, path)).Trim();
+                return id.Length > 0 && Directory.Exists($"/proc/{id}");
+            },
+            TimeSpan.FromSeconds(1));
+        return id;
     }
 
     /// <summary>Releases the lock.</summary>

@@ -219,7 +219,7 @@ public sealed class StartRefusals
         using Scratch scratch = new();
         string directory = scratch["log"];
         FullCheck check = new(await Programs.CreateLogAsync(directory, "--journal-file-bytes", "4194304"));
-        Observed observed = new();
+        Observed observed = new() { EndsInOrder = true };
         await using (RunningProgram server = Programs.Serve(directory))
         {
             using LogClient client = new(await server.ListeningAsync());

@@ -177,6 +177,9 @@ internal sealed class Observed
     /// <summary>Whether an append was not acknowledged, or no answer came.</summary>
     public bool WasRefused => _refused;
 
+    /// <summary>The log is asked to end: connections close one after the other, and an append on one may be stored after one on another found no answer.</summary>
+    public bool EndsInOrder { get; init; }
+
     /// <summary>Sends entries as one batch, or as a single one, and remembers what was promised. False when it was refused.</summary>
     public async Task<bool> AddAsync(LogClient client, params byte[][] entries)
     {
@@ -193,8 +196,8 @@ internal sealed class Observed
             if (!_acknowledged.TryAdd(answer.Indexes[i], entries[i])) throw new CheckFailedException($"LOST index {answer.Indexes[i]}: it was given to two entries");
         }
 
-        // A log that has stopped stays stopped until it is started again.
-        if (before) throw new CheckFailedException($"IGNORED: index {answer.Indexes[0]} was given after an append had been refused");
+        // A log that has failed stays so until it is started again.
+        if (before && !EndsInOrder) throw new CheckFailedException($"IGNORED: index {answer.Indexes[0]} was given after an append had been refused");
         return true;
     }
 
