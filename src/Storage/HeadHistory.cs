@@ -166,16 +166,36 @@ internal sealed class HeadHistory : IDisposable
     private void StartAnew(HeadRecord first)
     {
         // The new file begins with the head in force, so it alone tells the story of `commit`.
-        byte[] start = first.ToBytes(), old = new byte[_end];
-        if (Posix.Read(_file, old, 0, _path) != old.Length) throw new StorageException($"{_path} could not be read whole");
+        byte[] start = first.ToBytes();
         string next = _path + ".next";
         Create(next, start);
-        DurableFile.Replace(_path + ".old", old);
+        KeepOld();
         Posix.Rename(next, _path);
         Posix.SyncDirectory(Path.GetDirectoryName(_path)!);
         _file.Dispose();
         _file = Posix.Open(_path, Posix.ReadWrite | Posix.NoFollow);
         _end = start.Length;
         _filled = Ahead;
+    }
+
+    /// <summary>Copies the lines to heads.old, in pieces: whole they would be 16 MiB of memory now and then.</summary>
+    private void KeepOld()
+    {
+        string old = _path + ".old", unfinished = old + ".new";
+        byte[] piece = new byte[64 * 1024];
+        using (SafeFileHandle file = Posix.Open(unfinished, Posix.WriteOnly | Posix.Create | Posix.Truncate | Posix.NoFollow))
+        {
+            for (long offset = 0; offset < _end; offset += piece.Length)
+            {
+                Span<byte> part = piece.AsSpan(0, (int)Math.Min(piece.Length, _end - offset));
+                if (Posix.Read(_file, part, offset, _path) != part.Length) throw new StorageException($"{_path} could not be read whole");
+                Posix.Write(file, part, offset, unfinished);
+            }
+
+            Posix.Sync(file, unfinished);
+        }
+
+        Posix.Rename(unfinished, old);
+        Posix.SyncDirectory(Path.GetDirectoryName(_path)!);
     }
 }

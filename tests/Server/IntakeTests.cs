@@ -55,6 +55,30 @@ public sealed class IntakeTests
         await log.CheckLog(101);
     }
 
+    [Fact]
+    public async Task A_frame_after_a_crowded_one_waits_for_more_callers_but_not_for_those_that_do_not_come()
+    {
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings);
+        await using TestLog disposed = log;
+        long size = 0;
+        foreach (int crowd in (int[])[23, 24, 200])
+        {
+            int before = journal.Appends;
+            journal.Hold();
+            Task<long> first = log.AddAsync(Entry(4, (int)size++));
+            await Eventually.TrueAsync(() => journal.Appends == before + 1, "the first frame is on its way");
+            Task<long>[] others = [.. Enumerable.Range(0, crowd).Select(_ => log.AddAsync(Entry(4, (int)size++)))];
+            await Eventually.TrueAsync(() => log.Engine.Waiting == crowd, "a crowd waits");
+            journal.Release();
+            await Task.WhenAll([first, .. others]);
+
+            // Now one alone.
+            Assert.Equal(size, await log.AddAsync(Entry(4, (int)size++)));
+        }
+
+        await log.CheckLog(size);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
