@@ -14,14 +14,33 @@ public static class DurableFile
     public static void Replace(string path, ReadOnlySpan<byte> bytes)
     {
         string temporary = path + ".new";
-        using (SafeFileHandle file = Posix.Open(temporary, Posix.WriteOnly | Posix.Create | Posix.Truncate | Posix.NoFollow))
+        using (SafeFileHandle file = Begin(temporary))
         {
             Posix.Write(file, bytes, 0, temporary);
             Posix.Sync(file, temporary);
         }
 
-        Posix.Rename(temporary, path);
-        Posix.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        Take(temporary, path);
+    }
+
+    /// <summary>The same with the first <paramref name="length"/> bytes of an open file, copied in pieces: whole they might be much memory.</summary>
+    internal static void Replace(string path, SafeFileHandle from, long length, string fromPath)
+    {
+        string temporary = path + ".new";
+        byte[] piece = new byte[64 * 1024];
+        using (SafeFileHandle file = Begin(temporary))
+        {
+            for (long offset = 0; offset < length; offset += piece.Length)
+            {
+                Span<byte> part = piece.AsSpan(0, (int)Math.Min(piece.Length, length - offset));
+                if (Posix.Read(from, part, offset, fromPath) != part.Length) throw new StorageException($"{fromPath} could not be read whole");
+                Posix.Write(file, part, offset, temporary);
+            }
+
+            Posix.Sync(file, temporary);
+        }
+
+        Take(temporary, path);
     }
 
     /// <summary>Reads a small file whole. False when it does not exist; a <see cref="StorageException"/> when it is larger than <paramref name="limit"/> bytes.</summary>
@@ -58,5 +77,13 @@ public static class DurableFile
         CreateDirectory(parent);
         Directory.CreateDirectory(full, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         Posix.SyncDirectory(parent);
+    }
+
+    private static SafeFileHandle Begin(string temporary) => Posix.Open(temporary, Posix.WriteOnly | Posix.Create | Posix.Truncate | Posix.NoFollow);
+
+    private static void Take(string temporary, string path)
+    {
+        Posix.Rename(temporary, path);
+        Posix.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
     }
 }

@@ -14,7 +14,6 @@ internal sealed class HeadHistory : IDisposable
     /// <summary>Bytes of zeros written ahead: some 2,000 heads.</summary>
     private const int Ahead = 1024 * 1024;
 
-    private const int Sector = 512;
     private static readonly byte[] Zeros = new byte[Ahead];
 
     private readonly string _path;
@@ -125,9 +124,9 @@ internal sealed class HeadHistory : IDisposable
 
     private static bool LacksASector(ReadOnlySpan<byte> bytes, int from, int to)
     {
-        for (int start = from; start < to; start = (start / Sector * Sector) + Sector)
+        for (int start = from; start < to; start = (start / JournalFrame.Sector * JournalFrame.Sector) + JournalFrame.Sector)
         {
-            int end = Math.Min(to, (start / Sector * Sector) + Sector);
+            int end = Math.Min(to, (start / JournalFrame.Sector * JournalFrame.Sector) + JournalFrame.Sector);
             if (!bytes[start..end].ContainsAnyExcept((byte)0)) return true;
         }
 
@@ -169,33 +168,12 @@ internal sealed class HeadHistory : IDisposable
         byte[] start = first.ToBytes();
         string next = _path + ".next";
         Create(next, start);
-        KeepOld();
+        DurableFile.Replace(_path + ".old", _file, _end, _path);
         Posix.Rename(next, _path);
         Posix.SyncDirectory(Path.GetDirectoryName(_path)!);
         _file.Dispose();
         _file = Posix.Open(_path, Posix.ReadWrite | Posix.NoFollow);
         _end = start.Length;
         _filled = Ahead;
-    }
-
-    /// <summary>Copies the lines to heads.old, in pieces: whole they would be 16 MiB of memory now and then.</summary>
-    private void KeepOld()
-    {
-        string old = _path + ".old", unfinished = old + ".new";
-        byte[] piece = new byte[64 * 1024];
-        using (SafeFileHandle file = Posix.Open(unfinished, Posix.WriteOnly | Posix.Create | Posix.Truncate | Posix.NoFollow))
-        {
-            for (long offset = 0; offset < _end; offset += piece.Length)
-            {
-                Span<byte> part = piece.AsSpan(0, (int)Math.Min(piece.Length, _end - offset));
-                if (Posix.Read(_file, part, offset, _path) != part.Length) throw new StorageException($"{_path} could not be read whole");
-                Posix.Write(file, part, offset, unfinished);
-            }
-
-            Posix.Sync(file, unfinished);
-        }
-
-        Posix.Rename(unfinished, old);
-        Posix.SyncDirectory(Path.GetDirectoryName(_path)!);
     }
 }

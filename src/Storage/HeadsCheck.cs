@@ -7,8 +7,6 @@ namespace TransparencyLog.Storage;
 /// <summary>Reads every head that was signed and still is on record, each with its signature verified.</summary>
 internal sealed class HeadsCheck
 {
-    private const int Sector = 512;
-
     private readonly LogIdentity _identity;
     private readonly INoteVerifier _verifier;
     private readonly List<ClaimedRoot> _claims = [];
@@ -107,9 +105,9 @@ internal sealed class HeadsCheck
     {
         if (!DurableFile.TryRead(path, HeadRecord.MaxSize, out byte[] bytes) || bytes.Length == 0) return false;
         byte[] before = TreeRegister.Padded(_lineBefore.ToArray(), bytes.Length), next = TreeRegister.Padded(_line.ToArray(), bytes.Length);
-        for (int start = 0; start < bytes.Length; start += Sector)
+        for (int start = 0; start < bytes.Length; start += JournalFrame.Sector)
         {
-            Range sector = start..Math.Min(bytes.Length, start + Sector);
+            Range sector = start..Math.Min(bytes.Length, start + JournalFrame.Sector);
             if (!bytes.AsSpan(sector).SequenceEqual(before.AsSpan(sector)) && !bytes.AsSpan(sector).SequenceEqual(next.AsSpan(sector))) return false;
         }
 
