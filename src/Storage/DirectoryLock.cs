@@ -4,17 +4,19 @@ using Microsoft.Win32.SafeHandles;
 namespace TransparencyLog.Storage;
 
 /// <summary>
-/// One process for one data directory: an exclusive flock on its file <c>lock</c>, which also holds the owner's process id.
-/// The kernel releases it when the process ends, however it ends. The descriptor is close-on-exec: no child keeps it alive.
+/// One process for one data directory: an exclusive flock on its file <c>lock</c>, which also holds the owner's process id, and one on the directory
+/// itself, which whoever removes the file to get past it meets. The kernel releases both when the process ends, however it ends. The descriptors are
+/// close-on-exec: no child keeps them alive.
 /// </summary>
 public sealed class DirectoryLock : IDisposable
 {
-    private readonly SafeFileHandle _file;
+    private readonly SafeFileHandle _file, _directory;
     private readonly string _name; // as the kernel gave it when the lock was taken
 
-    private DirectoryLock(SafeFileHandle file)
+    private DirectoryLock(SafeFileHandle file, SafeFileHandle directory)
     {
         _file = file;
+        _directory = directory;
         _name = Posix.NameOf(file);
     }
 
@@ -51,9 +53,10 @@ public sealed class DirectoryLock : IDisposable
                     continue;
                 }
 
+                SafeFileHandle itself = LockItself(directory, path);
                 Posix.SetLength(file, 0, path);
                 Posix.Write(file, Encoding.ASCII.GetBytes($"{Environment.ProcessId}\n"), 0, path);
-                return new DirectoryLock(file);
+                return new DirectoryLock(file, itself);
             }
             catch
             {
@@ -61,6 +64,23 @@ public sealed class DirectoryLock : IDisposable
                 throw;
             }
         }
+    }
+
+    private static SafeFileHandle LockItself(string directory, string path)
+    {
+        SafeFileHandle file = Posix.Open(directory, Posix.ReadOnly | Posix.Directory);
+        try
+        {
+            if (Posix.TryLock(file, directory)) return file;
+        }
+        catch (StorageException failure) when (failure.Errno == Posix.ErrnoBadDescriptor)
+        {
+            // NFS locks only what is open for writing: there the file's lock is all there is.
+            return file;
+        }
+
+        file.Dispose();
+        throw new DirectoryInUseException($"{directory} is in use by another process, which has locked it; its file {path} was removed or replaced");
     }
 
     /// <summary>
@@ -82,5 +102,9 @@ public sealed class DirectoryLock : IDisposable
     }
 
     /// <summary>Releases the lock.</summary>
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        _directory.Dispose();
+        _file.Dispose();
+    }
 }

@@ -8,7 +8,7 @@ namespace TransparencyLog.Storage;
 public static class DurableFile
 {
     /// <summary>
-    /// Replaces <paramref name="path"/> with <paramref name="bytes"/>: temporary file, fsync, rename, fsync of the directory.
+    /// Replaces <paramref name="path"/> with <paramref name="bytes"/>: temporary file, fsync, a look whether they are there, rename, fsync of the directory.
     /// A crash leaves the old content or the new, never a mixture and never nothing.
     /// </summary>
     public static void Replace(string path, ReadOnlySpan<byte> bytes)
@@ -18,6 +18,7 @@ public static class DurableFile
         {
             Posix.Write(file, bytes, 0, temporary);
             Posix.Sync(file, temporary);
+            Posix.Verify(file, bytes, 0, temporary);
         }
 
         Take(temporary, path);
@@ -35,6 +36,7 @@ public static class DurableFile
                 Span<byte> part = piece.AsSpan(0, (int)Math.Min(piece.Length, length - offset));
                 if (Posix.Read(from, part, offset, fromPath) != part.Length) throw new StorageException($"{fromPath} could not be read whole");
                 Posix.Write(file, part, offset, temporary);
+                Posix.Verify(file, part, offset, temporary);
             }
 
             Posix.Sync(file, temporary);
@@ -79,7 +81,7 @@ public static class DurableFile
         Posix.SyncDirectory(parent);
     }
 
-    private static SafeFileHandle Begin(string temporary) => Posix.Open(temporary, Posix.WriteOnly | Posix.Create | Posix.Truncate | Posix.NoFollow);
+    private static SafeFileHandle Begin(string temporary) => Posix.Open(temporary, Posix.ReadWrite | Posix.Create | Posix.Truncate | Posix.NoFollow);
 
     private static void Take(string temporary, string path)
     {

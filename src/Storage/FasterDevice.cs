@@ -12,6 +12,7 @@ namespace TransparencyLog.Storage;
 internal sealed class FasterDevice : StorageDeviceBase
 {
     private const uint ErrorCode = 1;
+    private const int SectorBytes = 512;
 
     private readonly string _directory;
     private readonly ConcurrentDictionary<int, SafeFileHandle> _files = new();
@@ -22,7 +23,7 @@ internal sealed class FasterDevice : StorageDeviceBase
     private readonly BlockingCollection<Action> _queue = [];
     private readonly Thread _thread;
 
-    public FasterDevice(string directory, FirstFailure failure) : base(Path.Combine(directory, "data"), sectorSize: 512, capacity: -1)
+    public FasterDevice(string directory, FirstFailure failure) : base(Path.Combine(directory, "data"), sectorSize: SectorBytes, capacity: -1)
     {
         _directory = directory;
         _failure = failure;
@@ -56,8 +57,12 @@ internal sealed class FasterDevice : StorageDeviceBase
                 if (_failure.Cause is Exception cause) throw new StorageException($"{_directory} has failed: {cause.Message}");
                 SafeFileHandle file = FileOf(segmentId, create: true)!;
                 string path = PathOf(segmentId);
-                Posix.Write(file, new ReadOnlySpan<byte>((void*)sourceAddress, (int)numBytesToWrite), (long)destinationAddress, path);
+                ReadOnlySpan<byte> bytes = new((void*)sourceAddress, (int)numBytesToWrite);
+                Posix.Write(file, bytes, (long)destinationAddress, path);
                 Posix.SyncData(file, path);
+
+                // Without the last sector: behind what is committed in it FASTER takes the next records meanwhile.
+                Posix.Verify(file, bytes[..Math.Max(0, bytes.Length - SectorBytes)], (long)destinationAddress, path);
             }
             catch (Exception failure)
             {

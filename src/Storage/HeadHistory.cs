@@ -92,7 +92,7 @@ internal sealed class HeadHistory : IDisposable
         return (offset, 0);
     }
 
-    /// <summary>Adds a line and syncs it.</summary>
+    /// <summary>Adds a line, syncs it, and sees that it is there.</summary>
     /// <param name="record">What the line says.</param>
     /// <param name="current">The head in force, with which a new file begins when this one is full.</param>
     public void Append(HeadRecord record, TreeHead? current)
@@ -102,14 +102,17 @@ internal sealed class HeadHistory : IDisposable
         if (_end + line.Length > _filled) FillAhead(line.Length);
         Posix.Write(_file, line, _end, _path);
         Posix.SyncData(_file, _path);
+        Posix.Verify(_file, line, _end, _path);
         _end += line.Length;
     }
 
     /// <summary>Writes zeros over a torn line and syncs them.</summary>
     public void CutTorn()
     {
-        Posix.Write(_file, new byte[_tornEnd - _end], _end, _path);
+        byte[] zeros = new byte[_tornEnd - _end];
+        Posix.Write(_file, zeros, _end, _path);
         Posix.Sync(_file, _path);
+        Posix.Verify(_file, zeros, _end, _path);
         _tornEnd = 0;
     }
 
@@ -118,6 +121,7 @@ internal sealed class HeadHistory : IDisposable
     {
         Posix.Write(_file, _newestLine, _end - _newestLine.Length, _path);
         Posix.SyncData(_file, _path);
+        Posix.Verify(_file, _newestLine, _end - _newestLine.Length, _path);
     }
 
     public void Dispose() => _file.Dispose();

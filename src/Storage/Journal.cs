@@ -242,6 +242,7 @@ public sealed class Journal : IJournal
         _held?.ThrowIfLost();
         Posix.Write(_file, bytes.Span, _offset, _path);
         Posix.SyncData(_file, _path);
+        Posix.Verify(_file, bytes.Span, _offset, _path);
         _held?.ThrowIfLost();
         Syncs++;
         FrameBytes += bytes.Length;
@@ -299,6 +300,7 @@ public sealed class Journal : IJournal
             }
 
             Posix.Sync(file, unfinished);
+            if (RandomAccess.GetLength(file) != size) throw new StorageException("pwrite", unfinished, Posix.ErrnoIo);
             Posix.Rename(unfinished, path);
             Posix.SyncDirectory(directory);
             return file;

@@ -65,24 +65,29 @@ internal sealed class JournalScan
     public void Repair()
     {
         foreach (string unfinished in Directory.GetFiles(_directory, "*.new")) Posix.Unlink(unfinished);
-        if (_torn is { } torn)
-        {
-            using SafeFileHandle file = Posix.Open(torn.Path, Posix.ReadWrite | Posix.NoFollow);
-            Posix.Write(file, new byte[torn.End - torn.Offset], torn.Offset, torn.Path);
-            Posix.SyncData(file, torn.Path);
-        }
-
+        if (_torn is { } torn) Rewrite(torn.Path, torn.Offset, new byte[torn.End - torn.Offset]);
         foreach ((string path, int from, int to) in _unsigned)
         {
             byte[] bytes = new byte[to - from];
-            using SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
+            using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
             if (Posix.Read(file, bytes, from, path) != bytes.Length) throw Damaged(path, from, $"{bytes.Length} bytes", "fewer");
-            Posix.Write(file, bytes, from, path);
-            Posix.SyncData(file, path);
+            Rewrite(path, from, bytes);
         }
 
+        // The zeros behind the last frame as well: where the sync of a frame has failed, or that of the zeros over a torn one, the page cache may show zeros that
+        // the disk does not have, and a shorter frame would leave the rest of them for a later start to find.
+        Rewrite(PathOf(_directory, Files[^1].Number), Offset, new byte[Math.Min(JournalFrame.MaxSize, _options.FileBytes - Offset)]);
         foreach (long prepared in _empty) Posix.Unlink(PathOf(_directory, prepared));
         if (_empty.Count > 0) Posix.SyncDirectory(_directory);
+    }
+
+    private static void Rewrite(string path, int offset, byte[] bytes)
+    {
+        if (bytes.Length == 0) return;
+        using SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
+        Posix.Write(file, bytes, offset, path);
+        Posix.SyncData(file, path);
+        Posix.Verify(file, bytes, offset, path);
     }
 
     public static void Load(string path, byte[] bytes, int size)

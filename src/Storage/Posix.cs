@@ -2,6 +2,7 @@
 // and cannot sync a directory. The one native file of Storage.
 // Every failure is a StorageException that names the call, the file and errno.
 
+using System.Buffers;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -11,7 +12,7 @@ internal static partial class Posix
 {
     public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
     public const int Create = 0x40, Truncate = 0x200, CloseOnExec = 0x80000;
-    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoWouldBlock = 11;
+    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11;
 
     // These two are the only ones that differ between the processors we run on (asm/fcntl.h of x86 and of arm).
     public static readonly int Directory = IsArm ? 0x4000 : 0x10000;
@@ -93,6 +94,36 @@ internal static partial class Posix
         }
     }
 
+    /// <summary>
+    /// Reads back what was written and throws <see cref="DamageException"/> when it is not there as it was: a write that is said to be done and is not, or not
+    /// so, has to be found while somebody still has the bytes. Without O_DIRECT it is the page cache that answers, so it finds what goes wrong on the
+    /// way there; what goes wrong behind it the start has to find.
+    /// </summary>
+    public static void Verify(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset, string path)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(Math.Min(bytes.Length, 64 * 1024));
+        try
+        {
+            for (int done = 0; done < bytes.Length;)
+            {
+                Span<byte> piece = buffer.AsSpan(0, Math.Min(buffer.Length, bytes.Length - done));
+                int read = Read(file, piece, offset + done, path);
+                int same = piece[..read].CommonPrefixLength(bytes.Slice(done, piece.Length));
+                if (same < piece.Length)
+                {
+                    string found = same < read ? "another byte" : "the end of the file";
+                    throw new DamageException(new Damage("storage", $"{path}, offset {offset + done + same}", null, null, "the bytes just written", found));
+                }
+
+                done += piece.Length;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
     /// <summary>The file's data is on disk once this returns. A failure is final: the page cache may now hold what the disk does not.</summary>
     public static void SyncData(SafeFileHandle file, string path)
     {
@@ -127,10 +158,12 @@ internal static partial class Posix
         Sync(directory, path);
     }
 
+    /// <summary>Also asks whether it has happened: everything behind it is built on the new name.</summary>
     public static void Rename(string from, string to)
     {
         Inject("rename", from, done: false);
         if (rename(from, to) != 0) throw new StorageException("rename", from, Marshal.GetLastPInvokeError());
+        if (File.Exists(from)) throw new StorageException("rename", from, ErrnoIo);
         Inject("rename", from, done: true);
     }
 
@@ -144,7 +177,12 @@ internal static partial class Posix
     public static void SetLength(SafeFileHandle file, long length, string path)
     {
         Inject("ftruncate", path, done: false);
-        if (ftruncate(file, length) != 0) throw new StorageException("ftruncate", path, Marshal.GetLastPInvokeError());
+        while (ftruncate(file, length) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno != ErrnoIntr) throw new StorageException("ftruncate", path, errno);
+        }
+
         Inject("ftruncate", path, done: true);
     }
 

@@ -116,6 +116,7 @@ internal sealed class RecordLog : IAsyncDisposable
         try
         {
             Posix.Write(_addresses, slot, number * 8, _addressesPath);
+            Posix.Verify(_addresses, slot, number * 8, _addressesPath);
         }
         catch (StorageException failure)
         {
@@ -160,6 +161,7 @@ internal sealed class RecordLog : IAsyncDisposable
         }
 
         if (_failure.Cause is null && _commits!.DurableCount < count) _failure.Set(new StorageException("FASTER reported a commit that was not written"));
+        if (_failure.Cause is DamageException damage) throw new DamageException(damage.Damage);
         if (_failure.Cause is StorageException cause) throw new StorageException($"{_directory}: {cause.Message}", cause.Errno);
         ThrowIfFailed();
         Volatile.Write(ref _committedUntil, _log!.CommittedUntilAddress);

@@ -131,8 +131,10 @@ public sealed class TreeRegister : ITreeRegister
             if (_guardPath is not null) DurableFile.Replace(_guardPath, line);
 
             // The commit point.
-            Posix.Write(commit, Padded(line, (int)length), 0, _commitPath);
+            byte[] padded = Padded(line, (int)length);
+            Posix.Write(commit, padded, 0, _commitPath);
             Posix.SyncData(commit, _commitPath);
+            Posix.Verify(commit, padded, 0, _commitPath);
             Current = next;
             return ValueTask.FromResult(true);
         }

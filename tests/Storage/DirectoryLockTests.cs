@@ -58,10 +58,22 @@ public sealed class DirectoryLockTests : IDisposable
         Assert.False(held.IsHeld);
         File.WriteAllText(file, "");
         Assert.False(held.IsHeld);
-        using DirectoryLock other = DirectoryLock.Acquire(Folder);
-        Assert.True(other.IsHeld);
-        File.Move(file, file + ".moved");
-        Assert.False(other.IsHeld);
+    }
+
+    [Fact]
+    public void C03_who_removes_the_lock_file_meets_the_lock_on_the_directory()
+    {
+        using (DirectoryLock held = DirectoryLock.Acquire(Folder))
+        {
+            File.Delete(Path.Combine(Folder, "lock"));
+            Assert.Contains("was removed or replaced", Assert.Throws<DirectoryInUseException>(() => DirectoryLock.Acquire(Folder)).Message, StringComparison.Ordinal);
+            Assert.False(held.IsHeld);
+        }
+
+        using DirectoryLock again = DirectoryLock.Acquire(Folder);
+        Assert.True(again.IsHeld);
+        File.Move(Path.Combine(Folder, "lock"), Path.Combine(Folder, "lock.moved"));
+        Assert.False(again.IsHeld);
     }
 
     [Fact]
