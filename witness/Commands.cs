@@ -96,6 +96,7 @@ internal static class Commands
     private static int CodeOf(Exception failure) => failure switch
     {
         UsageException => ExitCode.Usage,
+        StorageException { MayPass: true } => ExitCode.Trouble,
         StorageException or KeyFileException or CryptographicException => ExitCode.State,
         _ => ExitCode.Trouble,
     };

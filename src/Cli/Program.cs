@@ -54,6 +54,7 @@ internal static class Program
         LogReaderException { Kind: LogFailure.Lie or LogFailure.Missing } => ExitCode.DoesNotHold,
         LogReaderException { Kind: LogFailure.Refused } => ExitCode.Usage,
         KeyFileException => ExitCode.Usage,
+        StorageException { MayPass: true } => ExitCode.Trouble,
         StorageException => ExitCode.State,
         _ => ExitCode.Trouble,
     };

@@ -121,7 +121,8 @@ internal static class Commands
             await app.StopAsync(CancellationToken.None).ConfigureAwait(false);
         }
 
-        return 0;
+        await engine.DisposeAsync().ConfigureAwait(false);
+        return engine.HasFailed ? Trouble : 0;
     }
 
     private static async Task<int> ResumeAsync(string data, string reason)
@@ -191,6 +192,10 @@ internal static class Commands
         catch (ConfigurationException failure)
         {
             (code, line) = (Usage, failure.Message);
+        }
+        catch (StorageException failure) when (failure.MayPass)
+        {
+            (code, line) = (Trouble, failure.Message);
         }
         catch (Exception failure) when (failure is StorageException or KeyFileException)
         {

@@ -36,6 +36,9 @@ internal sealed record EngineSeams(JournalOptions? Journal = null, Func<EnginePa
 /// <summary>A log that runs: opened from its directory, until disposed.</summary>
 internal sealed class Engine : IAsyncDisposable
 {
+    /// <summary>How often a log that has stopped says so again: whoever looks at the newest lines has to see it.</summary>
+    private static readonly TimeSpan Reminder = TimeSpan.FromMinutes(1);
+
     private readonly LogDirectory _directory;
     private readonly EngineParts _parts;
     private readonly Settings _settings;
@@ -44,9 +47,13 @@ internal sealed class Engine : IAsyncDisposable
     private readonly List<WitnessClient> _clients = [];
     private readonly CancellationTokenSource _stopPublishing = new(), _stopIndexing = new();
     private Sequencer _sequencer = null!;
+    private StoredTree? _stored;
     private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask;
     private readonly Lock _stopping = new(); // so that one reason wins
     private long _sealedAtStart; // segments that the journal's tail did not bring
+    private readonly ITimer _reminder;
+    private string? _stopped; // why it takes no entries any more, for the operator
+    private bool _flushFailed;
     private bool _disposed;
     private bool _running; // the loops were started: a start that refuses leaves the directory as it is
     private int _state = (int)EngineState.Starting;
@@ -61,6 +68,7 @@ internal sealed class Engine : IAsyncDisposable
         FullIndex? full = settings.DuplicateIndex == DuplicateHistory.Full ? new FullIndex(Path.Combine(directory.Root, "index"), parts.Tiles, time, logger) : null;
         Duplicates = new Duplicates(MakeTable(settings.DuplicateTableBytes), full, Tiles, logger);
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, Duplicates);
+        _reminder = time.CreateTimer(_ => Remind(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     public LogIdentity Identity => _directory.Identity;
@@ -73,6 +81,12 @@ internal sealed class Engine : IAsyncDisposable
     public Duplicates Duplicates { get; }
 
     public EngineState State => (EngineState)Volatile.Read(ref _state);
+
+    /// <summary>Whether it has stopped, by evidence or by failure, and will not go on by itself.</summary>
+    public bool HasStopped => State is EngineState.Halted or EngineState.Failed;
+
+    /// <summary>Whether storage or key failed before the end, or at it.</summary>
+    public bool HasFailed => State is EngineState.Failed || _flushFailed;
 
     /// <summary>Why it is not ready, in words for a stranger. What was found, with paths and hosts, is in the operator's log.</summary>
     public string Reason => State switch
@@ -111,8 +125,10 @@ internal sealed class Engine : IAsyncDisposable
             if (directory.Journal.Cut is string cut) logger.Mended(cut);
             engine.CheckCheckpoint();
             engine._sealedAtStart = engine._parts.Tiles.SegmentCount;
+            TreeHead? signed = engine._parts.Register.Current;
+            engine._stored = await StoredTree.RestoreAsync(engine._parts.Tiles, engine._parts.Journal, signed, stop).ConfigureAwait(false);
             engine._sequencer = await Sequencer.RecoverAsync(
-                engine._intake, engine._parts.Journal, engine._parts.Tiles, engine._parts.Register.Current, engine.Duplicates, _ => engine.Grown(), stop).ConfigureAwait(false);
+                engine._intake, engine._parts.Journal, engine._parts.Tiles, signed, engine._stored, engine.Duplicates, _ => engine.Grown(), stop).ConfigureAwait(false);
             engine.StartPublishing(policy, time);
             await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
             engine.Run(policy);
@@ -156,6 +172,7 @@ internal sealed class Engine : IAsyncDisposable
         if (Interlocked.Exchange(ref _disposed, true)) return;
         Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Ready);
         Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Starting);
+        await _reminder.DisposeAsync().ConfigureAwait(false);
         _intake.Close();
         await _sequencing.ConfigureAwait(false);
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
@@ -173,10 +190,12 @@ internal sealed class Engine : IAsyncDisposable
             catch (StorageException failure)
             {
                 // The journal still has these entries; the next start seals them again.
+                _flushFailed = true;
                 _logger.EngineFailed(failure.Message);
             }
         }
 
+        _stored?.Dispose();
         await _directory.DisposeAsync().ConfigureAwait(false);
         _intake.Dispose();
         _stopPublishing.Dispose();
@@ -242,7 +261,7 @@ internal sealed class Engine : IAsyncDisposable
     {
         bool witnessed = policy is { Witnesses.Count: > 0 };
         Publisher = new Publisher(
-            Identity.Origin, _parts.Signer, _parts.Register, Tiles, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher, time),
+            Identity.Origin, _parts.Signer, _parts.Register, Tiles, _stored!, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher, time),
             witnessed ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger,
             quorumMet: () => Interlocked.CompareExchange(ref _state, (int)EngineState.Ready, (int)EngineState.Starting),
             mayAppend: () => State is EngineState.Ready or EngineState.Stopping);
@@ -333,14 +352,18 @@ internal sealed class Engine : IAsyncDisposable
         lock (_stopping)
         {
             // The first reason counts: what follows is its consequence.
-            if (State is EngineState.Halted or EngineState.Failed) return;
+            if (HasStopped) return;
+            _stopped = reason;
             Volatile.Write(ref _state, (int)state);
         }
 
+        _reminder.Change(Reminder, Reminder);
         if (state == EngineState.Halted) _logger.Halted(reason);
         else _logger.EngineFailed(reason);
         _intake.Close();
     }
+
+    private void Remind() => _logger.StillStopped(State.ToString().ToLowerInvariant(), _stopped!);
 
     private async Task SequenceAsync()
     {

@@ -29,4 +29,7 @@ internal static partial class Events
 
     [LoggerMessage(9, LogLevel.Warning, "duplicates: {What}")]
     public static partial void DuplicateIndex(this ILogger logger, string what);
+
+    [LoggerMessage(10, LogLevel.Critical, "still {State}, no entries are taken: {Reason}")]
+    public static partial void StillStopped(this ILogger logger, string state, string reason);
 }

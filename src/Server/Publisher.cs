@@ -21,6 +21,7 @@ internal sealed class Publisher
     private readonly INoteSigner _signer;
     private readonly ITreeRegister _register;
     private readonly TileReader _tiles;
+    private readonly StoredTree _stored;
     private readonly Func<TreeSnapshot> _latest;
     private readonly Policy? _policy;
     private readonly IReadOnlyList<WitnessFeed> _feeds;
@@ -39,7 +40,7 @@ internal sealed class Publisher
     private long _nextSigning;          // timestamp before which nothing is signed
 
     public Publisher(
-        string origin, INoteSigner signer, ITreeRegister register, TileReader tiles, Func<TreeSnapshot> latest, Policy? policy,
+        string origin, INoteSigner signer, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy? policy,
         Func<Publisher, IReadOnlyList<WitnessFeed>> feeds, string? cachePath, Settings settings, TimeProvider time, ILogger logger,
         Action quorumMet, Func<bool> mayAppend)
     {
@@ -47,6 +48,7 @@ internal sealed class Publisher
         _signer = signer;
         _register = register;
         _tiles = tiles;
+        _stored = stored;
         _latest = latest;
         _policy = policy;
         _cachePath = cachePath;
@@ -98,7 +100,7 @@ internal sealed class Publisher
     {
         // A head that was signed before the restart is published as it is: signing another one at its size would be a second statement.
         if (_register.Current is TreeHead signed) await OfferAsync(signed, stop).ConfigureAwait(false);
-        else await SignAsync(0, MerkleHash.Empty, stop).ConfigureAwait(false); // every tree extends the empty one, so this can contradict no one, and witnesses can be asked
+        else await SignAsync(TreeSnapshot.Empty, stop).ConfigureAwait(false); // every tree extends the empty one, so this can contradict no one, and witnesses can be asked
 
         // What the journal held beyond that head.
         Grown();
@@ -128,8 +130,7 @@ internal sealed class Publisher
             {
                 TimeSpan wait = TimeSpan.FromSeconds((double)(_nextSigning - _time.GetTimestamp()) / _time.TimestampFrequency);
                 if (wait > TimeSpan.Zero) await Task.Delay(wait, _time, stop).ConfigureAwait(false);
-                TreeSnapshot tree = _latest();
-                await SignAsync(tree.Size, tree.Root, stop).ConfigureAwait(false);
+                await SignAsync(_latest(), stop).ConfigureAwait(false);
             }
         }
 
@@ -144,15 +145,20 @@ internal sealed class Publisher
         return _candidate is null || _time.GetElapsedTime(_candidate.Since) > _settings.WitnessTimeout;
     }
 
-    private async Task SignAsync(long size, Hash root, CancellationToken stop)
+    private async Task SignAsync(TreeSnapshot tree, CancellationToken stop)
     {
+        (long size, Hash root) = (tree.Size, tree.Root);
         TreeHead? last = _register.Current;
         _nextSigning = _time.GetTimestamp() + (long)(_settings.PublishGap.TotalSeconds * _time.TimestampFrequency);
 
-        // 5. The verifier's own code says that the new tree extends the signed one. A crash here: nothing was signed.
+        // 5. The stored bytes, read back and hashed again, give this tree. Otherwise memory has changed on the way: nothing is signed, and the next start makes the
+        //    tree of what is stored.
+        await _stored.CheckAsync(tree, stop).ConfigureAwait(false);
+
+        //    And the verifier's own code says that the new tree extends the signed one. A crash here: nothing was signed.
         if (last is not null)
         {
-            Hash[] proof = await _tiles.BuildAsync(ProofPlan.Consistency(last.Size, size), _latest(), stop).ConfigureAwait(false);
+            Hash[] proof = await _tiles.BuildAsync(ProofPlan.Consistency(last.Size, size), tree, stop).ConfigureAwait(false);
             if (!MerkleProof.VerifyConsistency(last.Size, size, last.Root, root, proof))
             {
                 throw new ConflictException($"the tree of size {size}, root {root} does not extend the signed size {last.Size}, root {last.Root}");

@@ -13,6 +13,7 @@ internal sealed class Sequencer
     private readonly IJournal _journal;
     private readonly ITileStore _tiles;
     private readonly Action<TreeSnapshot> _grown;
+    private readonly StoredTree _readBack;
     private readonly Duplicates _duplicates;
     private Hash[] _leaves = new Hash[1024]; // of the frame at hand
     private RightEdge _edge;
@@ -20,12 +21,13 @@ internal sealed class Sequencer
     private int _openLength;
     private TreeSnapshot _latest;
 
-    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, Duplicates duplicates, Action<TreeSnapshot> grown)
+    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, StoredTree readBack, Duplicates duplicates, Action<TreeSnapshot> grown)
     {
         _intake = intake;
         _journal = journal;
         _tiles = tiles;
         _edge = edge;
+        _readBack = readBack;
         _duplicates = duplicates;
         _grown = grown;
         _latest = Snapshot();
@@ -43,34 +45,17 @@ internal sealed class Sequencer
     /// <param name="journal">The order of entries.</param>
     /// <param name="tiles">The sealed bytes.</param>
     /// <param name="signed">The head in the register; null before the first.</param>
+    /// <param name="readBack">What was read back: the journal keeps what was not. It has checked the signed root in the stored entries.</param>
     /// <param name="duplicates">Is told of every entry of the tree from the first that is not sealed on.</param>
     /// <param name="grown">Called by the loop with each new snapshot; returns at once.</param>
     /// <param name="stop">Ends the recovery.</param>
     public static async Task<Sequencer> RecoverAsync(
-        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, Duplicates duplicates, Action<TreeSnapshot> grown, CancellationToken stop)
+        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, StoredTree readBack, Duplicates duplicates, Action<TreeSnapshot> grown, CancellationToken stop)
     {
         long segments = tiles.SegmentCount;
-        List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty];
-        for (int level = 1; segments >> (8 * (level - 1)) > 0; level++)
-        {
-            long full = segments >> (8 * (level - 1));
-            long first = full >> 8 << 8;
-            byte[] hashes = new byte[(full - first) * Hash.Size];
-            for (long i = first; i < full; i++)
-            {
-                Hash root = await tiles.GetRootAsync(level - 1, i, stop).ConfigureAwait(false);
-                root.CopyTo(hashes.AsSpan((int)(i - first) * Hash.Size));
-            }
-
-            partial.Add(hashes);
-        }
-
-        Sequencer sequencer = new(intake, journal, tiles, RightEdge.Restore(segments * EntryBundle.Width, partial), duplicates, grown);
-        if (signed is not null && await sequencer.RootAtAsync(signed.Size, stop).ConfigureAwait(false) is Hash found && found != signed.Root)
-        {
-            throw new DamageException(new Damage("tree", "segments and journal", null, null, $"root {signed.Root} at the signed size {signed.Size}", $"root {found}"));
-        }
-
+        RightEdge edge = await StoredTree.RestoreEdgeAsync(tiles, segments, stop).ConfigureAwait(false);
+        Sequencer sequencer = new(intake, journal, tiles, edge, readBack, duplicates, grown);
+        if (signed is not null && signed.Size <= edge.Size) await sequencer.CheckSealedAsync(signed, stop).ConfigureAwait(false);
         foreach (JournalEntries entries in journal.Read(segments * EntryBundle.Width))
         {
             int skip = (int)Math.Max(0, sequencer._edge.Size - entries.FirstIndex);
@@ -114,8 +99,8 @@ internal sealed class Sequencer
             Publish();
             _intake.Return(group, _latest);
 
-            // The journal forgets what is sealed for good.
-            Wait(_journal.TrimAsync(_tiles.DurableSegmentCount * EntryBundle.Width, stop));
+            // The journal forgets what is sealed for good and was read back for a signature.
+            Wait(_journal.TrimAsync(Math.Min(_tiles.DurableSegmentCount * EntryBundle.Width, _readBack.Size), stop));
         }
     }
 
@@ -196,26 +181,11 @@ internal sealed class Sequencer
         return taken;
     }
 
-    /// <summary>
-    /// Called between the segments and the journal: the root at a size, of stored tiles alone, or with the journal's entries behind them. It only reads: what
-    /// is sealed from a journal that belongs to another tree would stay in the segments.
-    /// </summary>
-    private async ValueTask<Hash> RootAtAsync(long size, CancellationToken stop)
+    /// <summary>The signed root out of stored tiles alone: it only reads, before anything is sealed behind them.</summary>
+    private async ValueTask CheckSealedAsync(TreeHead signed, CancellationToken stop)
     {
-        if (size <= _edge.Size) return (await new TileReader(_tiles).BuildAsync(ProofPlan.Root(size), _latest, stop).ConfigureAwait(false))[0];
-        RightEdge edge = RightEdge.Restore(_edge.Size, _latest.PartialTiles);
-        foreach (JournalEntries entries in _journal.Read(edge.Size))
-        {
-            int skip = (int)Math.Max(0, edge.Size - entries.FirstIndex);
-            ReadOnlyMemory<byte> rest = entries.Bundle[EntryBundle.PrefixLength(entries.Bundle.Span, skip)..];
-            foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(rest.Span))
-            {
-                edge.Append(MerkleHash.Leaf(entry), null);
-                if (edge.Size == size) return edge.Root();
-            }
-        }
-
-        throw new StorageException($"the journal ends at {edge.Size} entries, but size {size} is signed: entries are missing");
+        Hash found = (await new TileReader(_tiles).BuildAsync(ProofPlan.Root(signed.Size), _latest, stop).ConfigureAwait(false))[0];
+        if (found != signed.Root) throw new DamageException(new Damage("tree", "segments", null, null, $"root {signed.Root} at the signed size {signed.Size}", $"root {found}"));
     }
 
     private void Publish()

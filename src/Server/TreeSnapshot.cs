@@ -8,4 +8,8 @@ namespace TransparencyLog.Server;
 /// <param name="Root">The root hash.</param>
 /// <param name="PartialTiles">The right edge: the partial tile of each level, perhaps empty.</param>
 /// <param name="OpenBundle">The entries of the open segment, at most 255.</param>
-internal sealed record TreeSnapshot(long Size, Hash Root, IReadOnlyList<ReadOnlyMemory<byte>> PartialTiles, ReadOnlyMemory<byte> OpenBundle);
+internal sealed record TreeSnapshot(long Size, Hash Root, IReadOnlyList<ReadOnlyMemory<byte>> PartialTiles, ReadOnlyMemory<byte> OpenBundle)
+{
+    /// <summary>The empty tree, with which every log begins.</summary>
+    public static readonly TreeSnapshot Empty = new(0, MerkleHash.Empty, [], ReadOnlyMemory<byte>.Empty);
+}

@@ -19,11 +19,32 @@ public interface IJournal : IAsyncDisposable
     /// </summary>
     ValueTask<long> AppendAsync(JournalFrame frame, CancellationToken stop);
 
-    /// <summary>All frames that hold entries at or after <paramref name="from"/>, in order, contiguous. <paramref name="from"/> is at least <see cref="FirstIndex"/>.</summary>
-    IEnumerable<JournalEntries> Read(long from);
+    /// <summary>
+    /// Reads back what is durable: all frames that hold entries at or after <paramref name="from"/>, in order, contiguous. <paramref name="from"/> is at least
+    /// <see cref="FirstIndex"/>, and entries are not to be trimmed before they were read.
+    /// </summary>
+    IJournalReader Follow(long from);
 
     /// <summary>Allows the journal to forget the entries below <paramref name="below"/>; it may keep them. They are never needed again.</summary>
     ValueTask TrimAsync(long below, CancellationToken stop);
+}
+
+/// <summary>A place in a journal. For one thread, which need not be the one that appends.</summary>
+public interface IJournalReader : IDisposable
+{
+    /// <summary>The next frame; false at the end, where more may come. Throws <see cref="DamageException"/> when the bytes are not those of a frame.</summary>
+    bool TryRead(out JournalEntries entries);
+}
+
+/// <summary>A journal from some index to its end.</summary>
+public static class JournalReading
+{
+    /// <summary>All frames that hold entries at or after <paramref name="from"/>, up to the end as it is when it is reached.</summary>
+    public static IEnumerable<JournalEntries> Read(this IJournal journal, long from)
+    {
+        using IJournalReader reader = journal.Follow(from);
+        while (reader.TryRead(out JournalEntries entries)) yield return entries;
+    }
 }
 
 /// <summary>What one frame holds: <paramref name="Count"/> entries from <paramref name="FirstIndex"/> on, in the form of an entry bundle.</summary>

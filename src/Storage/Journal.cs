@@ -50,6 +50,7 @@ public sealed class Journal : IJournal
     private int _offset;
     private long _sequence;               // of the next frame
     private Task<SafeFileHandle>? _next;  // the next file, being filled
+    private long _nextIndex;
     private bool _inFlight;
     private bool _closed;
     private Exception? _failure;          // sticky: after it nothing is acknowledged
@@ -78,7 +79,11 @@ public sealed class Journal : IJournal
     }
 
     /// <inheritdoc/>
-    public long NextIndex { get; private set; }
+    public long NextIndex
+    {
+        get => Volatile.Read(ref _nextIndex);
+        private set => Volatile.Write(ref _nextIndex, value);
+    }
 
     /// <summary>What was cut away at opening as a torn frame, in words; null when nothing was.</summary>
     public string? Cut { get; }
@@ -152,41 +157,16 @@ public sealed class Journal : IJournal
     }
 
     /// <inheritdoc/>
-    public IEnumerable<JournalEntries> Read(long from)
+    public IJournalReader Follow(long from) => new JournalReader(this, _directory, _options, from);
+
+    /// <summary>The file that holds an entry, or will: its number and the index of its first entry.</summary>
+    internal (long Number, long FirstIndex) FileOf(long index)
     {
-        (long Number, long FirstIndex)[] files;
-        long until = NextIndex; // what lies behind it may still be on its way to the disk
-        lock (_files) files = [.. _files];
-
-        // Two of the largest frames at a time: a start reads the tail twice, and a file whole would be that much memory each time.
-        byte[] window = new byte[Math.Min(_options.FileBytes, 2 * JournalFrame.MaxSize)];
-        long next = -1;
-        for (int i = 0; i < files.Length && next < until; i++)
+        lock (_files)
         {
-            if (i + 1 < files.Length && files[i + 1].FirstIndex <= from) continue;
-            string path = JournalScan.PathOf(_directory, files[i].Number);
-            using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
-            int windowStart = 0, windowEnd = 0;
-            long fileEnd = i + 1 < files.Length ? files[i + 1].FirstIndex : until;
-            next = files[i].FirstIndex;
-            for (int offset = 0; next < fileEnd;)
-            {
-                if (windowEnd < _options.FileBytes && offset + JournalFrame.MaxSize > windowEnd)
-                {
-                    int length = Math.Min(window.Length, _options.FileBytes - offset);
-                    int read = Posix.Read(file, window.AsSpan(0, length), offset, path);
-                    if (read != length) throw JournalScan.Damaged(path, null, $"{_options.FileBytes} bytes", $"{offset + read} bytes that could be read");
-                    (windowStart, windowEnd) = (offset, offset + length);
-                }
-
-                int start = offset - windowStart;
-                FrameHeader header = FrameHeader.Read(window.AsSpan(start, windowEnd - offset), _options.Identity);
-                if (header.State != FrameState.Whole) throw JournalScan.Damaged(path, offset, $"the frame of entry {next}", header.Reason);
-                if (header.FirstIndex != next) throw JournalScan.Damaged(path, offset, $"first index {next}", $"first index {header.FirstIndex}");
-                next = header.FirstIndex + header.Count;
-                if (next > from) yield return new JournalEntries(header.FirstIndex, header.Count, window.AsMemory(start + header.EntryOffset, header.EntryBytes));
-                offset += header.Size;
-            }
+            int i = _files.Count - 1;
+            while (i > 0 && _files[i].FirstIndex > index) i--;
+            return _files[i];
         }
     }
 

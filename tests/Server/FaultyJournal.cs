@@ -40,7 +40,7 @@ internal sealed class FaultyJournal(IJournal inner) : IJournal
         return first;
     }
 
-    public IEnumerable<JournalEntries> Read(long from) => inner.Read(from);
+    public IJournalReader Follow(long from) => inner.Follow(from);
 
     public ValueTask TrimAsync(long below, CancellationToken stop) => inner.TrimAsync(below, stop);
 

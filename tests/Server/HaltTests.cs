@@ -1,4 +1,5 @@
 using System.Net;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using TransparencyLog.Server;
 using TransparencyLog.Storage;
@@ -82,6 +83,54 @@ public sealed class HaltTests
         await log.CheckLog(2);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task I01_no_signed_root_covers_other_bytes_than_the_stored_ones(bool inMemory)
+    {
+        BendingJournal? journal = null;
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Replace = parts => parts with { Journal = journal = new BendingJournal(parts.Journal) } });
+        await log.AddAsync("one");
+        byte[] checkpoint = await log.CheckLog(1);
+        (journal!.BendsMemory, journal.BendsReads) = (inMemory, !inMemory);
+        Assert.Equal(1, await log.AddAsync("two"));
+        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
+        Assert.True(log.Logged.Has(7, "stored entries at size 2"));
+        Assert.Equal(1, log.Engine.Publisher.SignedSize);
+        Assert.Equal(checkpoint, await log.CheckLog(1));
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);
+
+        // What is stored is what was acknowledged: the next start makes the tree of it.
+        await log.RestartAsync(new LogSetup());
+        await log.CheckLog(2);
+    }
+
+    [Fact]
+    public async Task O03_a_log_that_has_stopped_says_so_on_every_way_and_once_a_minute()
+    {
+        FakeTime time = new();
+        BreakingSigner? signer = null;
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Time = time, Replace = parts => parts with { Signer = signer = new BreakingSigner(parts.Signer) } });
+        await Eventually.TrueAsync(() => log.Engine.Publisher.Current is not null, "the empty tree is public");
+        Assert.Contains("tlog_halted 0", (await log.GetAsync("/metrics")).Text);
+        time.Advance(TimeSpan.FromMinutes(5));
+        Assert.Equal(0, log.Logged.Count(10));
+        signer!.Broken = true;
+        await log.AddAsync("one");
+        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.GetAsync("/healthz")).Status);
+        Assert.Contains("tlog_halted 1", (await log.GetAsync("/metrics")).Text);
+        await Eventually.TrueAsync(() => log.Logged.Has(7), "it is said");
+        for (int minute = 1; minute <= 3; minute++)
+        {
+            time.Advance(TimeSpan.FromMinutes(1));
+            Assert.Equal(minute, log.Logged.Count(10));
+        }
+
+        Assert.True(log.Logged.Has(10, "does not verify"));
+        Assert.True(log.Engine.HasFailed);
+    }
+
     [Fact]
     public async Task C02_C04_a_register_that_another_process_moved_halts_the_log_and_no_signature_leaves()
     {
@@ -155,6 +204,8 @@ public sealed class HaltTests
     /// <summary>A store that reads back one flipped bit, or meets other bytes than it is given, when the test says so.</summary>
     private sealed class FlippingTiles(ITileStore inner) : ITileStore
     {
+        private readonly HashSet<TilePath> _read = [];
+
         public bool Flip { get; set; }
 
         public bool ConflictOnPut { get; set; }
@@ -173,7 +224,9 @@ public sealed class HaltTests
         public async ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop)
         {
             ReadOnlyMemory<byte>? bytes = await inner.GetAsync(path, stop);
-            if (!Flip || path.IsEntries || bytes is null) return bytes;
+
+            // The first read of a tile is the comparison with the stored entries: what the verifier is there for goes wrong behind it.
+            if (!Flip || path.IsEntries || bytes is null || _read.Add(path)) return bytes;
             byte[] flipped = bytes.Value.ToArray();
             for (int i = 0; i < flipped.Length; i += 32) flipped[i] ^= 1;
             return flipped;
@@ -182,6 +235,43 @@ public sealed class HaltTests
         public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop) => inner.GetRootAsync(level, index, stop);
 
         public ValueTask DisposeAsync() => inner.DisposeAsync();
+    }
+
+    /// <summary>A journal that stores what it is given, and inverts a bit of it in memory behind that, or of what is read back.</summary>
+    private sealed class BendingJournal(IJournal inner) : IJournal
+    {
+        public bool BendsMemory { get; set; }
+
+        public bool BendsReads { get; set; }
+
+        public long FirstIndex => inner.FirstIndex;
+
+        public long NextIndex => inner.NextIndex;
+
+        public async ValueTask<long> AppendAsync(JournalFrame frame, CancellationToken stop)
+        {
+            long first = await inner.AppendAsync(frame, stop);
+            if (BendsMemory) MemoryMarshal.AsMemory(frame.Entries).Span[^1] ^= 1;
+            return first;
+        }
+
+        public IJournalReader Follow(long from) => new Reader(this, inner.Follow(from));
+
+        public ValueTask TrimAsync(long below, CancellationToken stop) => inner.TrimAsync(below, stop);
+
+        public ValueTask DisposeAsync() => inner.DisposeAsync();
+
+        private sealed class Reader(BendingJournal journal, IJournalReader inner) : IJournalReader
+        {
+            public bool TryRead(out JournalEntries entries)
+            {
+                bool read = inner.TryRead(out entries);
+                if (read && journal.BendsReads) MemoryMarshal.AsMemory(entries.Bundle).Span[^1] ^= 1;
+                return read;
+            }
+
+            public void Dispose() => inner.Dispose();
+        }
     }
 
     /// <summary>What NoteSigner does when the signature that its key made does not verify.</summary>

@@ -37,7 +37,7 @@ internal static class MetricsEndpoint
         text.AppendMetric("tlog_duplicates_unread_total", "counter", $"{duplicates.Unread}");
         text.AppendMetric("tlog_duplicates_remembered", "gauge", $"{duplicates.Remembered}");
         text.AppendMetric("tlog_duplicates_forgotten_total", "counter", $"{duplicates.Forgotten}");
-        text.AppendMetric("tlog_halted", "gauge", $"{(engine.State is EngineState.Halted ? 1 : 0)}");
+        text.AppendMetric("tlog_halted", "gauge", $"{(engine.HasStopped ? 1 : 0)}");
         text.Append("# TYPE tlog_state gauge\n");
         foreach (EngineState state in Enum.GetValues<EngineState>())
         {

@@ -24,7 +24,7 @@ internal sealed class EarlyJournal(IJournal journal) : IJournal
         return ValueTask.FromResult(first);
     }
 
-    public IEnumerable<JournalEntries> Read(long from) => journal.Read(from);
+    public IJournalReader Follow(long from) => journal.Follow(from);
 
     public ValueTask TrimAsync(long below, CancellationToken stop) => ValueTask.CompletedTask;
 
