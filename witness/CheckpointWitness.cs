@@ -9,7 +9,7 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Witness;
 
 /// <summary>The witness: what it may sign, and in which order of effects. Safe for concurrent use.</summary>
-internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, WitnessStore store, Evidence evidence, TimeProvider time, TimeSpan limit, ILogger log)
+internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, WitnessStore store, Evidence evidence, DiskSpace space, TimeProvider time, TimeSpan limit, ILogger log)
 {
     private readonly CosignatureClock _clock = new(time);
     private readonly OncePerMinute _clockLog = new(time);
@@ -18,10 +18,13 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
     /// <summary>Why nothing is cosigned any more, until a restart; null while all is well.</summary>
     public Exception? Halted => Volatile.Read(ref _halted) ?? store.Failure;
 
+    /// <summary>Why nothing is cosigned now; null while all is well. All but a halt passes by itself.</summary>
+    public Unavailability? Hindrance => Halted is not null ? Unavailability.Halted : space.IsLow ? Unavailability.DiskFull : !_clock.IsPlausible ? Unavailability.ClockWrong : null;
+
     /// <summary>Judges one request. Only cancelled while it waits; from the comparison on it runs to its end.</summary>
     public async Task<CosignOutcome> AddCheckpointAsync(ReadOnlyMemory<byte> body, CancellationToken stop)
     {
-        if (Halted is not null) return new CosignOutcome.Unavailable(Unavailability.Halted);
+        if (Hindrance is Unavailability why and not Unavailability.ClockWrong) return new CosignOutcome.Unavailable(why);
         if (!AddCheckpointRequest.TryParse(body.Span, out AddCheckpointRequest? request, out string error) || request is null)
         {
             // SPEC TW-24: a malformed body, note or checkpoint is 400.
@@ -90,6 +93,7 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
             // such requests costs one sync a second (W-13).
             if (await _clock.NextAsync(latest?.Timestamp ?? 0) is not ulong timestamp)
             {
+                if (!_clock.IsPlausible) return new CosignOutcome.Unavailable(Unavailability.ClockWrong);
                 if (_clockLog.Due()) log.ClockBehind(known.Origin, latest?.Timestamp ?? 0);
                 return new CosignOutcome.Unavailable(Unavailability.ClockBehind);
             }

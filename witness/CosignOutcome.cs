@@ -35,8 +35,14 @@ internal enum Unavailability
     /// <summary>The store has failed; a restart decides.</summary>
     Halted,
 
-    /// <summary>The clock is behind the last cosignature of the origin, or before 1970.</summary>
+    /// <summary>The clock is behind the last cosignature of the origin.</summary>
     ClockBehind,
+
+    /// <summary>The clock says what cannot be, or has jumped by more than a day.</summary>
+    ClockWrong,
+
+    /// <summary>The disk is nearly full. What is stored goes on being shown.</summary>
+    DiskFull,
 
     /// <summary>Another request of this origin, or the disk, takes too long.</summary>
     Busy,

@@ -32,4 +32,7 @@ internal static partial class Log
 
     [LoggerMessage(14, LogLevel.Critical, "still HALTED: {Reason}")]
     public static partial void StillHalted(this ILogger log, string reason);
+
+    [LoggerMessage(16, LogLevel.Critical, "nothing is cosigned: {Why}")]
+    public static partial void Hindered(this ILogger log, string why);
 }

@@ -57,7 +57,7 @@ internal sealed class WitnessHost : IAsyncDisposable
 
             app = Build(settings);
             ILogger log = app.Logger;
-            CheckpointWitness witness = new(logs, directory.Cosigner, store, new Evidence(directory.Root, time), time, settings.CommitTime, log);
+            CheckpointWitness witness = new(logs, directory.Cosigner, store, new Evidence(directory.Root, time), new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
             Metrics metrics = new();
             Routes routes = new(new AddCheckpointEndpoint(witness, metrics, settings.BodyTime, time), new ReadEndpoints(witness, logs, vkey, metrics, time));
             app.Run(routes.HandleAsync);
@@ -151,5 +151,6 @@ internal sealed class WitnessHost : IAsyncDisposable
     private static void Remind(CheckpointWitness witness, ILogger log)
     {
         if (witness.Halted is Exception failure) log.StillHalted(failure.Message);
+        else if (witness.Hindrance is Unavailability why) log.Hindered(Http.Answers.Describe(why));
     }
 }

@@ -265,6 +265,9 @@ internal sealed class WitnessStore : IAsyncDisposable
 
     private static long Wait(ValueTask<long> task) => task.IsCompletedSuccessfully ? task.Result : task.AsTask().GetAwaiter().GetResult();
 
+    /// <summary>Bytes on the disk below which nothing more is taken: the next journal file, the snapshot beside the one that it replaces, and evidence.</summary>
+    public static long ReserveFor(int journalFileBytes) => (2L * journalFileBytes) + (16 * 1024 * 1024);
+
     private static JournalOptions OptionsFor(VerifierKey witness, int fileBytes) => new()
     {
         FileBytes = fileBytes,

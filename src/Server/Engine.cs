@@ -54,6 +54,7 @@ internal sealed class Engine : IAsyncDisposable
     private readonly ITimer _reminder;
     private string? _stopped; // why it takes no entries any more, for the operator
     private bool _flushFailed;
+    private int _full; // 1 once it was said that the disk is nearly full
     private bool _disposed;
     private bool _running; // the loops were started: a start that refuses leaves the directory as it is
     private int _state = (int)EngineState.Starting;
@@ -67,6 +68,7 @@ internal sealed class Engine : IAsyncDisposable
         Tiles = new TileReader(parts.Tiles, settings.ReadCacheBytes);
         FullIndex? full = settings.DuplicateIndex == DuplicateHistory.Full ? new FullIndex(Path.Combine(directory.Root, "index"), parts.Tiles, time, logger) : null;
         Duplicates = new Duplicates(MakeTable(settings.DuplicateTableBytes), full, Tiles, logger);
+        Space = new DiskSpace(directory.Root, LogDirectory.ReserveFor(directory.Identity, settings.IntakeBytes));
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, Duplicates);
         _reminder = time.CreateTimer(_ => Remind(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -76,6 +78,12 @@ internal sealed class Engine : IAsyncDisposable
     public TileReader Tiles { get; }
 
     public Publisher Publisher { get; private set; } = null!;
+
+    /// <summary>The disk. Below its reserve no entries are taken; what was taken is written, signed and published.</summary>
+    public DiskSpace Space { get; }
+
+    /// <summary>Whether entries are taken now.</summary>
+    public bool TakesEntries => State is EngineState.Ready && !Space.IsLow;
 
     /// <summary>Which entries are in the log already.</summary>
     public Duplicates Duplicates { get; }
@@ -95,6 +103,7 @@ internal sealed class Engine : IAsyncDisposable
         EngineState.Halted => "evidence against this log was found; its operator has to look into it and resume",
         EngineState.Failed => "storage or the key failed; a restart decides",
         EngineState.Stopping => "the process is ending",
+        EngineState.Ready when Space.IsLow => "the disk is nearly full; entries are taken again once there is room",
         _ => "entries are taken",
     };
 
@@ -224,7 +233,15 @@ internal sealed class Engine : IAsyncDisposable
         switch (State)
         {
             case EngineState.Ready:
-                return;
+                // Before a write can fail: a log that has failed half-way needs a restart, one that waits for room does not.
+                if (!Space.IsLow) return;
+                if (Interlocked.Exchange(ref _full, 1) == 0)
+                {
+                    _logger.DiskLow(Space.Free, Space.Reserve);
+                    _reminder.Change(Reminder, Reminder);
+                }
+
+                throw new UnavailableException(Reason, 30);
             case EngineState.Starting:
                 throw new UnavailableException($"the log is starting: {Reason}", 2);
             case EngineState.Stopping:
@@ -363,7 +380,22 @@ internal sealed class Engine : IAsyncDisposable
         _intake.Close();
     }
 
-    private void Remind() => _logger.StillStopped(State.ToString().ToLowerInvariant(), _stopped!);
+    private void Remind()
+    {
+        if (HasStopped)
+        {
+            _logger.StillStopped(State.ToString().ToLowerInvariant(), _stopped!);
+        }
+        else if (Space.IsLow)
+        {
+            _logger.DiskLow(Space.Free, Space.Reserve);
+        }
+        else if (Interlocked.Exchange(ref _full, 0) == 1)
+        {
+            _reminder.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
+    }
+
 
     private async Task SequenceAsync()
     {

@@ -32,4 +32,7 @@ internal static partial class Events
 
     [LoggerMessage(10, LogLevel.Critical, "still {State}, no entries are taken: {Reason}")]
     public static partial void StillStopped(this ILogger logger, string state, string reason);
+
+    [LoggerMessage(11, LogLevel.Critical, "the disk is nearly full, no entries are taken: {Free} bytes are free, {Reserve} are kept for what is under way")]
+    public static partial void DiskLow(this ILogger logger, long free, long reserve);
 }

@@ -54,8 +54,9 @@ public sealed class DirectoryLock : IDisposable
                 }
 
                 SafeFileHandle itself = LockItself(directory, path);
-                Posix.SetLength(file, 0, path);
-                Posix.Write(file, Encoding.ASCII.GetBytes($"{Environment.ProcessId}\n"), 0, path);
+
+                // Of one length, over what is there: on a full disk the file's block must not be given away.
+                Posix.Write(file, Encoding.ASCII.GetBytes($"{Environment.ProcessId,-10}\n"), 0, path);
                 return new DirectoryLock(file, itself);
             }
             catch

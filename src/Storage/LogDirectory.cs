@@ -119,12 +119,13 @@ public sealed class LogDirectory : IAsyncDisposable
         TileStore? tiles = null;
         try
         {
-            register = TreeRegister.Open(path, guardDirectory, identity.Origin, time, held);
+            register = HaltReserve.Use(path, () => TreeRegister.Open(path, guardDirectory, identity.Origin, time, held));
             tiles = await TileStore.OpenAsync(path, held).ConfigureAwait(false);
             long signed = register.Current?.Size ?? 0;
             long sealedSize = tiles.DurableSegmentCount * EntryBundle.Width;
             Journal journal = Journal.Open(
                 Path.Combine(path, "journal"), options ?? OptionsFor(identity), signed, (first, next) => Reconcile(first, next, sealedSize, signed), held);
+            HaltReserve.Ensure(path);
             return new LogDirectory(path, identity, held, register, tiles, journal);
         }
         catch
@@ -160,6 +161,12 @@ public sealed class LogDirectory : IAsyncDisposable
             _lock.Dispose();
         }
     }
+
+    /// <summary>
+    /// How much room a log of this identity needs beside what it has written, when entries of up to <paramref name="waiting"/> bytes wait: these in journal and segments,
+    /// the next journal file, what is put and not committed, and 16 MiB for the rest.
+    /// </summary>
+    public static long ReserveFor(LogIdentity identity, long waiting) => (2 * waiting) + identity.JournalFileBytes + TileStore.MaxUncommitted + (16 * 1024 * 1024);
 
     /// <summary>The journal's options of this log.</summary>
     public static JournalOptions OptionsFor(LogIdentity identity) => OptionsFor(identity.Origin) with { FileBytes = identity.JournalFileBytes };

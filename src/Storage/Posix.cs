@@ -174,18 +174,6 @@ internal static partial class Posix
         Inject("unlink", path, done: true);
     }
 
-    public static void SetLength(SafeFileHandle file, long length, string path)
-    {
-        Inject("ftruncate", path, done: false);
-        while (ftruncate(file, length) != 0)
-        {
-            int errno = Marshal.GetLastPInvokeError();
-            if (errno != ErrnoIntr) throw new StorageException("ftruncate", path, errno);
-        }
-
-        Inject("ftruncate", path, done: true);
-    }
-
     /// <summary>Takes an exclusive flock; false when another open file has one. It never waits.</summary>
     public static bool TryLock(SafeFileHandle file, string path)
     {
@@ -230,8 +218,6 @@ internal static partial class Posix
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int unlink(string path);
 
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int ftruncate(SafeFileHandle file, long length);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);

@@ -22,7 +22,7 @@ public sealed class TileStore : ITileStore
     private const int CommitAt = 4 * 1024 * 1024;
 
     /// <summary>Appended and uncommitted bytes at which a put waits for the commit in flight.</summary>
-    private const int MaxUncommitted = 32 * 1024 * 1024;
+    internal const int MaxUncommitted = 32 * 1024 * 1024;
 
     /// <summary>
     /// Most bytes of a segment that are read at once, seal, parts and what FASTER leaves between them: two parts of the largest size. What is larger is read

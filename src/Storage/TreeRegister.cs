@@ -152,7 +152,12 @@ public sealed class TreeRegister : ITreeRegister
         string kept = evidence.Length <= MaxEvidence ? evidence : evidence[..MaxEvidence] + " ...";
         Halted = kept; // first in memory: whatever fails below, nothing is signed any more
         string now = _time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
-        DurableFile.Replace(_haltedPath, Encoding.UTF8.GetBytes($"{now}\n{kept}\n"));
+        string directory = Path.GetDirectoryName(_haltedPath)!;
+        HaltReserve.Use(directory, () =>
+        {
+            DurableFile.Replace(_haltedPath, Encoding.UTF8.GetBytes($"{now}\n{kept}\n"));
+            return true;
+        });
         if (!_failed) Note($"halted: {kept}");
         return ValueTask.CompletedTask;
     }

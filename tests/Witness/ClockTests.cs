@@ -69,27 +69,60 @@ public sealed class ClockTests : IAsyncLifetime
     [Theory]
     [InlineData(-5_000_000_000)]
     [InlineData(-10)]
-    public async Task TW37_T03_before_1970_nothing_is_signed(long unix)
-    {
-        _time.Unix = unix;
-        TestWitness.CheckProblem(await _witness.PostAsync(_log.Request(0, 5)), 503, "clock");
-        await _witness.CheckStateAsync(_log, -1);
-    }
-
-    [Theory]
     [InlineData(0)]
     [InlineData(1)]
-    public async Task TW37_T03_a_timestamp_is_never_zero(long unix)
+    [InlineData(1_767_225_599)] // a second before 2026
+    public async Task TW37_T03_a_time_before_there_was_such_a_witness_is_never_signed(long unix)
     {
+        // As a machine that has no clock of its own starts, and is told the time later.
         _time.Unix = unix;
-        Assert.Equal(1ul, await _witness.CosignAsync(_log, 0, 5));
+        await _witness.RestartAsync();
+        TestWitness.CheckProblem(await _witness.PostAsync(_log.Request(0, 5)), 503, "clock");
+        Assert.Equal(503, (await _witness.GetAsync("/healthz")).Status);
+        await _witness.CheckStateAsync(_log, -1);
+        _time.Unix = 1_767_225_600;
+        Assert.Equal(1_767_225_600ul, await _witness.CosignAsync(_log, 0, 5));
+        Assert.Equal(200, (await _witness.GetAsync("/healthz")).Status);
     }
 
     [Fact]
     public async Task TW37_T03_the_last_second_of_the_calendar_is_signed()
     {
         _time.Unix = DateTimeOffset.MaxValue.ToUnixTimeSeconds();
+        await _witness.RestartAsync();
         Assert.Equal(253402300799ul, await _witness.CosignAsync(_log, 0, 5));
+    }
+
+    [Theory]
+    [InlineData(366 * 86_400)]
+    [InlineData(86_400 + 60)]
+    [InlineData(-86_400 - 60)]
+    public async Task T02_a_clock_that_jumps_by_more_than_a_day_signs_nothing_until_it_is_back(long seconds)
+    {
+        ulong before = await _witness.CosignAsync(_log, 0, 5);
+        TestLog other = new("example.com/other"); // which has no cosignature that could be later
+        _witness.SetLogs(_log, other);
+        await _witness.RestartAsync();
+        Assert.Equal(200, (await _witness.GetAsync("/healthz")).Status);
+        _time.Unix += seconds;
+        TestWitness.CheckProblem(await _witness.PostAsync(_log.Request(5, 9)), 503, "clock");
+        TestWitness.CheckProblem(await _witness.PostAsync(other.Request(0, 9)), 503, "clock");
+        Assert.Equal(503, (await _witness.GetAsync("/healthz")).Status);
+        await _witness.CheckStateAsync(_log, 5);
+        await _witness.CheckStateAsync(other, -1);
+        TestWitness.CheckConflict(await _witness.PostAsync(_log.Request(0, 9)), 5);
+
+        _time.Unix -= seconds - 1;
+        Assert.Equal(before + 1, await _witness.CosignAsync(_log, 5, 9));
+        Assert.Equal(200, (await _witness.GetAsync("/healthz")).Status);
+    }
+
+    [Fact]
+    public async Task T02_a_step_of_less_than_a_day_is_believed()
+    {
+        await _witness.CosignAsync(_log, 0, 5);
+        _time.Unix += 86_400 - 60;
+        await _witness.CosignAsync(_log, 5, 9);
     }
 
     [Fact]

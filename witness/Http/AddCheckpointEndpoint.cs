@@ -6,9 +6,6 @@ namespace TransparencyLog.Witness.Http;
 /// <summary>POST /add-checkpoint: reads a bounded body in bounded time, and gives every outcome its status (c2sp.org/tlog-witness).</summary>
 internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics metrics, TimeSpan bodyTime, TimeProvider time)
 {
-    /// <summary>How long a client does well to wait while we are halted: an operator has to come.</summary>
-    private const int HaltedRetrySeconds = 60;
-
     public async Task HandleAsync(HttpContext context)
     {
         HttpRequest request = context.Request;
@@ -70,9 +67,7 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
         // SPEC TW-26: the latest cosigned size and a newline. SPEC TW-27: with its own media type, and no parameter.
         CosignOutcome.Stale stale => Answers.Bytes(context, StatusCodes.Status409Conflict, AddCheckpointResponse.SizeToBytes(stale.CosignedSize), AddCheckpointResponse.SizeContentType),
         CosignOutcome.Inconsistent inconsistent => Answers.Text(context, StatusCodes.Status422UnprocessableEntity, $"{inconsistent.Reason}\n"),
-        CosignOutcome.Unavailable { Why: Unavailability.Halted } => Answers.Unavailable(context, "halted", "this witness has halted and cosigns nothing until its operator has looked", HaltedRetrySeconds),
-        CosignOutcome.Unavailable { Why: Unavailability.ClockBehind } => Answers.Unavailable(context, "clock", "the clock of this witness is behind its last cosignature", HaltedRetrySeconds),
-        CosignOutcome.Unavailable { Why: Unavailability.Busy } => Answers.Unavailable(context, "busy", "another request of this log is not finished; whether this one was stored is unknown, and asking again is safe", 1),
+        CosignOutcome.Unavailable unavailable => Answers.Unavailable(context, unavailable.Why),
         _ => throw new System.Diagnostics.UnreachableException($"an outcome without a status: {outcome.GetType().Name}"),
     };
 

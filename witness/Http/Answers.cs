@@ -38,12 +38,31 @@ internal static class Answers
         return Problem(context, StatusCodes.Status405MethodNotAllowed, "method-not-allowed", $"allowed here: {allow}");
     }
 
-    /// <summary>Our own state.</summary>
-    public static Task Unavailable(HttpContext context, string name, string detail, int retryAfterSeconds)
+    /// <summary>Our own state: 503, and how long a client does well to wait; where an operator has to come that is a minute.</summary>
+    public static Task Unavailable(HttpContext context, Unavailability why)
     {
+        (string name, int retryAfterSeconds) = why switch
+        {
+            Unavailability.Halted => ("halted", 60),
+            Unavailability.ClockBehind or Unavailability.ClockWrong => ("clock", 60),
+            Unavailability.DiskFull => ("disk", 30),
+            Unavailability.Busy => ("busy", 1),
+            _ => throw new System.Diagnostics.UnreachableException($"{why} has no answer"),
+        };
         context.Response.Headers.RetryAfter = retryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        return Problem(context, StatusCodes.Status503ServiceUnavailable, name, detail);
+        return Problem(context, StatusCodes.Status503ServiceUnavailable, name, Describe(why));
     }
+
+    /// <summary>In words, for strangers and operators.</summary>
+    public static string Describe(Unavailability why) => why switch
+    {
+        Unavailability.Halted => "this witness has halted and cosigns nothing until its operator has looked",
+        Unavailability.ClockBehind => "the clock of this witness is behind its last cosignature",
+        Unavailability.ClockWrong => "the clock of this witness is wrong, or has jumped by more than a day since it was started",
+        Unavailability.DiskFull => "the disk of this witness is nearly full",
+        Unavailability.Busy => "another request of this log is not finished; whether this one was stored is unknown, and asking again is safe",
+        _ => throw new System.Diagnostics.UnreachableException($"{why} has no words"),
+    };
 
     private static byte[] ToProblem(int status, string name, string detail)
     {

@@ -17,12 +17,11 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
         return Answers.Bytes(context, StatusCodes.Status200OK, latest.Note, Answers.PlainText);
     }
 
-    /// <summary>200 while all is well, 503 when halted (O-03).</summary>
+    /// <summary>200 while all is well, 503 when nothing is cosigned (O-03).</summary>
     public Task Health(HttpContext context)
     {
         context.Response.Headers.CacheControl = "no-store";
-        if (witness.Halted is null) return Answers.Text(context, StatusCodes.Status200OK, "ok\n");
-        return Answers.Unavailable(context, "halted", "this witness has halted and cosigns nothing until its operator has looked", 60);
+        return witness.Hindrance is Unavailability why ? Answers.Unavailable(context, why) : Answers.Text(context, StatusCodes.Status200OK, "ok\n");
     }
 
     /// <summary>GET /metrics.</summary>
@@ -36,7 +35,7 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
         DateTimeOffset now = time.GetUtcNow();
         StringBuilder page = new();
         page.Append("A witness of transparency logs (c2sp.org/tlog-witness).\n\n");
-        page.Append(CultureInfo.InvariantCulture, $"name   {vkey.Name}\nvkey   {vkey}\nstate  {(witness.Halted is null ? "ok" : "halted: nothing is cosigned")}\n\n");
+        page.Append(CultureInfo.InvariantCulture, $"name   {vkey.Name}\nvkey   {vkey}\nstate  {(witness.Hindrance is Unavailability why ? $"nothing is cosigned: {Answers.Describe(why)}" : "ok")}\n\n");
         foreach (WitnessedLog log in logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal))
         {
             page.Append(CultureInfo.InvariantCulture, $"log    {log.Origin}{(log.Keys.Count == 0 ? " (not on the list any more)" : "")}\n");

@@ -18,10 +18,11 @@ internal static class HealthEndpoints
 
     private static async Task HealthAsync(HttpContext context, Engine engine, bool ready)
     {
-        bool good = engine.State is EngineState.Ready || (!ready && engine.State is EngineState.Starting);
+        bool good = engine.TakesEntries || (!ready && engine.State is EngineState.Starting);
         if (!good)
         {
-            await Problem.Unavailable(new UnavailableException($"{Word(engine.State)}: {engine.Reason}", engine.State is EngineState.Starting ? 2 : 60)).ExecuteAsync(context).ConfigureAwait(false);
+            int retryAfter = engine.State is EngineState.Starting ? 2 : engine.State is EngineState.Ready ? 30 : 60;
+            await Problem.Unavailable(new UnavailableException($"{Word(engine.State)}: {engine.Reason}", retryAfter)).ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 

@@ -38,6 +38,8 @@ internal static class MetricsEndpoint
         text.AppendMetric("tlog_duplicates_remembered", "gauge", $"{duplicates.Remembered}");
         text.AppendMetric("tlog_duplicates_forgotten_total", "counter", $"{duplicates.Forgotten}");
         text.AppendMetric("tlog_halted", "gauge", $"{(engine.HasStopped ? 1 : 0)}");
+        text.AppendMetric("tlog_disk_free_bytes", "gauge", $"{engine.Space.Free}");
+        text.AppendMetric("tlog_disk_reserve_bytes", "gauge", $"{engine.Space.Reserve}");
         text.Append("# TYPE tlog_state gauge\n");
         foreach (EngineState state in Enum.GetValues<EngineState>())
         {

@@ -1,7 +1,7 @@
 namespace TransparencyLog.Tests.Witness;
 
 /// <summary>A clock that stands where the test puts it. Short timers fire at once and move it, as if the wait had happened; long ones are real.</summary>
-internal sealed class FakeTime(long unixSeconds = 1_700_000_000) : TimeProvider
+internal sealed class FakeTime(long unixSeconds = 1_800_000_000) : TimeProvider
 {
     private readonly Lock _lock = new();
     private DateTimeOffset _now = DateTimeOffset.FromUnixTimeSeconds(unixSeconds);
