@@ -22,6 +22,9 @@ internal sealed class PowerLife : IAsyncDisposable
 
     private const int Producers = 3, SmallBatch = 32;
 
+    /// <summary>Entries acknowledged before the time to the cut begins, so that there is something to lose.</summary>
+    private const int LeastPromised = 10;
+
     private readonly PowerDisk _disk;
     private readonly LifeStyle _style;
     private readonly Random _random;
@@ -81,7 +84,10 @@ internal sealed class PowerLife : IAsyncDisposable
         // The first is short, with enough entries for the first FASTER file; of the others every third makes journal files.
         bool first = _round++ == 0, large = !first && _random.Next(3) == 0;
         int milliseconds = first ? _random.Next(60) : _random.Next(large ? 250 : 180);
-        await LoadAndCutAsync(large, TimeSpan.FromMilliseconds(milliseconds), TimeSpan.FromMilliseconds(_random.Next(15)));
+
+        // Some cuts come before anything was promised; not the first, which alone makes a control.
+        int promised = first || _random.Next(4) > 0 ? LeastPromised : 0;
+        await LoadAndCutAsync(large, promised, TimeSpan.FromMilliseconds(milliseconds), TimeSpan.FromMilliseconds(_random.Next(15)));
         await StopByForceAsync();
         await _disk.UnmountAsync();
         await _disk.MountAsync();
@@ -101,7 +107,7 @@ internal sealed class PowerLife : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await StopByForceAsync();
 
-    private async Task LoadAndCutAsync(bool large, TimeSpan before, TimeSpan after)
+    private async Task LoadAndCutAsync(bool large, int promised, TimeSpan before, TimeSpan after)
     {
         using CancellationTokenSource stop = new();
         List<Task> work = [.. Enumerable.Range(0, Producers).Select(producer => ProduceAsync($"{_round}.{producer}", 1, int.MaxValue, stop.Token))];
@@ -109,6 +115,8 @@ internal sealed class PowerLife : IAsyncDisposable
         if (_round == 1) work.Add(ProduceAsync("segment", LargeBatch, 1, stop.Token));
         if (large) work.Add(ProduceAsync($"{_round}.large", LargeBatch, LargeBatches, stop.Token));
         work.Add(WatchAsync(stop.Token));
+        int least = _observed.Acknowledged.Count + promised;
+        await Until.TrueAsync(() => Task.FromResult(_observed.Acknowledged.Count >= least || _observed.WasRefused), TimeSpan.FromSeconds(10));
         await Task.Delay(before, CancellationToken.None);
         _disk.Cut();
 
