@@ -20,11 +20,8 @@ internal static partial class Posix
 
     private const int LockExclusive = 2, LockNonBlocking = 4;
 
-    /// <summary>
-    /// For tests only: is told the name of each call and its file, before it is made (false) and after it went well (true), and answers
-    /// the errno it is to fail with, or 0. With "after", the call has done its work and reports failure all the same.
-    /// </summary>
-    internal static Func<string, string, bool, int>? Fault { get; set; }
+    /// <summary>For tests only: what becomes of each call (DiskFault.cs).</summary>
+    internal static DiskFault? Fault { get; set; }
 
     private static long _dataSyncs, _syncs, _bytesWritten; // by Interlocked: whoever syncs, each on a thread of its own
 
@@ -34,10 +31,9 @@ internal static partial class Posix
 
     public static SafeFileHandle Open(string path, int flags, int mode = 0b110_000_000 /* 0600 */)
     {
-        Inject("open", path, done: false);
         while (true)
         {
-            int descriptor = open(path, flags | CloseOnExec, mode);
+            int descriptor = Fault is null ? open(path, flags | CloseOnExec, mode) : Faulty("open", path, (path, flags, mode), static call => open(call.path, call.flags | CloseOnExec, call.mode));
             if (descriptor >= 0) return new SafeFileHandle((nint)descriptor, ownsHandle: true);
             int errno = Marshal.GetLastPInvokeError();
             if (errno != ErrnoIntr) throw new StorageException("open", path, errno);
@@ -47,13 +43,12 @@ internal static partial class Posix
     /// <summary>Writes all of <paramref name="bytes"/> at <paramref name="offset"/>: loops over EINTR and short writes.</summary>
     public static unsafe void Write(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset, string path)
     {
-        Inject("pwrite", path, done: false);
         fixed (byte* start = bytes)
         {
             int done = 0;
             while (done < bytes.Length)
             {
-                nint written = pwrite(file, start + done, bytes.Length - done, offset + done);
+                nint written = Fault is null ? pwrite(file, start + done, bytes.Length - done, offset + done) : FaultyWrite(file, bytes[done..], offset + done, path);
                 if (written > 0)
                 {
                     done += (int)written;
@@ -66,19 +61,18 @@ internal static partial class Posix
         }
 
         Interlocked.Add(ref _bytesWritten, bytes.Length);
-        Inject("pwrite", path, done: true);
+        Fault?.Done("pwrite", path);
     }
 
     /// <summary>Reads until <paramref name="bytes"/> is full or the file ends; returns how many bytes were read.</summary>
     public static unsafe int Read(SafeFileHandle file, Span<byte> bytes, long offset, string path)
     {
-        Inject("pread", path, done: false);
         fixed (byte* start = bytes)
         {
             int done = 0;
             while (done < bytes.Length)
             {
-                nint read = pread(file, start + done, bytes.Length - done, offset + done);
+                nint read = Fault is null ? pread(file, start + done, bytes.Length - done, offset + done) : FaultyRead(file, bytes[done..], offset + done, path);
                 if (read == 0) break;
                 if (read > 0)
                 {
@@ -127,28 +121,26 @@ internal static partial class Posix
     /// <summary>The file's data is on disk once this returns. A failure is final: the page cache may now hold what the disk does not.</summary>
     public static void SyncData(SafeFileHandle file, string path)
     {
-        Inject("fdatasync", path, done: false);
-        while (fdatasync(file) != 0)
+        while ((Fault is null ? fdatasync(file) : Faulty("fdatasync", path, file, static file => fdatasync(file))) != 0)
         {
             int errno = Marshal.GetLastPInvokeError();
             if (errno != ErrnoIntr) throw new StorageException("fdatasync", path, errno);
         }
 
         Interlocked.Increment(ref _dataSyncs);
-        Inject("fdatasync", path, done: true);
+        Fault?.Done("fdatasync", path);
     }
 
     public static void Sync(SafeFileHandle file, string path)
     {
-        Inject("fsync", path, done: false);
-        while (fsync(file) != 0)
+        while ((Fault is null ? fsync(file) : Faulty("fsync", path, file, static file => fsync(file))) != 0)
         {
             int errno = Marshal.GetLastPInvokeError();
             if (errno != ErrnoIntr) throw new StorageException("fsync", path, errno);
         }
 
         Interlocked.Increment(ref _syncs);
-        Inject("fsync", path, done: true);
+        Fault?.Done("fsync", path);
     }
 
     /// <summary>Makes the names in a directory durable: after every create, rename and unlink.</summary>
@@ -161,17 +153,15 @@ internal static partial class Posix
     /// <summary>Also asks whether it has happened: everything behind it is built on the new name.</summary>
     public static void Rename(string from, string to)
     {
-        Inject("rename", from, done: false);
-        if (rename(from, to) != 0) throw new StorageException("rename", from, Marshal.GetLastPInvokeError());
+        if ((Fault is null ? rename(from, to) : Faulty("rename", from, (from, to), static call => rename(call.from, call.to))) != 0) throw new StorageException("rename", from, Marshal.GetLastPInvokeError());
         if (File.Exists(from)) throw new StorageException("rename", from, ErrnoIo);
-        Inject("rename", from, done: true);
+        Fault?.Done("rename", from);
     }
 
     public static void Unlink(string path)
     {
-        Inject("unlink", path, done: false);
-        if (unlink(path) != 0) throw new StorageException("unlink", path, Marshal.GetLastPInvokeError());
-        Inject("unlink", path, done: true);
+        if ((Fault is null ? unlink(path) : Faulty("unlink", path, path, static path => unlink(path))) != 0) throw new StorageException("unlink", path, Marshal.GetLastPInvokeError());
+        Fault?.Done("unlink", path);
     }
 
     /// <summary>Takes an exclusive flock; false when another open file has one. It never waits.</summary>
@@ -192,9 +182,50 @@ internal static partial class Posix
 
     public static string Describe(int errno) => Marshal.GetPInvokeErrorMessage(errno);
 
-    private static void Inject(string call, string path, bool done)
+    /// <summary>Makes a call as the fault has decided: its result, and errno where that is -1.</summary>
+    private static int Faulty<T>(string name, string path, T arguments, Func<T, int> call)
     {
-        if (Fault is { } fault && fault(call, path, done) is int errno and > 0) throw new StorageException(call, path, errno);
+        FaultAct act = Fault!.Decide(name, path);
+        if (act.Kind == FaultKind.Lie && name != "open") return 0;
+        if (act.Kind == FaultKind.Fail) return Failing(act.Number);
+        int result = call(arguments);
+        if (act.Kind != FaultKind.FailAfter || result < 0) return result;
+        if (name == "open") new SafeFileHandle(result, ownsHandle: true).Dispose();
+        return Failing(act.Number);
+    }
+
+    private static unsafe nint FaultyWrite(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset, string path)
+    {
+        FaultAct act = Fault!.Decide("pwrite", path);
+        if (act.Kind == FaultKind.Lie) return bytes.Length;
+        if (act.Kind == FaultKind.Fail) return Failing(act.Number);
+        if (act.Kind == FaultKind.Short) bytes = bytes[..Math.Clamp(act.Number, 1, bytes.Length)];
+        if (act.Kind == FaultKind.Flip)
+        {
+            byte[] flipped = bytes.ToArray();
+            flipped[act.Number / 8 % flipped.Length] ^= (byte)(1 << (act.Number % 8));
+            bytes = flipped;
+        }
+
+        fixed (byte* start = bytes)
+        {
+            nint written = pwrite(file, start, bytes.Length, offset);
+            return act.Kind == FaultKind.FailAfter && written >= 0 ? Failing(act.Number) : written;
+        }
+    }
+
+    private static unsafe nint FaultyRead(SafeFileHandle file, Span<byte> bytes, long offset, string path)
+    {
+        FaultAct act = Fault!.Decide("pread", path);
+        if (act.Kind is FaultKind.Fail or FaultKind.FailAfter) return Failing(act.Number);
+        if (act.Kind == FaultKind.Short) bytes = bytes[..Math.Clamp(act.Number, 1, bytes.Length)];
+        fixed (byte* start = bytes) return pread(file, start, bytes.Length, offset);
+    }
+
+    private static int Failing(int errno)
+    {
+        Marshal.SetLastPInvokeError(errno);
+        return -1;
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
@@ -217,7 +248,6 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int unlink(string path);
-
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);

@@ -9,6 +9,22 @@ using System.Text;
 
 namespace TransparencyLog.Tests.EndToEnd;
 
+/// <summary>What a network has that is not the rule.</summary>
+internal sealed record NetworkPlan
+{
+    /// <summary>Where the log's directory is made; otherwise in the scratch directory.</summary>
+    public string? LogData { get; init; }
+
+    /// <summary>More arguments for the creation of the log.</summary>
+    public IReadOnlyList<string> Create { get; init; } = [];
+
+    /// <summary>Witness lines of the policy, each with its newline, whose witnesses are asked and do not count.</summary>
+    public string OutsideQuorum { get; init; } = "";
+
+    /// <summary>Whether log and witnesses have a guard each.</summary>
+    public bool Guards { get; init; }
+}
+
 /// <summary>A log, its witnesses, and the policy that joins them.</summary>
 internal sealed partial class Network : IAsyncDisposable
 {
@@ -18,17 +34,19 @@ internal sealed partial class Network : IAsyncDisposable
     private readonly int[] _ports;
     private readonly RunningProgram?[] _witnesses;
     private readonly Dictionary<string, string> _settings;
+    private readonly NetworkPlan _plan;
     private RunningProgram? _log;
 
-    private Network(Scratch scratch, int witnesses, Dictionary<string, string> settings)
+    private Network(Scratch scratch, int witnesses, Dictionary<string, string> settings, NetworkPlan plan)
     {
         _scratch = scratch;
         _settings = settings;
+        _plan = plan;
         _ports = [.. Enumerable.Range(0, witnesses + 1).Select(_ => FreePort())];
         _witnesses = new RunningProgram?[witnesses];
     }
 
-    public string LogData => _scratch["log"];
+    public string LogData => _plan.LogData ?? _scratch["log"];
 
     public string Policy => _scratch["policy"];
 
@@ -47,10 +65,10 @@ internal sealed partial class Network : IAsyncDisposable
     public RunningProgram Witness(int witness) => _witnesses[witness] ?? throw new InvalidOperationException("the witness does not run");
 
     /// <summary>Creates the log and its witnesses, writes the policy, starts the witnesses; the log is started by the test.</summary>
-    public static async Task<Network> CreateAsync(Scratch scratch, int witnesses, int quorum, Dictionary<string, string>? settings = null)
+    public static async Task<Network> CreateAsync(Scratch scratch, int witnesses, int quorum, Dictionary<string, string>? settings = null, NetworkPlan? plan = null)
     {
-        Network network = new(scratch, witnesses, settings ?? []);
-        network.VerifierKey = await Programs.CreateLogAsync(network.LogData);
+        Network network = new(scratch, witnesses, settings ?? [], plan ?? new NetworkPlan());
+        network.VerifierKey = await Programs.CreateLogAsync(network.LogData, [.. network._plan.Create]);
         StringBuilder policy = new();
         policy.Append(CultureInfo.InvariantCulture, $"log {network.VerifierKey}\n");
         for (int i = 0; i < witnesses; i++)
@@ -60,6 +78,7 @@ internal sealed partial class Network : IAsyncDisposable
             policy.Append(CultureInfo.InvariantCulture, $"witness w{i} {created.Output.TrimEnd('\n')} {UrlOf(network._ports[i])}\n");
         }
 
+        policy.Append(network._plan.OutsideQuorum);
         policy.Append(CultureInfo.InvariantCulture, $"group all {quorum} {string.Join(' ', Enumerable.Range(0, witnesses).Select(i => $"w{i}"))}\nquorum all\n");
         await File.WriteAllTextAsync(network.Policy, policy.ToString());
         await File.WriteAllTextAsync(scratch["logs"], $"log {network.VerifierKey}\n");
@@ -69,16 +88,18 @@ internal sealed partial class Network : IAsyncDisposable
 
     public async Task StartLogAsync(params string[] more)
     {
-        _log = RunningProgram.Start(Programs.Server, ["serve", "--data", LogData, "--listen", UrlOf(_ports[^1]), "--policy", Policy, .. more], _settings);
+        _log = RunningProgram.Start(Programs.Server, ["serve", "--data", LogData, "--listen", UrlOf(_ports[^1]), "--policy", Policy, .. GuardOf("log"), .. more], _settings);
         await _log.ListeningAsync();
     }
 
     public async Task StartWitnessAsync(int witness)
     {
         _witnesses[witness] = RunningProgram.Start(
-            Programs.Witness, ["serve", "--data", WitnessData(witness), "--listen", UrlOf(_ports[witness]), "--logs", _scratch["logs"]]);
+            Programs.Witness, ["serve", "--data", WitnessData(witness), "--listen", UrlOf(_ports[witness]), "--logs", _scratch["logs"], .. GuardOf("witness")]);
         await Witness(witness).ListeningAsync();
     }
+
+    private string[] GuardOf(string what) => _plan.Guards ? ["--guard", _scratch[$"{what}-guard"]] : [];
 
     public async Task KillLogAsync()
     {

@@ -3,49 +3,63 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Tests.Storage;
 
-/// <summary>Makes storage calls below one directory fail, while other tests go on undisturbed.</summary>
+/// <summary>Makes storage calls below one directory go wrong, while other tests go on undisturbed.</summary>
 internal sealed class FaultScope : IDisposable
 {
-    public const int Io = 5, NoSpace = 28, TooManyFiles = 24;
+    public const int Intr = 4, Io = 5, NoSpace = 28, TooManyFiles = 24;
 
     private static readonly ConcurrentDictionary<FaultScope, bool> Open = new();
 
     private readonly string _below;
-    private readonly Func<string, string, bool, int> _fault;
+    private readonly Func<string, string, FaultAct> _decide;
+    private readonly Action<string, string> _done;
 
-    static FaultScope() => Posix.Fault = (call, path, done) =>
+    static FaultScope() => Posix.Fault = new OpenScopes();
+
+    private FaultScope(string below, Func<string, string, FaultAct> decide, Action<string, string> done)
     {
-        foreach (FaultScope scope in Open.Keys)
-        {
-            if (path.StartsWith(scope._below, StringComparison.Ordinal) && scope._fault(call, path, done) is int errno and > 0) return errno;
-        }
-
-        return 0;
-    };
-
-    private FaultScope(string below, Func<string, string, bool, int> fault)
-    {
-        _below = below;
-        _fault = fault;
+        (_below, _decide, _done) = (below, decide, done);
         Open[this] = true;
     }
 
-    /// <summary>Told of each call before it is made (false) and after (true); answers the errno to fail with, or 0.</summary>
-    public static FaultScope On(string below, Func<string, string, bool, int> fault) => new(below, fault);
+    public static FaultAct None => default;
 
-    /// <summary>Sees each call that went well.</summary>
-    public static FaultScope Watch(string below, Action<string, string> seen) => new(below, (call, path, done) =>
-    {
-        if (done) seen(call, path);
-        return 0;
-    });
+    /// <summary>Fails before it does anything, or after it has done it all.</summary>
+    public static FaultAct Fail(int errno, bool after = false) => new(after ? FaultKind.FailAfter : FaultKind.Fail, errno);
 
-    /// <summary>The n-th of the calls that change the disk fails, before it does anything or after it has done it all; later ones go well.</summary>
+    /// <summary>Asked about each call before it is made; may hold it up.</summary>
+    public static FaultScope On(string below, Func<string, string, FaultAct> decide) => new(below, decide, (_, _) => { });
+
+    /// <summary>Sees each change of the disk that went well, or seems to have.</summary>
+    public static FaultScope Watch(string below, Action<string, string> seen) => new(below, (_, _) => None, seen);
+
+    /// <summary>The n-th of the calls that change the disk fails; later ones go well.</summary>
     public static FaultScope Nth(string below, int n, int errno, bool after)
     {
         int count = 0;
-        return new FaultScope(below, (call, path, done) => done == after && call is not ("open" or "pread") && Interlocked.Increment(ref count) == n ? errno : 0);
+        return On(below, (call, _) => call is not ("open" or "pread") && Interlocked.Increment(ref count) == n ? Fail(errno, after) : None);
     }
 
     public void Dispose() => Open.TryRemove(this, out _);
+
+    private sealed class OpenScopes : DiskFault
+    {
+        public override FaultAct Decide(string call, string path)
+        {
+            foreach (FaultScope scope in Open.Keys)
+            {
+                if (path.StartsWith(scope._below, StringComparison.Ordinal) && scope._decide(call, path) is FaultAct act && act.Kind != FaultKind.None) return act;
+            }
+
+            return None;
+        }
+
+        public override void Done(string call, string path)
+        {
+            foreach (FaultScope scope in Open.Keys)
+            {
+                if (path.StartsWith(scope._below, StringComparison.Ordinal)) scope._done(call, path);
+            }
+        }
+    }
 }

@@ -106,7 +106,7 @@ public sealed class HashIndexTests
     public void A_disk_that_fails_stalls_nobody_and_is_reported(string failing, int errno)
     {
         using Scratch scratch = new();
-        using FaultScope fault = FaultScope.On(scratch["index"], (call, _, done) => call == failing && !done ? errno : 0);
+        using FaultScope fault = FaultScope.On(scratch["index"], (call, _) => call == failing ? FaultScope.Fail(errno) : FaultScope.None);
         using HashIndex index = new(scratch["index"], 0);
         Fill(index, Tiles);
         for (int entry = 0; entry < 100; entry++) index.TryFind(DuplicateTableTests.HashOf(entry), out _);

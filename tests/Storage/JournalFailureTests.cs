@@ -23,7 +23,7 @@ public sealed class JournalFailureTests : IDisposable
         await using (Journal journal = Journal.Open(Folder, Options, 0))
         {
             await AppendAsync(journal, [1]);
-            using (FaultScope.On(Folder, (made, _, done) => made == call && done == after ? FaultScope.Io : 0))
+            using (FaultScope.On(Folder, (made, _) => made == call ? FaultScope.Fail(FaultScope.Io, after) : FaultScope.None))
             {
                 StorageException failure = await Assert.ThrowsAsync<StorageException>(() => AppendAsync(journal, [2]));
                 Assert.Equal(FaultScope.Io, failure.Errno);
@@ -55,8 +55,8 @@ public sealed class JournalFailureTests : IDisposable
         await using (Journal journal = Journal.Open(Folder, Options, 0))
         {
             int failed = 0;
-            using (FaultScope.On(Folder, (call, path, done) =>
-                path.EndsWith(".new", StringComparison.Ordinal) && call == "pwrite" && done && Interlocked.Increment(ref failed) == 3 ? FaultScope.NoSpace : 0))
+            using (FaultScope.On(Folder, (call, path) =>
+                path.EndsWith(".new", StringComparison.Ordinal) && call == "pwrite" && Interlocked.Increment(ref failed) == 3 ? FaultScope.Fail(FaultScope.NoSpace, after: true) : FaultScope.None))
             {
                 while (entries.Count < 40)
                 {
@@ -89,7 +89,7 @@ public sealed class JournalFailureTests : IDisposable
         byte[] entry = Entry(new Random(1), 65_000);
         await using (Journal journal = Journal.Open(Folder, Options, 0))
         {
-            using FaultScope full = FaultScope.On(Folder, (call, path, done) => path.EndsWith(".new", StringComparison.Ordinal) && call == "pwrite" && !done ? FaultScope.NoSpace : 0);
+            using FaultScope full = FaultScope.On(Folder, (call, path) => path.EndsWith(".new", StringComparison.Ordinal) && call == "pwrite" ? FaultScope.Fail(FaultScope.NoSpace) : FaultScope.None);
             StorageException failure = await Assert.ThrowsAsync<StorageException>(async () =>
             {
                 while (entries.Count < 1000)

@@ -181,12 +181,12 @@ public sealed class JournalTests : IDisposable
         second.TryAdd([2]);
         using ManualResetEventSlim started = new(), written = new();
         Task<long> append;
-        using (FaultScope.On(Folder, (call, _, done) =>
+        using (FaultScope.On(Folder, (call, _) =>
         {
-            if (call != "fdatasync" || done) return 0;
+            if (call != "fdatasync") return FaultScope.None;
             started.Set();
             written.Wait();
-            return 0;
+            return FaultScope.None;
         }))
         {
             append = Task.Run(async () => await journal.AppendAsync(first, CancellationToken.None));

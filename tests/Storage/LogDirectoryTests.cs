@@ -47,10 +47,9 @@ public sealed class LogDirectoryTests : IDisposable
     {
         Create();
         await using LogDirectory log = await OpenAsync();
-        using (FaultScope.On(Folder, (call, path, done) =>
+        using (FaultScope.Watch(Folder, (call, path) =>
         {
-            if (call == "fdatasync" && done && path.Contains("journal", StringComparison.Ordinal)) File.Delete(Path.Combine(Folder, "lock"));
-            return 0;
+            if (call == "fdatasync" && path.Contains("journal", StringComparison.Ordinal)) File.Delete(Path.Combine(Folder, "lock"));
         }))
         {
             await Assert.ThrowsAsync<StorageException>(() => JournalAssert.AppendAsync(log.Journal, [2]));

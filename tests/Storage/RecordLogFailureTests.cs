@@ -79,7 +79,7 @@ public sealed class RecordLogFailureTests : IDisposable
             log.Append(records[0]);
             await log.CommitAsync();
             log.Append(records[1]);
-            using (FaultScope.On(Folder, (call, _, done) => call == "open" && !done ? FaultScope.TooManyFiles : 0))
+            using (FaultScope.On(Folder, (call, _) => call == "open" ? FaultScope.Fail(FaultScope.TooManyFiles) : FaultScope.None))
             {
                 StorageException failure = await Assert.ThrowsAsync<StorageException>(() => log.CommitAsync().WaitAsync(Limit));
                 Assert.Equal(FaultScope.TooManyFiles, failure.Errno);
@@ -101,11 +101,11 @@ public sealed class RecordLogFailureTests : IDisposable
         RecordLog.Create(Folder);
         await using RecordLog log = RecordLog.Open(Folder);
         using ManualResetEventSlim full = new();
-        using FaultScope fault = FaultScope.On(Folder, (call, path, done) =>
+        using FaultScope fault = FaultScope.On(Folder, (call, path) =>
         {
-            if (call != "pwrite" || !path.EndsWith("data.0", StringComparison.Ordinal) || done) return 0;
+            if (call != "pwrite" || !path.EndsWith("data.0", StringComparison.Ordinal)) return FaultScope.None;
             full.Wait(Limit);
-            return FaultScope.NoSpace;
+            return FaultScope.Fail(FaultScope.NoSpace);
         });
         byte[] record = new byte[1_000_000];
         Task writer = Task.Run(() =>
@@ -129,10 +129,10 @@ public sealed class RecordLogFailureTests : IDisposable
         await using (RecordLog log = RecordLog.Open(Folder))
         {
             using ManualResetEventSlim gate = new();
-            using FaultScope slow = FaultScope.On(Folder, (call, path, done) =>
+            using FaultScope slow = FaultScope.On(Folder, (call, path) =>
             {
                 if (call == "pwrite" && path.EndsWith("data.0", StringComparison.Ordinal)) gate.Wait();
-                return 0;
+                return FaultScope.None;
             });
             Task writer = Task.Run(() =>
             {
@@ -180,7 +180,7 @@ public sealed class RecordLogFailureTests : IDisposable
         for (int n = 1; ; n++)
         {
             int reads = 0;
-            using FaultScope fault = FaultScope.On(Folder, (call, _, done) => call == "pread" && !done && ++reads == n ? FaultScope.Io : 0);
+            using FaultScope fault = FaultScope.On(Folder, (call, _) => call == "pread" && ++reads == n ? FaultScope.Fail(FaultScope.Io) : FaultScope.None);
             try
             {
                 RecordLog log = await Task.Run(() => RecordLog.Open(Folder)).WaitAsync(Limit);

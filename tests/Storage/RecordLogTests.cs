@@ -171,10 +171,10 @@ public sealed class RecordLogTests : IDisposable
         await using (RecordLog log = Create())
         {
             Append(log, 10);
-            using (FaultScope.On(Folder, (call, path, done) =>
+            using (FaultScope.On(Folder, (call, path) =>
             {
-                if (call == "fdatasync" && !done && path.EndsWith("addresses", StringComparison.Ordinal) && log.Count == 1) Append(log, 20);
-                return 0;
+                if (call == "fdatasync" && path.EndsWith("addresses", StringComparison.Ordinal) && log.Count == 1) Append(log, 20);
+                return FaultScope.None;
             })) await log.CommitAsync();
             Assert.Equal(1, log.DurableCount);
             Assert.Equal(2, log.Count);

@@ -80,10 +80,9 @@ public sealed class TileStoreFailureTests : IDisposable
         await store.FlushAsync(CancellationToken.None);
         await _tree.PutAsync(store, 3, 6);
         long length = new FileInfo(data).Length;
-        using (FaultScope.On(Folder, (call, path, done) =>
+        using (FaultScope.Watch(Folder, (call, path) =>
         {
-            if (call == "fdatasync" && path == data && done) Scratch.Overwrite(data, length + 2000, new byte[5000]);
-            return 0;
+            if (call == "fdatasync" && path == data) Scratch.Overwrite(data, length + 2000, new byte[5000]);
         })) await Assert.ThrowsAsync<DamageException>(() => store.FlushAsync(CancellationToken.None).AsTask().WaitAsync(Limit));
         Assert.Equal(3, store.DurableSegmentCount);
         await _tree.HoldsAsync(store, 6);
@@ -95,7 +94,7 @@ public sealed class TileStoreFailureTests : IDisposable
         SampleTree tree = SampleTree.Create(40, i => new byte[2000 + (i % 3)]);
         TileStore.Create(Folder);
         await using TileStore store = await TileStore.OpenAsync(Folder);
-        using FaultScope fault = FaultScope.On(Folder, (call, path, done) => call == "fdatasync" && !done ? FaultScope.Io : 0);
+        using FaultScope fault = FaultScope.On(Folder, (call, _) => call == "fdatasync" ? FaultScope.Fail(FaultScope.Io) : FaultScope.None);
         await Assert.ThrowsAsync<StorageException>(async () => await tree.PutAsync(store, 0, 40).WaitAsync(Limit));
         Assert.Equal(0, store.DurableSegmentCount);
     }

@@ -62,10 +62,9 @@ public sealed class VerifyTests : IDisposable
     }
 
     /// <summary>Behind each sync of the file one of its bytes is another.</summary>
-    private static FaultScope Changing(string below, string file, long at) => FaultScope.On(below, (call, path, done) =>
+    private static FaultScope Changing(string below, string file, long at) => FaultScope.Watch(below, (call, path) =>
     {
-        if (call is "fdatasync" or "fsync" && done && path == file) Scratch.Overwrite(file, at, [0xA5]);
-        return 0;
+        if (call is "fdatasync" or "fsync" && path == file) Scratch.Overwrite(file, at, [0xA5]);
     });
 
     private static async Task<long> AppendAsync(Journal journal, byte[] entry)
