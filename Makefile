@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test model bench bench-long bench-micro deps fmt clean
+.PHONY: help build run test model flips bench bench-long bench-micro deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -24,6 +24,7 @@ help:
 	@echo 'make run      builds, starts a log and a witness on loopback, appends a first entry; stays in the foreground'
 	@echo 'make test     everything CI runs; the last line is "N passed, N failed"; TESTS="Core shim model format" runs only those'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
+	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some 10 minutes)'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
 	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
@@ -53,6 +54,9 @@ test: deps build artifacts/shim/victim
 
 model:
 	@spec/model/run
+
+flips:
+	@tests/flips
 
 bench: build
 	@bench/run suite
