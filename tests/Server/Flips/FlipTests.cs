@@ -124,7 +124,7 @@ public sealed class FlipTests(ITestOutputHelper output)
         byte[] bytes = log.Files[SegmentsFile].ToArray();
         int part = bytes.AsSpan().IndexOf("TLP1"u8), length = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(part - 4)), entry = bytes.AsSpan().IndexOf("e100"u8);
         bytes[entry] ^= 1;
-        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(part + length - 4), Crc(bytes.AsSpan(part, length - 4)));
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(part + length - 4), FlippedLog.Crc(bytes.AsSpan(part, length - 4)));
         bytes[entry] ^= 1;
         await File.WriteAllBytesAsync(Path.Combine(log.Data, "segments/data.0"), bytes);
         TileStore store = await TileStore.OpenAsync(log.Data);
@@ -161,16 +161,4 @@ public sealed class FlipTests(ITestOutputHelper output)
     }
 
     private static int EndOf(FlippedLog log, string file) => log.Files[file].Span.LastIndexOfAnyExcept((byte)0) + 1;
-
-    private static uint Crc(ReadOnlySpan<byte> bytes)
-    {
-        uint crc = ~0u;
-        foreach (byte value in bytes)
-        {
-            crc ^= value;
-            for (int i = 0; i < 8; i++) crc = (crc >> 1) ^ ((crc & 1) * 0x82F63B78);
-        }
-
-        return ~crc;
-    }
 }

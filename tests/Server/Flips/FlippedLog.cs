@@ -174,6 +174,22 @@ internal sealed class FlippedLog : IDisposable
         }
     }
 
+    /// <summary>CRC-32C bit by bit.</summary>
+    public static uint Crc(ReadOnlySpan<byte> bytes)
+    {
+        uint crc = ~0u;
+        foreach (byte value in bytes)
+        {
+            crc ^= value;
+            for (int i = 0; i < 8; i++) crc = (crc >> 1) ^ ((crc & 1) * 0x82F63B78);
+        }
+
+        return ~crc;
+    }
+
+    /// <summary>Where a file of <see cref="Files"/> is.</summary>
+    public string PathOf(string file) => Path.Combine(_root, file);
+
     private Task<Engine> StartAsync() =>
         Engine.StartAsync(Settings, TimeProvider.System, NullLogger.Instance, CancellationToken.None, new EngineSeams(TestLog.Journal));
 
