@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test power soak model bench bench-long bench-micro deps fmt clean
+.PHONY: help build run test crash power flips soak model bench bench-long bench-micro deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -26,6 +26,7 @@ help:
 	@echo 'make power    200 losses of power on ext4 and xfs images, with controls (some 5 minutes; needs root and loop devices, else code 77)'
 	@echo 'make soak     a log and witnesses under load for 30 minutes, with kills, bad witnesses and full disks (the last needs root)'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
+	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some 10 minutes)'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
 	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
@@ -61,6 +62,9 @@ soak: deps build
 
 model:
 	@spec/model/run
+
+flips:
+	@tests/flips
 
 bench: build
 	@bench/run suite

@@ -101,7 +101,8 @@ internal static class Commands
         _ => ExitCode.Trouble,
     };
 
-    private static int Report(int code, string message)
+    /// <summary>One line to standard error; the exit code, handed back.</summary>
+    public static int Report(int code, string message)
     {
         Console.Error.Write($"tlog-witness: {message.ReplaceLineEndings(" ")}\n");
         return code;

@@ -28,6 +28,13 @@ internal static class Commands
 
     public static async Task<int> RunAsync(string[] args, EngineSeams? seams = null)
     {
+        // First of all: each library that is loaded takes a descriptor, and in the end even a refusal could not be written.
+        if (args is ["serve", ..] && Descriptors.Complaint is string complaint)
+        {
+            await Console.Error.WriteLineAsync($"tlog-server: {complaint}").ConfigureAwait(false);
+            return Usage;
+        }
+
         RootCommand root = new("A transparency log server: c2sp.org/tlog-tiles, with proofs and witnesses. Exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.");
         Command create = new("create", "Make a new log and its key in an empty directory; prints the vkey.") { Data, Origin, Key, JournalFileBytes };
         create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(Required(result, Data), result.GetValue(Origin)!, result.GetValue(Key), result.GetValue(JournalFileBytes)))));

@@ -22,7 +22,8 @@ public sealed partial class ConformanceTests
 
     private static readonly string Page = File.ReadAllText(Path.Combine(Repository.Root, "spec/conformance.md"));
 
-    private static readonly HashSet<string> Tests = [.. FilesIn("tests").SelectMany(file => TestsIn(File.ReadAllLines(file)))];
+    /// <summary>Every test there is, as Class.Method.</summary>
+    internal static readonly HashSet<string> Tests = [.. FilesIn("tests").SelectMany(file => TestsIn(File.ReadAllLines(file)))];
 
     [Fact]
     public void Every_row_is_there_once_and_held_by_a_test_that_exists_or_by_a_written_reason()

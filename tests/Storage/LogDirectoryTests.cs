@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Tests.Storage;
@@ -18,6 +19,30 @@ public sealed class LogDirectoryTests : IDisposable
     private void Create(params string[] allowed) => LogDirectory.Create(Folder, Identity, TimeProvider.System, Options, allowed);
 
     private Task<LogDirectory> OpenAsync(string? guard = null) => LogDirectory.OpenAsync(Folder, guard, TimeProvider.System, Options);
+
+    [Fact]
+    public async Task C05_a_child_of_the_process_gets_none_of_its_descriptors_and_keeps_no_lock_alive()
+    {
+        Create();
+        Process child;
+        await using (LogDirectory log = await OpenAsync())
+        {
+            child = Process.Start(new ProcessStartInfo("sleep", ["60"]) { UseShellExecute = false })!;
+            string[] open = [.. new DirectoryInfo($"/proc/{child.Id}/fd").EnumerateFileSystemInfos().Select(file => file.LinkTarget ?? "")];
+            Assert.InRange(open.Length, 3, 1000); // standard input, output, error: so the list is one of descriptors
+            Assert.DoesNotContain(open, file => file.StartsWith(Folder, StringComparison.Ordinal));
+            Assert.Contains(new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos(), file => file.LinkTarget == Path.Combine(Folder, "lock"));
+        }
+
+        using (child)
+        {
+            // The parent has let go, and the child lives.
+            await (await OpenAsync()).DisposeAsync();
+            Assert.False(child.HasExited);
+            child.Kill();
+            await child.WaitForExitAsync();
+        }
+    }
 
     private async Task<StorageException> RefusedAsync()
     {
