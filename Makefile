@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test model bench bench-long bench-micro deps fmt clean
+.PHONY: help build run test crash model bench bench-long bench-micro deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -23,6 +23,7 @@ PROGRAMS := Server Witness Cli
 help:
 	@echo 'make run      builds, starts a log and a witness on loopback, appends a first entry; stays in the foreground'
 	@echo 'make test     everything CI runs; the last line is "N passed, N failed"; TESTS="Core shim model format" runs only those'
+	@echo 'make crash    every fault at every storage call of the log and the witness (45 minutes; TLOG_CRASH_MINUTES); artifacts/crash/table.md'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
@@ -50,6 +51,10 @@ run: build
 
 test: deps build artifacts/shim/victim
 	@tests/run $(TESTS)
+
+crash: build
+	@test -e bin/fault.so || { echo 'make crash needs a C compiler (make deps)' >&2; exit 1; }
+	@artifacts/bin/TransparencyLog.Tests.EndToEnd/release/TransparencyLog.Tests.EndToEnd -noLogo -noColor -explicit only -class TransparencyLog.Tests.EndToEnd.CrashCampaign -showLiveOutput
 
 model:
 	@spec/model/run

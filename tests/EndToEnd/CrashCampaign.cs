@@ -30,10 +30,13 @@ public sealed class CrashCampaign(ITestOutputHelper output)
         TimeSpan budget = TimeSpan.FromMinutes(double.Parse(Filter("TLOG_CRASH_MINUTES")?[0] ?? "45", CultureInfo.InvariantCulture));
         using Scratch scratch = new();
         List<(Scenario Scenario, Sweep Sweep, List<ShimCall> Calls)> counted = [];
+        List<string> calls = [];
         foreach (Scenario scenario in await ScenariosAsync(scratch, RecoveriesKilledAt, Filter("TLOG_SWEEP_SCENARIOS")))
         {
             Sweep sweep = new(scenario, scratch);
-            counted.Add((scenario, sweep, await sweep.CountAsync()));
+            List<ShimCall> all = await sweep.CountAsync(), distinct = Sweep.Distinct(all);
+            calls.Add($"{scenario.Name} {all.Count}{(distinct.Count < all.Count ? $" ({all.Count - distinct.Count} of them zero-filling writes like others, left out)" : "")}");
+            counted.Add((scenario, sweep, distinct));
         }
 
         string[]? numbers = Filter("TLOG_SWEEP_CALLS");
@@ -52,11 +55,10 @@ public sealed class CrashCampaign(ITestOutputHelper output)
         var notRun = planned.Select(plan => (plan.Name, plan.run.Fault)).CountBy(run => run).ToDictionary(run => run.Key, run => run.Value);
         foreach (Verdict verdict in verdicts) notRun[(verdict.Scenario, verdict.Fault)]--;
         Verdict[] bad = [.. verdicts.Where(verdict => !verdict.IsAllowed)];
-        string calls = string.Join(", ", counted.Select(one => $"{one.Scenario.Name} {one.Calls.Count}"));
         string summary = string.Create(
             CultureInfo.InvariantCulture,
             $"{verdicts.Length} runs, {verdicts.Count(verdict => verdict.Hit is not null)} injected, {bad.Length} not as they must be, {notRun.Values.Sum()} not run, {TimeProvider.System.GetElapsedTime(start).TotalSeconds:F0} s");
-        string table = $"{summary}\n\nStorage calls: {calls}.\n\n{Table(verdicts, notRun)}";
+        string table = $"{summary}\n\nStorage calls: {string.Join(", ", calls)}.\n\n{Table(verdicts, notRun)}";
         string folder = Directory.CreateDirectory(Path.Combine(Programs.Root, "artifacts/crash")).FullName;
         await File.WriteAllTextAsync(Path.Combine(folder, "table.md"), table);
         await File.WriteAllLinesAsync(Path.Combine(folder, "failures.txt"), bad.Select(verdict => verdict.ToString()));

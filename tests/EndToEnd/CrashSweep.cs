@@ -37,9 +37,9 @@ public sealed class CrashSweep(ITestOutputHelper output)
         foreach (Scenario scenario in await CrashCampaign.ScenariosAsync(scratch, recoveriesKilledAt: [12]))
         {
             Sweep sweep = new(scenario, scratch);
-            (Sweep Sweep, Fault Fault, int At)[] runs = [.. sweep.Runs(await sweep.CountAsync(), Fault.All)];
+            (Sweep Sweep, Fault Fault, int At)[] runs = [.. sweep.Runs(Sweep.Distinct(await sweep.CountAsync()), Fault.All)];
 
-            // A step that shares no factor with the number of calls would do as well; this one visits every fault, at calls that differ.
+            // Fault by fault, so that steps of equal length visit all of them, each at another call.
             for (int i = 0; i < Sample; i++) sample.Add(runs[(int)((i + 0.5) * runs.Length / Sample)]);
         }
 
@@ -55,7 +55,7 @@ public sealed class CrashSweep(ITestOutputHelper output)
     private async Task EveryCallAsync(Scratch scratch, Scenario scenario, params string[] faults)
     {
         Sweep sweep = new(scenario, scratch);
-        Report(await Sweep.RunAllAsync(sweep.Runs(await sweep.CountAsync(), Fault.Named(faults))));
+        Report(await Sweep.RunAllAsync(sweep.Runs(Sweep.Distinct(await sweep.CountAsync()), Fault.Named(faults))));
     }
 
     private void Report(Verdict[] verdicts)

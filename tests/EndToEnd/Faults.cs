@@ -49,7 +49,7 @@ internal sealed record Fault(string Name, string Action, Meaning Meaning, CallKi
         new("flip", "flip", Meaning.Deceit, CallKinds.Write),
         new("enospc", "enospc", Meaning.Error, CallKinds.All & ~(CallKinds.OpenDirectory | CallKinds.Unlink)),
         new("killafter", "killafter", Meaning.Death, CallKinds.All),
-        .. new[] { 0, 1, 100, 511, 512, 513, 4095 }.Select(keep => new Fault($"torn-{keep}", "torn", Meaning.Death, CallKinds.Write, keep)), // D-03
+        .. new[] { 1, 100, 511, 512, 513, 4095 }.Select(keep => new Fault($"torn-{keep}", "torn", Meaning.Death, CallKinds.Write, keep)), // D-03; of 0 bytes it is kill
         new("persistfail", "persistfail", Meaning.Error, CallKinds.All),
         new("short", "short", Meaning.Unfinished, CallKinds.Write),
         new("eintr", "eintr", Meaning.Unfinished, CallKinds.Open | CallKinds.OpenDirectory | CallKinds.Write | CallKinds.Sync | CallKinds.Truncate | CallKinds.Allocate),
