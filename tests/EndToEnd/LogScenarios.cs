@@ -33,6 +33,13 @@ internal sealed class LogClients(LogScenario scenario) : IClients
     {
         // The directory as the crash has left it: what is sound to the server is sound to fsck.
         Ended fsck = await Programs.RunAsync(Programs.Tool, "fsck", Scenario.DataOf(folder));
+        string halted = Path.Combine(Scenario.DataOf(folder), "halted"), evidence = File.Exists(halted) ? await File.ReadAllTextAsync(halted) : "";
+        if (evidence.Length > 0)
+        {
+            Ended resumed = await Programs.RunAsync(Programs.Server, "resume", "--data", Scenario.DataOf(folder), "--guard", Scenario.GuardOf(folder), "--reason", "the sweep has looked into it");
+            if (resumed.ExitCode != 0) throw new CheckFailedException($"REFUSED to be resumed: {resumed}{evidence}");
+        }
+
         await using RunningProgram server = start();
         if (await server.ListensAsync() is not Uri url)
         {
@@ -53,6 +60,7 @@ internal sealed class LogClients(LogScenario scenario) : IClients
         if (_observed.Acknowledged.ContainsKey(answer.Indexes[0])) throw new CheckFailedException($"LOST index {answer.Indexes[0]}: it was given away twice");
         server.Kill();
         await server.EndAsync();
+        if (evidence.Length > 0) throw new CheckFailedException($"REFUSED to go on, with evidence against itself, until it was resumed: {evidence}");
         if (fsck.ExitCode != 0) throw new CheckFailedException($"DISAGREED: all is well with the server, and fsck said before it started: {fsck}");
     }
 }

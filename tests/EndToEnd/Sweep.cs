@@ -143,12 +143,18 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
         select (this, fault, call.Number);
 
     /// <summary>Runs, as many at a time as there are processors. Those that have not begun when <paramref name="mayBegin"/> says no are left out.</summary>
-    public static async Task<Verdict[]> RunAllAsync(IEnumerable<(Sweep Sweep, Fault Fault, int At)> runs, Func<bool>? mayBegin = null)
+    /// <param name="runs">What to run.</param>
+    /// <param name="mayBegin">Asked before each run; null for always.</param>
+    /// <param name="ended">Is told of each verdict as it comes.</param>
+    public static async Task<Verdict[]> RunAllAsync(IEnumerable<(Sweep Sweep, Fault Fault, int At)> runs, Func<bool>? mayBegin = null, Action<Verdict>? ended = null)
     {
         ConcurrentBag<Verdict> verdicts = [];
         await Parallel.ForEachAsync(runs, new ParallelOptions { MaxDegreeOfParallelism = Parallelism }, async (run, _) =>
         {
-            if (mayBegin?.Invoke() ?? true) verdicts.Add(await run.Sweep.RunAsync(run.Fault, run.At));
+            if (!(mayBegin?.Invoke() ?? true)) return;
+            Verdict verdict = await run.Sweep.RunAsync(run.Fault, run.At);
+            verdicts.Add(verdict);
+            ended?.Invoke(verdict);
         });
         return [.. verdicts.OrderBy(verdict => verdict.Scenario, StringComparer.Ordinal).ThenBy(verdict => verdict.Fault.Name, StringComparer.Ordinal).ThenBy(verdict => verdict.At)];
     }
@@ -173,6 +179,11 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
         catch (TimeoutException failure)
         {
             (word, text) = ("HUNG", $"HUNG {failure}");
+        }
+        catch (Exception failure)
+        {
+            // Of one run in thousands: it is told with the others.
+            (word, text) = ("BROKEN", failure.ToString());
         }
 
         Verdict verdict = new(scenario.Name, fault, at, log.Hit(), word, text);
