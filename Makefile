@@ -25,6 +25,7 @@ help:
 	@echo 'make test     everything CI runs; the last line is "N passed, N failed"; TESTS="Core shim model format" runs only those'
 	@echo 'make power    200 losses of power on ext4 and xfs images, with controls (some 5 minutes; needs root and loop devices, else code 77)'
 	@echo 'make soak     a log and witnesses under load for 30 minutes, with kills, bad witnesses and full disks (the last needs root)'
+	@echo 'make crash    every fault at every storage call of the log and the witness (45 minutes; TLOG_CRASH_MINUTES); artifacts/crash/table.md'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
 	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some 10 minutes)'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
@@ -59,6 +60,10 @@ power: deps build
 
 soak: deps build
 	@tests/long soak
+
+crash: build
+	@test -e bin/fault.so || { echo 'make crash needs a C compiler (make deps)' >&2; exit 1; }
+	@artifacts/bin/TransparencyLog.Tests.EndToEnd/release/TransparencyLog.Tests.EndToEnd -noLogo -noColor -explicit only -class TransparencyLog.Tests.EndToEnd.CrashCampaign -showLiveOutput
 
 model:
 	@spec/model/run

@@ -33,7 +33,8 @@ internal static class Commands
     }
 
     /// <summary>Runs a witness until SIGTERM or SIGINT.</summary>
-    public static Command Serve()
+    /// <param name="journal">Puts something between the store and its journal, for faults in tests; null for nothing.</param>
+    public static Command Serve(Func<IJournal, IJournal>? journal = null)
     {
         Option<string?> data = DataOption();
         Option<string?> listen = new("--listen") { Description = $"http://ADDRESS:PORT, default {Settings.DefaultListen}; port 0 takes a free one", HelpName = "URL" };
@@ -47,7 +48,7 @@ internal static class Commands
         command.SetAction(result => Guarded(async () =>
         {
             Settings settings = Settings.Load(Given(result, data, listen, logs, guard, config), Environment.GetEnvironmentVariable);
-            WitnessHost host = await WitnessHost.StartAsync(settings, TimeProvider.System);
+            WitnessHost host = await WitnessHost.StartAsync(settings, TimeProvider.System, journal);
             Console.Out.Write($"listening {host.Url}\n");
             await Console.Out.FlushAsync();
             await host.WaitForShutdownAsync();

@@ -40,8 +40,8 @@ internal static class Commands
         create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(Required(result, Data), result.GetValue(Origin)!, result.GetValue(Key), result.GetValue(JournalFileBytes)))));
         Command serve = new("serve", "Serve a log. Never creates one.") { Data, Listen, PolicyFile, Guard, Config };
         serve.SetAction((result, stop) => Guarded(() => ServeAsync(result, seams, stop)));
-        Command resume = new("resume", "End a halt, after its evidence was looked into.") { Data, Reason };
-        resume.SetAction((result, _) => Guarded(() => ResumeAsync(Required(result, Data), result.GetValue(Reason)!)));
+        Command resume = new("resume", "End a halt, after its evidence was looked into. A log with a guard needs it here too.") { Data, Guard, Reason };
+        resume.SetAction((result, _) => Guarded(() => ResumeAsync(Required(result, Data), result.GetValue(Guard), result.GetValue(Reason)!)));
         root.Subcommands.Add(create);
         root.Subcommands.Add(serve);
         root.Subcommands.Add(resume);
@@ -132,10 +132,10 @@ internal static class Commands
         return engine.HasFailed ? Trouble : 0;
     }
 
-    private static async Task<int> ResumeAsync(string data, string reason)
+    private static async Task<int> ResumeAsync(string data, string? guard, string reason)
     {
         if (reason.Length is 0 or > 1000) throw new ConfigurationException("reason: 1 to 1,000 characters");
-        LogDirectory directory = await LogDirectory.OpenAsync(data, guardDirectory: null, TimeProvider.System).ConfigureAwait(false);
+        LogDirectory directory = await LogDirectory.OpenAsync(data, guard, TimeProvider.System).ConfigureAwait(false);
         await using (directory.ConfigureAwait(false))
         {
             string? evidence = directory.Register.Halted;

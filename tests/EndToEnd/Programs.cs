@@ -21,8 +21,8 @@ internal static class Programs
 
     public static string Tool { get; } = Built("tlog");
 
-    /// <summary>The server with a planted bug (Planted/Program.cs), as the build of these tests leaves it.</summary>
-    public static string PlantedServer { get; } = Path.Combine(Root, "artifacts/bin/TransparencyLog.PlantedServer/release/planted-server");
+    /// <summary>The programs with a planted bug (Planted/Program.cs), as the build of these tests leaves them.</summary>
+    public static string Planted { get; } = Path.Combine(Root, "artifacts/bin/TransparencyLog.PlantedServer/release/planted");
 
     /// <summary>The fault shim (tests/shim), or null where there is no C compiler to make it.</summary>
     public static string? Shim { get; } = File.Exists(Path.Combine(Root, "bin/fault.so")) ? Path.Combine(Root, "bin/fault.so") : null;

@@ -21,16 +21,16 @@ public sealed partial class SyncTests
     public async Task Control_a_server_that_answers_before_it_writes_is_seen_in_the_trace()
     {
         if (await Trace.WhyNotAsync() is string reason) Assert.Skip(reason);
-        Assert.Contains(await AppendAsync(Programs.PlantedServer), wrong => wrong.Contains("answered before", StringComparison.Ordinal));
+        Assert.Contains(await AppendAsync(Programs.Planted, "early-answer"), wrong => wrong.Contains("answered before", StringComparison.Ordinal));
     }
 
     /// <summary>Appends some entries, one after the other, to a traced server; returns what was out of order.</summary>
-    private static async Task<List<string>> AppendAsync(string program)
+    private static async Task<List<string>> AppendAsync(string program, params string[] bug)
     {
         using Scratch scratch = new();
         string directory = scratch["log"], journal = Path.Combine(directory, "journal/000000000001");
         await Programs.CreateLogAsync(directory);
-        await using (RunningProgram server = Trace.Start(scratch["trace"], program, ["serve", "--data", directory, "--listen", "http://127.0.0.1:0"], PublishesOnce))
+        await using (RunningProgram server = Trace.Start(scratch["trace"], program, [.. bug, "serve", "--data", directory, "--listen", "http://127.0.0.1:0"], PublishesOnce))
         {
             using LogClient client = new(await server.ListeningAsync());
             Assert.True(await client.WaitPublishedAsync(0, TimeSpan.FromSeconds(20)));

@@ -13,9 +13,11 @@
 //                      short        a write of KEEP bytes that says so
 //                      eio enospc edquot erofs emfile eintr      fails with that error, does nothing
 //                      lie          says done; a write keeps KEEP bytes, any other call does nothing
+//                      flip         a write that says done, with the lowest bit of byte KEEP inverted
 //                      persistfail  does it, and says EIO
 //                      hang         never returns
-//   TLOG_FAULT_KEEP    bytes, for torn and short (default: half of the call's) and lie (default: 0)
+//   TLOG_FAULT_KEEP    bytes, for torn and short (default: half of the call's) and lie (default: 0); for flip the byte, from 0
+//                      (default: the middle one)
 //   TLOG_FAULT_REPEAT  1: every later call of the same kind goes wrong too; all: of any kind, as on a dead disk
 //   TLOG_FAULT_ONLY    kinds to count, with commas: open,opendir,write,sync,trunc,alloc,rename,unlink,mkdir,link (default: all)
 //   TLOG_FAULT_LOG     file: one line for each counted call, "n op path bytes result"
@@ -48,7 +50,7 @@
 // In the order of the bits.
 static const char *const kind_names[] = {"open", "opendir", "write", "sync", "trunc", "alloc", "rename", "unlink", "mkdir", "link"};
 
-enum what { NOTHING, KILL, KILLAFTER, TORN, SHORT, FAIL, LIE, PERSISTFAIL, HANG };
+enum what { NOTHING, KILL, KILLAFTER, TORN, SHORT, FAIL, LIE, FLIP, PERSISTFAIL, HANG };
 
 // What an action can befall: the errors are those the manual pages give, so that no program is blamed for the impossible.
 static const struct action { const char *name; enum what what; int error; unsigned kinds; } actions[] =
@@ -65,6 +67,7 @@ static const struct action { const char *name; enum what what; int error; unsign
     {"emfile", FAIL, EMFILE, OPEN | OPENDIR},
     {"eintr", FAIL, EINTR, OPEN | OPENDIR | WRITE | SYNC | TRUNC | ALLOC},
     {"lie", LIE, 0, ALL & ~(OPEN | OPENDIR)},
+    {"flip", FLIP, 0, WRITE},
     {"persistfail", PERSISTFAIL, EIO, ALL},
     {"hang", HANG, 0, ALL},
 };
@@ -255,6 +258,39 @@ static long perform_part(const struct call *c, size_t bytes)
     return perform(&part);
 }
 
+// The write with one bit of it inverted. The caller's bytes stay as they are: it may read back and compare.
+static long perform_flipped(const struct call *c, size_t place)
+{
+    unsigned char *copy = malloc(c->bytes);
+    struct iovec whole = {copy, c->bytes};
+    struct call flipped = *c;
+    if (copy == NULL) abort();
+    if (c->vector)
+    {
+        const struct iovec *parts = (const struct iovec *)c->argument[1];
+        size_t length = 0;
+        for (long i = 0; i < c->argument[2]; i++)
+        {
+            memcpy(copy + length, parts[i].iov_base, parts[i].iov_len);
+            length += parts[i].iov_len;
+        }
+        flipped.argument[1] = (long)&whole;
+        flipped.argument[2] = 1;
+    }
+    else
+    {
+        memcpy(copy, (const void *)c->argument[1], c->bytes);
+        flipped.argument[1] = (long)copy;
+    }
+
+    copy[place] ^= 1;
+    long result = perform(&flipped);
+    int error = errno;
+    free(copy);
+    errno = error;
+    return result;
+}
+
 // One write(2) of one line: whole lines even with many threads, and still there after SIGKILL.
 static void note(const struct call *c, unsigned long n, const char *decided, long result)
 {
@@ -290,12 +326,18 @@ static size_t part_kept(const struct call *c)
     return action->what == LIE ? 0 : action->what == SHORT ? (c->bytes + 1) / 2 : c->bytes / 2;
 }
 
+// Not of a copy between two files: its bytes are not in the caller's memory.
+static bool can_flip(const struct call *c)
+{
+    return part_kept(c) < c->bytes && (c->vector || c->length_at == 2);
+}
+
 static bool fires(const struct call *c, unsigned long n)
 {
     if (n == at) atomic_store(&hit_kind, (unsigned)c->kind);
     bool after = n > at && (repeat_all || (repeat_kind && atomic_load(&hit_kind) == (unsigned)c->kind));
     bool chosen = at != 0 && (n == at || after);
-    return chosen && (action->kinds & (unsigned)c->kind) != 0 && (action->what != SHORT || part_kept(c) < c->bytes);
+    return chosen && (action->kinds & (unsigned)c->kind) != 0 && (action->what != SHORT || part_kept(c) < c->bytes) && (action->what != FLIP || can_flip(c));
 }
 
 long run(const struct call *c)
@@ -337,6 +379,8 @@ long run(const struct call *c)
                 lseek((int)c->argument[0], (off_t)c->bytes - result, SEEK_CUR);
             }
             return (long)c->bytes;
+        case FLIP:
+            return perform_flipped(c, part);
         case PERSISTFAIL:
             result = perform(c);
             if (result == -1) return -1;

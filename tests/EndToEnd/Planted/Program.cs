@@ -1,8 +1,31 @@
-// tlog-server with one bug: its journal answers before it has written anything, and never tells that a write has failed. The sweep has to
-// find it, or it would not find it in the real one.
+// tlog-server and tlog-witness, each with one bug. The sweep has to find each of them, or it would not find it in the real ones.
+//
+//     planted BUG serve ...      what the real program takes behind the name of the bug
+//
+//     early-answer       the log's journal answers before it has written anything, and never tells that a write has failed
+//     swallowed-error    the log's journal takes a failed write for a good one
+//     skipped-sync       the log's journal writes and does not sync
+//     unlocked           the log gives back the lock of its directory once it has started
+//     early-witness      the witness's journal answers before it has written anything
 
+using System.CommandLine;
 using TransparencyLog.Server;
 using TransparencyLog.Storage;
 using TransparencyLog.Tests.EndToEnd.Planted;
 
-return await Commands.RunAsync(args, new EngineSeams(Replace: parts => parts with { Journal = new EarlyJournal(parts.Journal) }));
+string[] rest = args[1..];
+return args[0] switch
+{
+    "early-answer" => await ServeAsync(parts => parts with { Journal = new EarlyJournal(parts.Journal) }),
+    "swallowed-error" => await ServeAsync(parts => parts with { Journal = new SwallowingJournal(parts.Journal) }),
+    "skipped-sync" => await ServeAsync(parts => parts with { Journal = new UnsyncedJournal(parts.Journal, rest[Array.IndexOf(rest, "--data") + 1]) }),
+    "unlocked" => await ServeAsync(parts =>
+    {
+        Unlocking.GiveBack(rest[Array.IndexOf(rest, "--data") + 1]);
+        return parts;
+    }),
+    "early-witness" => await TransparencyLog.Witness.Commands.RunAsync(new RootCommand { TransparencyLog.Witness.Commands.Serve(journal => new EarlyJournal(journal)) }, rest),
+    _ => throw new ArgumentException($"no bug is called {args[0]}"),
+};
+
+Task<int> ServeAsync(Func<EngineParts, EngineParts> bug) => TransparencyLog.Server.Commands.RunAsync(rest, new EngineSeams(Replace: bug));
