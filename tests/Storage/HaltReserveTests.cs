@@ -48,15 +48,17 @@ public sealed class HaltReserveTests : IDisposable
         }
 
         full.Dispose();
-        using FaultScope always = FaultScope.On(_scratch.Root, (call, path, done) => call == "pwrite" && !done && path.EndsWith("commit.new", StringComparison.Ordinal) ? FaultScope.NoSpace : 0);
+        using FaultScope always = FaultScope.On(_scratch.Root, (call, path) => NoRoom(call == "pwrite" && path.EndsWith("commit.new", StringComparison.Ordinal)));
         StorageException refusal = await Assert.ThrowsAsync<StorageException>(() => OpenAsync());
         Assert.True(refusal.MayPass);
         Assert.Contains("commit.new", refusal.Message, StringComparison.Ordinal);
     }
 
     /// <summary>No new file can be written while the reserve is there; as much as it had can be when it is not, but not another one.</summary>
-    private FaultScope Full() => FaultScope.On(_scratch.Root, (call, path, done) =>
-        call == "pwrite" && !done && (path == Reserve || (File.Exists(Reserve) && path.EndsWith(".new", StringComparison.Ordinal))) ? FaultScope.NoSpace : 0);
+    private FaultScope Full() => FaultScope.On(_scratch.Root, (call, path) =>
+        NoRoom(call == "pwrite" && (path == Reserve || (File.Exists(Reserve) && path.EndsWith(".new", StringComparison.Ordinal)))));
+
+    private static FaultAct NoRoom(bool here) => here ? new FaultAct(FaultKind.Fail, FaultScope.NoSpace) : default;
 
     private void Create() => LogDirectory.Create(Folder, new LogIdentity(Origin, "vkey", "key.pem"), TimeProvider.System, Options);
 

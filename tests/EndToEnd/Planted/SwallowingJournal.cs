@@ -25,7 +25,7 @@ internal sealed class SwallowingJournal(IJournal journal) : IJournal
         return first;
     }
 
-    public IEnumerable<JournalEntries> Read(long from) => journal.Read(from);
+    public IJournalReader Follow(long from) => journal.Follow(from);
 
     public ValueTask TrimAsync(long below, CancellationToken stop) => ValueTask.CompletedTask;
 
