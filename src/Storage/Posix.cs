@@ -158,9 +158,11 @@ internal static partial class Posix
         Fault?.Done("rename", from);
     }
 
+    /// <summary>Also asks whether it has happened: a halt that was resumed may not come back.</summary>
     public static void Unlink(string path)
     {
         if ((Fault is null ? unlink(path) : Faulty("unlink", path, path, static path => unlink(path))) != 0) throw new StorageException("unlink", path, Marshal.GetLastPInvokeError());
+        if (File.Exists(path)) throw new StorageException("unlink", path, ErrnoIo);
         Fault?.Done("unlink", path);
     }
 

@@ -278,7 +278,8 @@ internal sealed class RecordLog : IAsyncDisposable
         foreach (DataFile file in _readers.Values) file.Handle.Dispose();
     }
 
-    private void ThrowIfFailed()
+    /// <summary>Throws once anything has failed.</summary>
+    internal void ThrowIfFailed()
     {
         if (_failure.Cause is Exception cause) throw new StorageException($"{_directory} has failed and takes nothing more: {cause.Message}");
     }

@@ -162,6 +162,7 @@ public sealed class TileStore : ITileStore
     public async ValueTask FlushAsync(CancellationToken stop)
     {
         await _commit.ConfigureAwait(false);
+        await ThrowIfFailedAsync().ConfigureAwait(false);
         _uncommitted = 0;
         _commit = CommitAsync();
         await _commit.ConfigureAwait(false);
@@ -295,8 +296,14 @@ public sealed class TileStore : ITileStore
         return full[..(path.IsEntries ? EntryBundle.PrefixLength(full.Span, path.Width) : path.Width * Hash.Size)];
     }
 
-    /// <summary>After a commit failed nothing is put any more: a restart decides.</summary>
-    private ValueTask ThrowIfFailedAsync() => _commit.IsFaulted ? new ValueTask(_commit) : ValueTask.CompletedTask;
+    /// <summary>After a commit or an append failed, of whichever of the two logs, nothing is put any more: a restart decides.</summary>
+    private ValueTask ThrowIfFailedAsync()
+    {
+        if (_commit.IsFaulted) return new ValueTask(_commit);
+        _segments.ThrowIfFailed();
+        _tree.ThrowIfFailed();
+        return ValueTask.CompletedTask;
+    }
 
     private async ValueTask CountAsync(long bytes)
     {

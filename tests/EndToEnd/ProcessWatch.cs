@@ -12,7 +12,7 @@ internal sealed record Sample(double Megabytes, int Descriptors);
 internal sealed class ProcessWatch
 {
     /// <summary>Shorter lives prove nothing: a start fills caches and the collector has not run often.</summary>
-    public static readonly TimeSpan LeastLife = TimeSpan.FromMinutes(3);
+    public static readonly TimeSpan LeastLife = TimeSpan.FromMinutes(2);
 
     /// <summary>
     /// Caches with a bound (hot tiles, table of duplicates: under 100 MB together, filled in proportion to what is asked and appended) and the

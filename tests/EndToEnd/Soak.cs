@@ -1,6 +1,6 @@
 // A log and its witnesses under steady load for a long time, with everything that happens to them in years: the log and two of three witnesses are
 // killed at random, one witness outside the quorum hangs and one lies, the disk fills up and has room again. For the last third of the time
-// the log is left alive, so that what grows with time is seen; one witness lives from the beginning to the end.
+// the log is left alone, so that what grows with time is seen; one witness lives from the beginning to the end.
 
 using System.Collections.Concurrent;
 using System.Globalization;
@@ -52,6 +52,9 @@ internal sealed class Soak(Network network, SmallDisk? disk, SoakPlan plan, int 
     public ProcessWatch Watch { get; } = new();
 
     public int Kills => _logKills + _witnessKills;
+
+    /// <summary>How long it runs.</summary>
+    public TimeSpan Load => plan.Load;
 
     public int Fills { get; private set; }
 
@@ -124,18 +127,18 @@ internal sealed class Soak(Network network, SmallDisk? disk, SoakPlan plan, int 
     private async Task MisfortuneAsync()
     {
         TimeSpan killed = TimeSpan.Zero, filled = TimeSpan.Zero;
-        bool once = plan.FillEvery < plan.Load;
         while (Elapsed < plan.Load && !_stop.IsCancellationRequested)
         {
             TimeSpan pause = plan.KillEvery * (0.25 + (0.75 * _random.NextDouble()));
-            if (once && disk is not null && Elapsed - filled > plan.FillEvery)
+            bool quiet = Elapsed > plan.Load * 2 / 3;
+            if (!quiet && disk is not null && Elapsed - filled > plan.FillEvery)
             {
                 await FillAsync(disk);
                 filled = Elapsed;
             }
             else if (Elapsed - killed > pause)
             {
-                await KillAsync(logToo: Elapsed < plan.Load * 2 / 3);
+                await KillAsync(logToo: !quiet);
                 killed = Elapsed;
             }
 

@@ -22,7 +22,7 @@ public sealed class SoakTests(ITestOutputHelper output)
         int? minutes = Number("TLOG_SOAK_MINUTES");
         int seed = Number("TLOG_SOAK_SEED") ?? Random.Shared.Next();
         SoakPlan plan = minutes is int long_
-            ? new() { Load = TimeSpan.FromMinutes(long_), KillEvery = TimeSpan.FromSeconds(8), FillEvery = TimeSpan.FromMinutes(4), Full = TimeSpan.FromSeconds(20), Line = TimeSpan.FromMinutes(1) }
+            ? new() { Load = TimeSpan.FromMinutes(long_), KillEvery = TimeSpan.FromSeconds(8), FillEvery = TimeSpan.FromMinutes(Math.Min(4, long_ / 2.5)), Full = TimeSpan.FromSeconds(20), Line = TimeSpan.FromMinutes(1) }
             : new() { Load = TimeSpan.FromSeconds(10), KillEvery = TimeSpan.FromSeconds(2), FillEvery = TimeSpan.FromSeconds(4), Full = TimeSpan.FromSeconds(1), Line = TimeSpan.FromSeconds(5) };
         using Scratch scratch = new();
         (SmallDisk? disk, string whyNot) = await SmallDisk.TryCreateAsync(scratch["disk"], DiskMegabytes);
@@ -131,7 +131,7 @@ public sealed class SoakTests(ITestOutputHelper output)
 
         (string[] notFlat, int judged) = soak.Watch.Judge((int)ProcessWatch.LeastLife.TotalSeconds);
         Assert.True(notFlat.Length == 0, string.Join('\n', notFlat));
-        if (isLong) Assert.True(judged >= 2, $"{judged} processes lived long enough to be judged");
+        if (isLong && soak.Load >= ProcessWatch.LeastLife * 4) Assert.True(judged >= 2, $"{judged} processes lived long enough to be judged");
         Say(string.Create(CultureInfo.InvariantCulture, $"{soak.Acknowledged.Count} entries acknowledged, all stored; size {size}; {soak.Monitor.Count} checkpoints consistent, {soak.Monitor.Proofs} proofs; {soak.Kills} kills, {soak.Fills} full disks; {judged} processes flat; checked in {took.TotalSeconds:F0} s"));
     }
 
