@@ -24,7 +24,7 @@ help:
 	@echo 'make run      builds, starts a log and a witness on loopback, appends a first entry; stays in the foreground'
 	@echo 'make test     everything CI runs; the last line is "N passed, N failed"; TESTS="Core shim model format" runs only those'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
-	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some 10 minutes)'
+	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some half an hour)'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
 	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
