@@ -27,7 +27,7 @@ help:
 	@echo 'make soak     a log and witnesses under load for 30 minutes, with kills, bad witnesses and full disks (the last needs root)'
 	@echo 'make crash    every fault at every storage call of the log and the witness (45 minutes; TLOG_CRASH_MINUTES); artifacts/crash/table.md'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
-	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some 10 minutes)'
+	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some half an hour)'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
 	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'

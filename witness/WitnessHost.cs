@@ -102,6 +102,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         builder.Logging.SetMinimumLevel(settings.LogLevel)
             // What the framework has to tell of strangers' requests is not for the operator's log.
             .AddFilter("Microsoft", settings.LogLevel < LogLevel.Warning ? LogLevel.Warning : settings.LogLevel)
+            .AddFilter("Microsoft.AspNetCore.Server.Kestrel.Connections", settings.LogLevel < LogLevel.Error ? LogLevel.Error : settings.LogLevel) // a line for each connection too many would let strangers write our log
             .AddSimpleConsole(options =>
             {
                 options.SingleLine = true;

@@ -7,10 +7,11 @@ namespace TransparencyLog.Storage;
 public static class Descriptors
 {
     /// <summary>
-    /// Fewest with which a server is let start: the runtime keeps one or two for each assembly it has loaded, 150 to 200 in all, and half of the limit is for
-    /// connections (<see cref="Half"/>).
+    /// Fewest with which a server is let start: the runtime keeps one or two for each assembly it has loaded, 150 to 200 in all, half of the limit is for
+    /// connections (<see cref="Half"/>), and the rest for those that were accepted and are about to be refused. With 512 strangers in a hurry
+    /// took the last ones, and the runtime itself ends where it can open nothing.
     /// </summary>
-    private const int Least = 512;
+    private const int Least = 1024;
 
     /// <summary>What is wrong with the limit, in words for an operator; null when nothing is.</summary>
     public static string? Complaint => Limit is long limit and < Least

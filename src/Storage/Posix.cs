@@ -3,6 +3,7 @@
 // Every failure is a StorageException that names the call, the file and errno.
 
 using System.Buffers;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -13,6 +14,7 @@ internal static partial class Posix
     public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
     public const int Create = 0x40, Truncate = 0x200, CloseOnExec = 0x80000;
     public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11;
+    private const int ErrnoNoneInSystem = 23, ErrnoNoneInProcess = 24; // ENFILE, EMFILE
 
     // These two are the only ones that differ between the processors we run on (asm/fcntl.h of x86 and of arm).
     public static readonly int Directory = IsArm ? 0x4000 : 0x10000;
@@ -29,14 +31,23 @@ internal static partial class Posix
 
     private static bool IsArm => RuntimeInformation.ProcessArchitecture is Architecture.Arm or Architecture.Arm64;
 
+    /// <summary>
+    /// How long opening waits for a descriptor. The web server has accepted a connection before it refuses one too many, so strangers in a hurry can take
+    /// the last descriptors for moments. Nothing was touched then: to open again is no repetition of a write.
+    /// </summary>
+    private static readonly TimeSpan DescriptorWait = TimeSpan.FromSeconds(2);
+
     public static SafeFileHandle Open(string path, int flags, int mode = 0b110_000_000 /* 0600 */)
     {
+        long start = Stopwatch.GetTimestamp();
+        SpinWait wait = default;
         while (true)
         {
             int descriptor = Fault is null ? open(path, flags | CloseOnExec, mode) : Faulty("open", path, (path, flags, mode), static call => open(call.path, call.flags | CloseOnExec, call.mode));
             if (descriptor >= 0) return new SafeFileHandle((nint)descriptor, ownsHandle: true);
             int errno = Marshal.GetLastPInvokeError();
-            if (errno != ErrnoIntr) throw new StorageException("open", path, errno);
+            if (errno is ErrnoNoneInProcess or ErrnoNoneInSystem && Stopwatch.GetElapsedTime(start) < DescriptorWait) wait.SpinOnce(); // soon a sleep of a millisecond
+            else if (errno != ErrnoIntr) throw new StorageException("open", path, errno);
         }
     }
 

@@ -131,6 +131,16 @@ internal sealed partial class Network : IAsyncDisposable
 
     public static void Signal(RunningProgram program, int signal) => Assert.Equal(0, kill(program.ProcessId, signal));
 
+    /// <summary>Stops every thread of a process; returns when none runs any more, which is a moment after the signal.</summary>
+    public static async Task SuspendAsync(RunningProgram program)
+    {
+        Signal(program, SigStop);
+        bool stopped = await Until.TrueAsync(
+            () => Task.FromResult(Directory.GetDirectories($"/proc/{program.ProcessId}/task").All(thread => File.ReadAllText($"{thread}/stat").Split(") ")[^1][0] == 'T')),
+            TimeSpan.FromSeconds(20));
+        Assert.True(stopped, "the process does not stop");
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (RunningProgram? program in _witnesses.Append(_log))

@@ -7,7 +7,7 @@ namespace TransparencyLog.Tests.EndToEnd;
 
 public sealed class TimeTests
 {
-    /// <summary>Two hosts at once: one in a zone of 14 hours and Farsi, the other in one with a summer time of half an hour and Turkish. The stamps are those of UTC.</summary>
+    /// <summary>One host in a zone of 14 hours and Farsi, one with a summer time of half an hour, leap seconds, and Turkish. The stamps are those of UTC.</summary>
     [Theory]
     [InlineData("Pacific/Kiritimati", "fa_IR.UTF-8")]
     [InlineData("right/Australia/Lord_Howe", "tr_TR.UTF-8")]
@@ -48,8 +48,8 @@ public sealed class TimeTests
         Assert.True(await client.WaitPublishedAsync(1, TimeSpan.FromSeconds(20)));
         int heads = Heads();
 
-        Network.Signal(network.Log, Network.SigStop);
-        Network.Signal(network.Witness(0), Network.SigStop);
+        await Network.SuspendAsync(network.Log);
+        await Network.SuspendAsync(network.Witness(0));
         Task<AddAnswer> late = client.AddAsync("during"u8.ToArray());
         await Task.Delay(TimeSpan.FromSeconds(4)); // that long is the stall: four renewals are due in it
         Assert.False(late.IsCompleted);

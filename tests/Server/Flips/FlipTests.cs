@@ -93,7 +93,7 @@ public sealed class FlipTests(ITestOutputHelper output)
         TileStore store = await TileStore.OpenAsync(log.Data);
         await using (store.ConfigureAwait(false))
         {
-            await log.FlipAsync("tree/data, read", File, FlippedDirectory.Points(0, log.Files[File].Length, Full, Full ? 1 : 7), () => log.LookAtTilesAsync(store, path => path.Level > 0));
+            await log.FlipAsync("tree/data, read", File, FlippedDirectory.Points(0, log.Files[File].Length, allBits: false, Full ? 1 : 7), () => log.LookAtTilesAsync(store, path => path.Level > 0));
         }
 
         await log.FlipAsync("tree/addresses", "data/tree/addresses", All(log, "data/tree/addresses"), log.LookAtOpeningAsync);
