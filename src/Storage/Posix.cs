@@ -144,7 +144,12 @@ internal static partial class Posix
     public static void SetLength(SafeFileHandle file, long length, string path)
     {
         Inject("ftruncate", path, done: false);
-        if (ftruncate(file, length) != 0) throw new StorageException("ftruncate", path, Marshal.GetLastPInvokeError());
+        while (ftruncate(file, length) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno != ErrnoIntr) throw new StorageException("ftruncate", path, errno);
+        }
+
         Inject("ftruncate", path, done: true);
     }
 
