@@ -100,7 +100,7 @@ internal sealed class HeadsCheck
         notes.Add($"{path} is one head behind the history: a crash came between the two, and the next start takes {Describe(Newest)} from the history");
     }
 
-    /// <summary>A crash while the record is written leaves each of its sectors as it was, or as it was to be.</summary>
+    /// <summary>A crash while the record is written leaves each of its sectors as it was, as it was to be, or with the beginning of the one and the rest of the other.</summary>
     private bool IsTorn(string path)
     {
         if (!DurableFile.TryRead(path, HeadRecord.MaxSize, out byte[] bytes) || bytes.Length == 0) return false;
@@ -108,7 +108,8 @@ internal sealed class HeadsCheck
         for (int start = 0; start < bytes.Length; start += JournalFrame.Sector)
         {
             Range sector = start..Math.Min(bytes.Length, start + JournalFrame.Sector);
-            if (!bytes.AsSpan(sector).SequenceEqual(before.AsSpan(sector)) && !bytes.AsSpan(sector).SequenceEqual(next.AsSpan(sector))) return false;
+            int written = bytes.AsSpan(sector).CommonPrefixLength(next.AsSpan(sector));
+            if (!bytes.AsSpan(sector)[written..].SequenceEqual(before.AsSpan(sector)[written..])) return false;
         }
 
         return true;

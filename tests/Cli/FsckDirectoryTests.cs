@@ -109,6 +109,17 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
         File.WriteAllBytes(commit, torn);
         Tlog run = (await Tlog.RunAsync("fsck", path)).Succeeds();
         Assert.Contains($"{commit} is torn between the two newest heads", run.Error);
+
+        // D-03: a write may stop at any byte, not only where a sector ends.
+        foreach (int written in new[] { 1, 100, 511, 513, heads[^1].Length - 1 })
+        {
+            byte[] stopped = new byte[4096];
+            heads[^2].CopyTo(stopped, 0);
+            heads[^1].AsSpan(0, written).CopyTo(stopped);
+            File.WriteAllBytes(commit, stopped);
+            (await Tlog.RunAsync("fsck", path)).Succeeds();
+        }
+
         torn[600] ^= 1;
         File.WriteAllBytes(commit, torn);
         run = await Tlog.RunAsync("fsck", path);

@@ -7,7 +7,7 @@
 //   TLOG_SWEEP_ACTIONS=kill,torn-511,lie         only these (Faults.cs)
 //   TLOG_SWEEP_CALLS=17,18                       only these numbers of calls
 //
-// Writes artifacts/crash/table.md, and while it runs failures.txt, what is not as it must be, and refusals.txt, the starts that were refused and may be.
+// Writes artifacts/crash/table.md, and while it runs failures.txt, what is not as it must be, and refusals.txt, what was refused or mended and may be.
 
 using System.Globalization;
 using System.Text;
@@ -20,7 +20,7 @@ public sealed class CrashCampaign(ITestOutputHelper output)
     /// <summary>Calls of a recovery at which it is killed, to be recovered from: over its length of some 40.</summary>
     private static readonly int[] RecoveriesKilledAt = [4, 12, 20, 28, 36];
 
-    private static readonly string[] Words = ["OK", "REFUSED", "LOST", "FORKED", "IGNORED", "HUNG"];
+    private static readonly string[] Words = ["OK", "MENDED", "REFUSED", "LOST", "FORKED", "IGNORED", "HUNG"];
 
     private readonly Lock _telling = new(); // guards the two lists of what was found
 

@@ -23,7 +23,7 @@ public sealed class CrashSweep(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task D01_D09_W01_every_storage_call_of_a_witness_killed()
+    public async Task D01_D09_W03_every_storage_call_of_a_witness_killed()
     {
         using Scratch scratch = NewScratch();
         await EveryCallAsync(scratch, await WitnessScenarios.CosignAsync(scratch), "kill");

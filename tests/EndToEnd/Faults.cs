@@ -5,8 +5,9 @@
 //   eio enospc edquot erofs emfile      nothing more is taken, the operator is      OK
 //     persistfail                         told, until a restart
 //   short eintr                         nothing: they are no errors                 OK
-//   lie flip                            anything but a broken promise               OK, or REFUSED with file and place named
+//   lie flip                            anything but a broken promise               OK, REFUSED with file and place named, or MENDED
 //
+// MENDED: the server has replaced what fsck had called damage, from a second copy, and both agree afterwards.
 // OK: every promise given before, during and after the run holds. LOST, FORKED, IGNORED (an error that nobody heard of) and HUNG are never allowed.
 
 namespace TransparencyLog.Tests.EndToEnd;
@@ -77,7 +78,7 @@ internal sealed record Fault(string Name, string Action, Meaning Meaning, CallKi
     public bool Applies(ShimCall call) => Kinds.HasFlag(call.Kind) && (call.Kind != CallKinds.Write || (call.Bytes > 0 && (Keep ?? 0) < call.Bytes));
 
     /// <summary>Whether a run may end with this word.</summary>
-    public bool Allows(string word) => word == "OK" || (word == "REFUSED" && Meaning == Meaning.Deceit);
+    public bool Allows(string word) => word == "OK" || (word is "REFUSED" or "MENDED" && Meaning == Meaning.Deceit);
 
     public override string ToString() => Name;
 }

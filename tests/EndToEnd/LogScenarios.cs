@@ -60,8 +60,12 @@ internal sealed class LogClients(LogScenario scenario) : IClients
         if (_observed.Acknowledged.ContainsKey(answer.Indexes[0])) throw new CheckFailedException($"LOST index {answer.Indexes[0]}: it was given away twice");
         server.Kill();
         await server.EndAsync();
-        if (evidence.Length > 0) throw new CheckFailedException($"REFUSED to go on, with evidence against itself, until it was resumed: {evidence}");
-        if (fsck.ExitCode != 0) throw new CheckFailedException($"DISAGREED: all is well with the server, and fsck said before it started: {fsck}");
+        if (evidence.Length > 0) throw new CheckFailedException($"{(evidence.Contains(folder, StringComparison.Ordinal) ? "REFUSED" : "REFUSED-NAMELESS")} to go on, with evidence against itself, until it was resumed: {evidence}");
+        if (fsck.ExitCode == 0) return;
+
+        // The server takes a commit record that is lost from the history; fsck, which only looks, calls it damage where no crash leaves such bytes.
+        Ended again = await Programs.RunAsync(Programs.Tool, "fsck", Scenario.DataOf(folder));
+        throw new CheckFailedException($"{(again.ExitCode == 0 ? "MENDED" : "DISAGREED")}: all is well with the server; fsck said before it started: {fsck}and after it: {again}");
     }
 }
 
