@@ -37,7 +37,8 @@ internal enum Meaning
 /// <param name="Meaning">What it is to the program.</param>
 /// <param name="Kinds">The calls that it can befall, as in the shim's own table.</param>
 /// <param name="Keep">TLOG_FAULT_KEEP, or null for the action's default.</param>
-internal sealed record Fault(string Name, string Action, Meaning Meaning, CallKinds Kinds, int? Keep = null)
+/// <param name="Stays">Whether every later call of the same kind fails as well: one opening that fails for want of a descriptor is tried again for two seconds.</param>
+internal sealed record Fault(string Name, string Action, Meaning Meaning, CallKinds Kinds, int? Keep = null, bool Stays = false)
 {
     public static readonly Fault Count = new("count", "count", Meaning.None, CallKinds.None);
 
@@ -54,7 +55,7 @@ internal sealed record Fault(string Name, string Action, Meaning Meaning, CallKi
         new("persistfail", "persistfail", Meaning.Error, CallKinds.All),
         new("short", "short", Meaning.Unfinished, CallKinds.Write),
         new("eintr", "eintr", Meaning.Unfinished, CallKinds.Open | CallKinds.OpenDirectory | CallKinds.Write | CallKinds.Sync | CallKinds.Truncate | CallKinds.Allocate),
-        new("emfile", "emfile", Meaning.Error, CallKinds.Open | CallKinds.OpenDirectory),
+        new("emfile", "emfile", Meaning.Error, CallKinds.Open | CallKinds.OpenDirectory, Stays: true),
         new("edquot", "edquot", Meaning.Error, CallKinds.All & ~(CallKinds.OpenDirectory | CallKinds.Unlink)),
         new("erofs", "erofs", Meaning.Error, CallKinds.All & ~CallKinds.OpenDirectory),
     ];

@@ -46,7 +46,10 @@ public sealed class ProcessTests
             ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", Programs.Server, "serve", "--data", directory, "--listen", "http://127.0.0.1:0"]);
     }
 
-    /// <summary>The sleeper wakes up with a request in its socket, entries that another process has stored meanwhile, and a lock on a file that is gone.</summary>
+    /// <summary>
+    /// While it sleeps its lock holds, also without the lock's file. When a copy takes the place of its directory, it wakes up with a request in its socket, entries that
+    /// another process has stored meanwhile, and a lock on what is somewhere else.
+    /// </summary>
     [Fact]
     public async Task C03_C04_a_process_that_slept_while_another_took_over_acknowledges_nothing()
     {
@@ -60,7 +63,14 @@ public sealed class ProcessTests
         await Network.SuspendAsync(sleeper);
         Task<AddAnswer> late = toSleeper.AddAsync("sent while it slept"u8.ToArray());
         File.Delete(Path.Combine(scratch["log"], "lock"));
+        await using (RunningProgram tooEarly = Programs.Serve(scratch["log"]))
+        {
+            Ended refused = await tooEarly.EndAsync();
+            Assert.True(refused.ExitCode == Refused && refused.Errors.Contains("was removed or replaced", StringComparison.Ordinal), refused.ToString());
+        }
 
+        Directory.Move(scratch["log"], scratch["moved"]);
+        await RunAsync("cp", "-a", scratch["moved"], scratch["log"]);
         await using RunningProgram other = Programs.Serve(scratch["log"]);
         using LogClient toOther = new(await other.ListeningAsync());
         for (int i = 0; i < 5; i++) Assert.True(await observed.AddAsync(toOther, Encoding.ASCII.GetBytes($"other {i}")));
@@ -181,7 +191,7 @@ public sealed class ProcessTests
         using Scratch scratch = new();
         string mount = Directory.CreateDirectory(scratch["disk"]).FullName;
         string image = scratch["image"];
-        await RunAsync("truncate", "--size", "48M", image);
+        await RunAsync("truncate", "--size", "256M", image);
         await RunAsync("mkfs.ext4", "-q", image);
         await RunAsync("mount", "-o", "loop", image, mount);
         try

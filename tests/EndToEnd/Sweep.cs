@@ -203,6 +203,7 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
             ["TLOG_FAULT_ACTION"] = fault.Action,
             ["TLOG_FAULT_LOG"] = logPath,
         };
+        if (fault.Stays) environment["TLOG_FAULT_REPEAT"] = "1";
         if (fault.Keep is int keep) environment["TLOG_FAULT_KEEP"] = keep.ToString(CultureInfo.InvariantCulture);
         return environment;
     }
