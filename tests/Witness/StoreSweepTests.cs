@@ -89,8 +89,9 @@ public sealed class StoreSweepTests(ITestOutputHelper output)
     /// <summary>One frame with a new note of every origin.</summary>
     private static async Task SaveAsync(WitnessStore store, int size)
     {
+        byte[][] notes = [.. Enumerable.Range(0, Origins).Select(origin => NoteOf(origin, size))]; // a frame waits 8 ms, not for these to be made
         IDisposable[] announced = [.. Enumerable.Range(0, Origins).Select(_ => store.Announce())];
-        await Task.WhenAll(announced.Select((one, origin) => store.SaveAsync(NoteOf(origin, size), one)));
+        await Task.WhenAll(announced.Select((one, origin) => store.SaveAsync(notes[origin], one)));
     }
 
     private sealed class Opened : IAsyncDisposable
