@@ -39,6 +39,7 @@ public sealed class DirectoryLock : IDisposable
         while (true)
         {
             SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
+            SafeFileHandle? itself = null;
             try
             {
                 if (!Posix.TryLock(file, path))
@@ -53,7 +54,7 @@ public sealed class DirectoryLock : IDisposable
                     continue;
                 }
 
-                SafeFileHandle itself = LockItself(directory, path);
+                itself = LockItself(directory, path);
 
                 // Of one length, over what is there: on a full disk the file's block must not be given away.
                 Posix.Write(file, Encoding.ASCII.GetBytes($"{Environment.ProcessId,-10}\n"), 0, path);
@@ -61,6 +62,8 @@ public sealed class DirectoryLock : IDisposable
             }
             catch
             {
+                // Both, or this process would keep out its own next attempt.
+                itself?.Dispose();
                 file.Dispose();
                 throw;
             }

@@ -26,6 +26,20 @@ public sealed class DirectoryLockTests : IDisposable
         Assert.True(again.IsHeld);
     }
 
+    [Theory]
+    [InlineData("pwrite")]
+    [InlineData("open")]
+    public void D05_a_lock_that_could_not_be_taken_keeps_nobody_out(string failing)
+    {
+        using (FaultScope.On(Folder, (call, _) => call == failing ? FaultScope.Fail(FaultScope.NoSpace) : FaultScope.None))
+        {
+            Assert.Equal(FaultScope.NoSpace, Assert.Throws<StorageException>(() => DirectoryLock.Acquire(Folder)).Errno);
+        }
+
+        using DirectoryLock again = DirectoryLock.Acquire(Folder);
+        Assert.True(again.IsHeld);
+    }
+
     [Fact]
     public async Task C01_of_twenty_that_start_at_once_one_gets_it()
     {
