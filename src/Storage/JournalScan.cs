@@ -65,7 +65,7 @@ internal sealed class JournalScan
     public void Repair()
     {
         foreach (string unfinished in Directory.GetFiles(_directory, "*.new")) Posix.Unlink(unfinished);
-        if (_torn is { } torn) Rewrite(torn.Path, torn.Offset, new byte[torn.End - torn.Offset]);
+        if (_torn is { } torn) Erase(torn.Path, torn.Offset, torn.End);
         foreach ((string path, int from, int to) in _unsigned)
         {
             byte[] bytes = new byte[to - from];
@@ -79,6 +79,29 @@ internal sealed class JournalScan
         Rewrite(PathOf(_directory, Files[^1].Number), Offset, new byte[Math.Min(JournalFrame.MaxSize, _options.FileBytes - Offset)]);
         foreach (long prepared in _empty) Posix.Unlink(PathOf(_directory, prepared));
         if (_empty.Count > 0) Posix.SyncDirectory(_directory);
+    }
+
+    /// <summary>
+    /// Zeros for a torn frame, from its end to its beginning and its magic byte by byte: a stop at any byte leaves what the writing of a frame leaves
+    /// that stopped earlier, and the next opening cuts that. From the beginning on, half a header would be left, which is damage.
+    /// </summary>
+    private static void Erase(string path, int from, int to)
+    {
+        const int Magic = 8;
+        byte[] zeros = new byte[to - from];
+        using SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
+        Clear(JournalFrame.Sector, zeros.Length);
+        Clear(JournalFrame.HeaderSize, JournalFrame.Sector);
+        Clear(JournalFrame.HeaderSize - 1, JournalFrame.HeaderSize); // without its last byte a header is one that was not written to its end
+        Clear(Magic, JournalFrame.HeaderSize - 1);
+        for (int at = Magic - 1; at >= 0; at--) Clear(at, at + 1);
+        Posix.SyncData(file, path);
+        Posix.Verify(file, zeros, from, path);
+
+        void Clear(int start, int end)
+        {
+            if (end > start) Posix.Write(file, zeros.AsSpan(start, end - start), from + start, path);
+        }
     }
 
     private static void Rewrite(string path, int offset, byte[] bytes)

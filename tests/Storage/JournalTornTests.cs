@@ -96,6 +96,44 @@ public sealed class JournalTornTests : IDisposable
     }
 
     [Fact]
+    public async Task D02_D03_a_cut_that_stopped_at_any_byte_is_a_cut_again()
+    {
+        JournalImage image = await JournalImage.CreateAsync(_scratch);
+        int stopped = 0;
+        foreach (int kept in new[] { 8, 63, 64, 513, image.End - image.LastStart - 600 })
+        {
+            foreach (int bytes in new[] { 0, 1, 100, 511, 513 })
+            {
+                for (int write = 1, before = -1; before < stopped; write++)
+                {
+                    before = stopped;
+                    image.Write(all => all.AsSpan(image.LastStart + kept).Clear());
+                    int writes = 0;
+                    using (FaultScope.On(image.Folder, (call, _) => call != "pwrite" || ++writes < write ? FaultScope.None
+                        : writes == write && bytes > 0 ? new FaultAct(FaultKind.Short, bytes) : FaultScope.Fail(FaultScope.Io)))
+                    {
+                        try
+                        {
+                            await using Journal journal = Journal.Open(image.Folder, Options, image.EntriesBeforeLast);
+                        }
+                        catch (StorageException failure)
+                        {
+                            Assert.True(failure.Errno == FaultScope.Io, $"{kept} bytes kept, write {write} stopped after {bytes}: {failure.Message}");
+                            stopped++;
+                        }
+                    }
+
+                    await using Journal again = Journal.Open(image.Folder, Options, image.EntriesBeforeLast);
+                    Assert.Equal(image.EntriesBeforeLast, again.NextIndex);
+                    Assert.True((await File.ReadAllBytesAsync(image.File)).AsSpan(image.LastStart).IndexOfAnyExcept((byte)0) < 0);
+                }
+            }
+        }
+
+        Assert.True(stopped > 200, $"{stopped}");
+    }
+
+    [Fact]
     public async Task A_torn_first_frame_of_a_file_leaves_the_journal_in_the_file_before()
     {
         string folder = _scratch["journal"];
