@@ -23,6 +23,7 @@ internal static class HaltReserve
             byte[] zeros = new byte[Bytes];
             Posix.Write(file, zeros, 0, path);
             Posix.Sync(file, path);
+            Posix.SyncDirectory(directory);
         }
         catch (StorageException failure) when (IsFull(failure))
         {

@@ -133,7 +133,7 @@ internal static class LogScenarios
             ["LD_PRELOAD"] = Programs.Shim!,
             ["TLOG_FAULT_PREFIX"] = Path.Combine(data, "journal"),
             ["TLOG_FAULT_ONLY"] = "write",
-            ["TLOG_FAULT_AT"] = "3",
+            ["TLOG_FAULT_AT"] = "4", // the first is the start's
             ["TLOG_FAULT_ACTION"] = "torn",
             ["TLOG_FAULT_KEEP"] = "1000",
         };

@@ -13,15 +13,15 @@ public sealed class SyncFailureTests
         string directory = scratch["log"];
         FullCheck check = new(await Programs.CreateLogAsync(directory, "--journal-file-bytes", "4194304"));
         Observed observed = new();
-        Dictionary<string, string> secondSyncFails = new()
+        Dictionary<string, string> secondAppendFails = new()
         {
             ["LD_PRELOAD"] = Programs.Shim,
             ["TLOG_FAULT_PREFIX"] = Path.Combine(directory, "journal"),
             ["TLOG_FAULT_ONLY"] = "sync",
-            ["TLOG_FAULT_AT"] = "2",
+            ["TLOG_FAULT_AT"] = "3", // the first is that of the start
             ["TLOG_FAULT_ACTION"] = "eio",
         };
-        await using (RunningProgram server = Programs.Serve(directory, secondSyncFails))
+        await using (RunningProgram server = Programs.Serve(directory, secondAppendFails))
         {
             using LogClient client = new(await server.ListeningAsync());
             Assert.True(await observed.AddAsync(client, [1]));
