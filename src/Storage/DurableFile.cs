@@ -77,7 +77,7 @@ public static class DurableFile
         if (Directory.Exists(full)) return;
         string parent = Path.GetDirectoryName(full)!;
         CreateDirectory(parent);
-        Directory.CreateDirectory(full, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Posix.MakeDirectory(full);
         Posix.SyncDirectory(parent);
     }
 

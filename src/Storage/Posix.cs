@@ -13,7 +13,7 @@ internal static partial class Posix
 {
     public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
     public const int Create = 0x40, Truncate = 0x200, CloseOnExec = 0x80000;
-    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11;
+    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11, ErrnoExists = 17;
     private const int ErrnoNoneInSystem = 23, ErrnoNoneInProcess = 24; // ENFILE, EMFILE
 
     // These two are the only ones that differ between the processors we run on (asm/fcntl.h of x86 and of arm).
@@ -177,6 +177,14 @@ internal static partial class Posix
         Fault?.Done("unlink", path);
     }
 
+    /// <summary>Makes a directory (mode 0700); it may be there already.</summary>
+    public static void MakeDirectory(string path)
+    {
+        int made = Fault is null ? mkdir(path, 0b111_000_000) : Faulty("mkdir", path, path, static path => mkdir(path, 0b111_000_000));
+        if (made != 0 && Marshal.GetLastPInvokeError() is var errno and not ErrnoExists) throw new StorageException("mkdir", path, errno);
+        Fault?.Done("mkdir", path);
+    }
+
     /// <summary>Takes an exclusive flock; false when another open file has one. It never waits.</summary>
     public static bool TryLock(SafeFileHandle file, string path)
     {
@@ -261,6 +269,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int unlink(string path);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mkdir(string path, int mode);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);

@@ -215,6 +215,7 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
         if (fault != Fault.Count) order = null;
         if (order is not null) clients.Promised = () => order.CheckPromise(log.Calls(), scenario is WitnessScenario);
         await using RunningProgram program = scenario.Start(folder, environment);
+        if (order is not null && await program.ListensAsync() is not null) order.Begin(log.Calls());
         await clients.WorkAsync(program, log);
         bool endedBefore = program.HasEnded;
         if (scenario.EndsInOrder) program.Terminate();

@@ -7,6 +7,7 @@ namespace TransparencyLog.Tests.EndToEnd;
 internal sealed class SyncOrder
 {
     private readonly HashSet<string> _before = new(StringComparer.Ordinal);
+    private int _started; // number of the last call of the start
 
     /// <summary>Takes note of all names in the folder that the program will find.</summary>
     public SyncOrder(string folder)
@@ -14,12 +15,15 @@ internal sealed class SyncOrder
         foreach (string path in Directory.EnumerateFileSystemEntries(folder, "*", SearchOption.AllDirectories)) _before.Add($"./{Path.GetRelativePath(folder, path)}");
     }
 
+    /// <summary>The program listens: what it has written so far is no frame of anybody's.</summary>
+    public void Begin(IReadOnlyList<ShimCall> calls) => _started = calls.Count == 0 ? 0 : calls.Max(call => call.Number);
+
     /// <summary>A promise has just been given: the journal's last frame and the name of its file are on disk, and the guard behind it, where it is part of the promise.</summary>
     public void CheckPromise(IReadOnlyList<ShimCall> calls, bool guarded)
     {
         State state = Replay(calls);
-        string? frame = calls.LastOrDefault(call => call.Kind == CallKinds.Write && IsJournalFile(call.Path))?.Path;
-        if (frame is null) throw new CheckFailedException("UNSYNCED: a promise was given, and nothing was ever written to the journal");
+        string? frame = calls.LastOrDefault(call => call.Number > _started && call.Kind == CallKinds.Write && IsJournalFile(call.Path))?.Path;
+        if (frame is null) throw new CheckFailedException("UNSYNCED: a promise was given, and nothing was written to the journal since the start");
         if (state.Dirty.Contains(frame)) throw new CheckFailedException($"UNSYNCED: a promise was given, and {frame} was written after its last sync");
         if (state.Unnamed.Contains(frame)) throw new CheckFailedException($"UNSYNCED: a promise was given, and the directory of {frame} was not synced after its name was new");
         if (!guarded) return;
