@@ -18,7 +18,7 @@ public sealed class PowerTests(ITestOutputHelper output)
     public async Task D04_D09_nothing_acknowledged_or_published_is_lost_with_the_power_and_without_syncs_it_would_be()
     {
         using Scratch scratch = new();
-        if (await PowerDisk.WhyNotAsync(scratch) is string missing) Assert.Skip(missing);
+        if (await PowerDisk.WhyNotAsync(scratch) is string missing) Privileges.Skip(missing);
         if (Programs.Shim is null) Assert.Skip("power loss needs bin/fault.so for its control: it needs a C compiler (make deps)");
         int rounds = Number("TLOG_POWER_ROUNDS", 3), controls = Number("TLOG_POWER_CONTROLS", 1), seed = Number("TLOG_POWER_SEED", Random.Shared.Next());
         Say($"seed {seed}; {string.Join(", ", FileSystem.Available.Select(system => system.Name))}{(FileSystem.Find("mkfs.xfs") is null ? "; no xfs: mkfs.xfs is not there (package xfsprogs)" : "")}");

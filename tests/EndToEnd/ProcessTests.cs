@@ -15,7 +15,7 @@ public sealed class ProcessTests
     [Fact]
     public async Task C02_processes_in_namespaces_of_their_own_share_one_lock()
     {
-        Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/usr/bin/unshare"), "namespaces need root and unshare");
+        await Privileges.RequireAsync("a namespace");
         using Scratch scratch = new();
         string vkey = await Programs.CreateLogAsync(scratch["log"], "--journal-file-bytes", "4194304");
         Observed observed = new();
@@ -187,8 +187,8 @@ public sealed class ProcessTests
     [Fact]
     public async Task D23_a_disk_that_becomes_read_only_halts_the_log_while_readers_stay()
     {
-        Assert.SkipUnless(Environment.IsPrivilegedProcess && Directory.Exists("/dev/shm") && File.Exists("/dev/loop-control"), "a disk of its own needs root and loop devices");
         using Scratch scratch = new();
+        if (await PowerDisk.WhyNotAsync(scratch) is string missing) Privileges.Skip(missing);
         string mount = Directory.CreateDirectory(scratch["disk"]).FullName;
         string image = scratch["image"];
         await RunAsync("truncate", "--size", "256M", image);
