@@ -2,12 +2,13 @@
 // `make test` does not run.
 //
 //   TLOG_CRASH_MINUTES=45                        what has not begun by then is counted as not run, and fails the campaign
+//   TLOG_CRASH_GO_ON=1                           goes on where an earlier campaign of the same build ran out of time: what it has run is not run again
 //   TLOG_SWEEP_PARALLEL=2                        runs at a time; one for each processor is the default
 //   TLOG_SWEEP_SCENARIOS=log-switch,witness      only those whose name begins so; for one that looks closer
 //   TLOG_SWEEP_ACTIONS=kill,torn-511,lie         only these (Faults.cs)
 //   TLOG_SWEEP_CALLS=17,18                       only these numbers of calls
 //
-// Writes artifacts/crash/table.md, and while it runs failures.txt, what is not as it must be, and refusals.txt, what was refused or mended and may be.
+// Writes artifacts/crash/table.md, and while it runs runs.txt (a line for each), failures.txt, what is not as it must be, and refusals.txt, what was refused or mended and may be.
 
 using System.Globalization;
 using System.Text;
@@ -31,7 +32,15 @@ public sealed class CrashCampaign(ITestOutputHelper output)
         long start = TimeProvider.System.GetTimestamp();
         TimeSpan budget = TimeSpan.FromMinutes(double.Parse(Filter("TLOG_CRASH_MINUTES")?[0] ?? "45", CultureInfo.InvariantCulture));
         string folder = Directory.CreateDirectory(Path.Combine(Programs.Root, "artifacts/crash")).FullName;
-        foreach (string name in new[] { "table.md", "failures.txt", "refusals.txt" }) await File.WriteAllTextAsync(Path.Combine(folder, name), "");
+        string runs = Path.Combine(folder, "runs.txt");
+        bool goesOn = Filter("TLOG_CRASH_GO_ON") is ["1"] && File.Exists(runs);
+        if (!goesOn)
+        {
+            foreach (string name in new[] { "table.md", "runs.txt", "failures.txt", "refusals.txt" }) await File.WriteAllTextAsync(Path.Combine(folder, name), "");
+        }
+
+        Verdict[] before = [.. (await File.ReadAllLinesAsync(runs)).Select(FromLine)];
+        HashSet<(string Scenario, Fault Fault, int At)> done = [.. before.Select(verdict => (verdict.Scenario, verdict.Fault, verdict.At))];
         using Scratch scratch = new();
         List<(Scenario Scenario, Sweep Sweep, List<ShimCall> Calls)> counted = [];
         List<string> calls = [];
@@ -53,18 +62,21 @@ public sealed class CrashCampaign(ITestOutputHelper output)
             where fault.Name == "kill" || !one.Scenario.Name.Contains("killed-at", StringComparison.Ordinal)
             from run in one.Sweep.Runs(one.Calls, [fault])
             where numbers is null || numbers.Contains(run.At.ToString(CultureInfo.InvariantCulture))
+            where !done.Contains((one.Scenario.Name, run.Fault, run.At))
             select (one.Scenario.Name, run)).ToArray();
-        Verdict[] verdicts = await Sweep.RunAllAsync(planned.Select(plan => plan.run), () => TimeProvider.System.GetElapsedTime(start) < budget, Tell);
+        output.WriteLine($"{planned.Length} runs to do, {before.Length} done before");
+        Verdict[] verdicts = [.. before, .. await Sweep.RunAllAsync(planned.Select(plan => plan.run), () => TimeProvider.System.GetElapsedTime(start) < budget, Tell)];
 
         void Tell(Verdict verdict)
         {
             // At once: who waits for an hour may look on, and who ends it has what was found.
+            lock (_telling) File.AppendAllText(runs, ToLine(verdict));
             if (verdict.IsAllowed && verdict.Word == "OK") return;
             lock (_telling) File.AppendAllText(Path.Combine(folder, verdict.IsAllowed ? "refusals.txt" : "failures.txt"), $"{verdict}\n");
         }
 
         var notRun = planned.Select(plan => (plan.Name, plan.run.Fault)).CountBy(run => run).ToDictionary(run => run.Key, run => run.Value);
-        foreach (Verdict verdict in verdicts) notRun[(verdict.Scenario, verdict.Fault)]--;
+        foreach (Verdict verdict in verdicts[before.Length..]) notRun[(verdict.Scenario, verdict.Fault)]--;
         Verdict[] bad = [.. verdicts.Where(verdict => !verdict.IsAllowed)];
         string summary = string.Create(
             CultureInfo.InvariantCulture,
@@ -75,6 +87,18 @@ public sealed class CrashCampaign(ITestOutputHelper output)
         Assert.True(bad.Length == 0, $"artifacts/crash/failures.txt: {summary}\n{string.Join('\n', bad.Take(10))}");
         Assert.True(notRun.Values.Sum() == 0, $"out of time: {summary}");
         Assert.True(numbers is not null || verdicts.Count(verdict => verdict.Hit is not null) >= verdicts.Length * 7 / 10, summary);
+    }
+
+    private static string ToLine(Verdict verdict) =>
+        string.Create(CultureInfo.InvariantCulture, $"{verdict.Scenario} {verdict.Fault.Name} {verdict.At} {verdict.Word} {(verdict.Hit is null ? "-" : "injected")}\n");
+
+    /// <summary>Of a run before: what became of it, not what was said.</summary>
+    private static Verdict FromLine(string line)
+    {
+        string[] words = line.Split(' ');
+        int at = int.Parse(words[2], CultureInfo.InvariantCulture);
+        ShimCall? hit = words[4] == "-" ? null : new ShimCall(at, "", "", 0, "!");
+        return new Verdict(words[0], Fault.All.Single(fault => fault.Name == words[1]), at, hit, words[3], "in an earlier campaign");
     }
 
     /// <summary>All scenarios of these names, or beginnings of names, each with its folder prepared.</summary>
