@@ -3,6 +3,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using System.Text.Json;
 using Polly;
 using Polly.Retry;
@@ -45,7 +46,7 @@ internal sealed class LogHttp : IDisposable
         _get = new ResiliencePipelineBuilder<byte[]?>()
             .AddRetry(new RetryStrategyOptions<byte[]?>
             {
-                ShouldHandle = new PredicateBuilder<byte[]?>().Handle<HttpRequestException>().Handle<IOException>().Handle<TimeoutRejectedException>()
+                ShouldHandle = new PredicateBuilder<byte[]?>().Handle<HttpRequestException>().Handle<IOException>().Handle<SocketException>().Handle<TimeoutRejectedException>()
                     .Handle<LogReaderException>(failure => failure.Kind == LogFailure.Trouble),
                 MaxRetryAttempts = 1,
                 UseJitter = true,
@@ -94,7 +95,7 @@ internal sealed class LogHttp : IDisposable
         {
             throw new LogReaderException(LogFailure.Trouble, $"{UrlOf(path)} answered bytes that are not the gzip it calls them");
         }
-        catch (Exception failure) when (failure is HttpRequestException or IOException)
+        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException)
         {
             throw new LogReaderException(LogFailure.Trouble, $"{UrlOf(path)} cannot be reached: {OneLine(failure.InnerException?.Message ?? failure.Message)}");
         }

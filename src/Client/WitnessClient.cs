@@ -3,6 +3,7 @@
 
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using Polly;
 using Polly.Retry;
 using Polly.Timeout;
@@ -86,7 +87,7 @@ public sealed class WitnessClient : IDisposable
         {
             builder.AddRetry(new RetryStrategyOptions<WitnessAnswer>
             {
-                ShouldHandle = new PredicateBuilder<WitnessAnswer>().Handle<HttpRequestException>().Handle<IOException>().Handle<TimeoutRejectedException>(),
+                ShouldHandle = new PredicateBuilder<WitnessAnswer>().Handle<HttpRequestException>().Handle<IOException>().Handle<SocketException>().Handle<TimeoutRejectedException>(),
                 MaxRetryAttempts = options.Retries,
                 BackoffType = DelayBackoffType.Exponential,
                 UseJitter = true,
@@ -117,8 +118,9 @@ public sealed class WitnessClient : IDisposable
             // The second is the limit of the connection attempt, when it runs out first.
             return new WitnessAnswer.Failed("no answer within the time limit");
         }
-        catch (Exception failure) when (failure is HttpRequestException or IOException)
+        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException)
         {
+            // The last as it is, where the peer resets the connection while its address is being asked for.
             return new WitnessAnswer.Failed($"no answer: {Describe(failure)}");
         }
     }
@@ -126,7 +128,8 @@ public sealed class WitnessClient : IDisposable
     /// <summary>One word. The text of the exception may repeat what the peer sent, and ends up where others read it.</summary>
     private static string Describe(Exception failure) => failure switch
     {
-        { InnerException: System.Net.Sockets.SocketException socket } => socket.SocketErrorCode.ToString(),
+        SocketException socket => socket.SocketErrorCode.ToString(),
+        { InnerException: SocketException socket } => socket.SocketErrorCode.ToString(),
         HttpRequestException request => request.HttpRequestError.ToString(),
         _ => nameof(HttpRequestError.ConnectionError),
     };

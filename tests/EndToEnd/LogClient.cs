@@ -46,7 +46,7 @@ internal sealed class LogClient(Uri log) : IDisposable
             using HttpResponseMessage response = await _http.GetAsync(path);
             return (response.StatusCode, await response.Content.ReadAsByteArrayAsync());
         }
-        catch (HttpRequestException gone)
+        catch (Exception gone) when (gone is HttpRequestException or System.Net.Sockets.SocketException) // the second where the program ends between connecting and sending
         {
             return (null, Encoding.UTF8.GetBytes(gone.Message));
         }
@@ -77,7 +77,7 @@ internal sealed class LogClient(Uri log) : IDisposable
                 : [];
             return new AddAnswer(response.StatusCode, indexes, text);
         }
-        catch (HttpRequestException gone)
+        catch (Exception gone) when (gone is HttpRequestException or System.Net.Sockets.SocketException) // the second where the program ends between connecting and sending
         {
             return new AddAnswer(null, [], gone.Message);
         }

@@ -216,7 +216,7 @@ internal sealed class WitnessClients(WitnessScenario scenario) : IClients
             using HttpResponseMessage answer = await http.PostAsync("add-checkpoint", content);
             return (answer.StatusCode, await answer.Content.ReadAsStringAsync());
         }
-        catch (HttpRequestException gone)
+        catch (Exception gone) when (gone is HttpRequestException or System.Net.Sockets.SocketException) // the second where the program ends between connecting and sending
         {
             return (null, gone.Message);
         }
