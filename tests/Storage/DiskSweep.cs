@@ -174,12 +174,12 @@ internal sealed class DiskSweep(SweptWork work) : IDisposable
         if (verdict.Hit is not SweptCall hit) return ["WHOLE"];
         switch (verdict.Action)
         {
-            // Looped over, or waited for: nobody notices (D-19, D-22).
-            case "eintr" or "short" or "hang":
+            // Looped over, or waited for: nobody notices (D-19, D-22). A descriptor that is missing once is there at the next try.
+            case "eintr" or "short" or "hang" or "emfile":
                 return ["WHOLE"];
 
-            // Told, and the end of it (D-05, D-06, D-13, D-18).
-            case "eio" or "enospc" or "emfile" or "persistfail":
+            // Told, and the end of it (D-05, D-06, D-13).
+            case "eio" or "enospc" or "persistfail":
                 return work.MayFail(hit) ? ["WHOLE", "ASIDE", "FAILED"] : ["FAILED"];
 
             // Whether a sync was done only a loss of power tells (D-24).

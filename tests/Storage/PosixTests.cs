@@ -91,7 +91,7 @@ public sealed class PosixTests : IDisposable
     {
         List<string> synced = [];
         using (FaultScope.Watch(_scratch.Root, (call, path) => synced.Add($"{call} {Path.GetFileName(path)}"))) DurableFile.CreateDirectory(_scratch["a/b/c"]);
-        Assert.Equal([$"fsync {new DirectoryInfo(_scratch["a"]).Parent!.Name}", "fsync a", "fsync b"], synced);
+        Assert.Equal(["mkdir a", $"fsync {new DirectoryInfo(_scratch["a"]).Parent!.Name}", "mkdir b", "fsync a", "mkdir c", "fsync b"], synced);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(_scratch["a/b"]));
     }
 }

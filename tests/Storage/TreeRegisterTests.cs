@@ -378,7 +378,7 @@ public sealed class TreeRegisterTests : IDisposable
         // The first guard of a log, too.
         Directory.Delete(Guard, recursive: true);
         File.Delete(Path.Combine(Folder, "guarded"));
-        Assert.Equal([.. register, "fsync scratch", .. guarded, "pwrite guarded.new", "fsync guarded.new", "rename guarded.new", "fsync data"], Calls());
+        Assert.Equal([.. register, "mkdir guard", "fsync scratch", .. guarded, "pwrite guarded.new", "fsync guarded.new", "rename guarded.new", "fsync data"], Calls());
 
         List<string> Calls()
         {
