@@ -98,6 +98,8 @@ internal sealed class Publisher
     /// <summary>Runs until stopped. Throws when the register fails or evidence against this log turns up: nothing is signed after that.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
+        using PeriodicTimer renewal = new(_settings.RenewInterval, _time); // before anything is public: who moves the clock then finds all its timers
+
         // A head that was signed before the restart is published as it is: signing another one at its size would be a second statement.
         if (_register.Current is TreeHead signed) await OfferAsync(signed, stop).ConfigureAwait(false);
         else await SignAsync(TreeSnapshot.Empty, stop).ConfigureAwait(false); // every tree extends the empty one, so this can contradict no one, and witnesses can be asked
@@ -105,7 +107,6 @@ internal sealed class Publisher
         // What the journal held beyond that head.
         Grown();
 
-        using PeriodicTimer renewal = new(_settings.RenewInterval, _time);
         Task renewals = RenewAsync(renewal, stop);
         while (await _events.Reader.WaitToReadAsync(stop).ConfigureAwait(false))
         {

@@ -117,6 +117,8 @@ internal sealed partial class RunningProgram : IAsyncDisposable
     {
         ProcessStartInfo start = new(program, arguments) { UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("TLOG_", StringComparison.Ordinal)).ToArray()) start.Environment.Remove(name);
+        // What is killed cannot delete the sockets of its debugger's port, and a campaign kills thousands.
+        start.Environment["DOTNET_EnableDiagnostics"] = "0";
         foreach ((string name, string value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         Process process = Process.Start(start)!;
         process.StandardInput.Close();
