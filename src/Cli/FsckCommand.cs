@@ -15,7 +15,7 @@ internal static class FsckCommand
 {
     public static Command Create(Surroundings around)
     {
-        Argument<string> target = new("URL|DIR") { Description = "A log's URL prefix, or a data directory that no process has open." };
+        Argument<string> target = new("URL|DIR") { Description = "A log's URL prefix, or a data directory; a server may be using it." };
         Option<string?> policy = LogUrl.PolicyOption("A tlog-policy that the checkpoint has to satisfy. A directory without a published checkpoint holds the log's own signatures alone: there the quorum is not judged.");
         Option<string?> vkey = new("--vkey") { HelpName = "VKEY", Description = "Instead of a policy: the log's vkey." };
         Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey };
@@ -74,7 +74,17 @@ internal static class FsckCommand
 
     private static async Task CheckDirectoryAsync(string path, Policy? policy, FsckProgress progress, Surroundings around, CancellationToken stop)
     {
-        DirectoryReport report = await progress.EndAsync(DirectoryCheck.RunAsync(path, Verifiers.TryCreate, progress: progress.Tell, stop: stop));
+        DirectoryReport report;
+        try
+        {
+            report = await progress.EndAsync(DirectoryCheck.RunAsync(path, Verifiers.TryCreate, new CheckOptions { Progress = progress.Tell }, stop));
+        }
+        catch (DirectoryInUseException holder)
+        {
+            await around.SayAsync($"{holder.Message}: checked beside it, what is appended meanwhile as far as the check meets it");
+            report = await progress.EndAsync(DirectoryCheck.RunAsync(path, Verifiers.TryCreate, new CheckOptions { Progress = progress.Tell, InUse = true }, stop));
+        }
+
         foreach (string note in report.Notes) await around.SayAsync(note);
         Checkpoint? checkpoint = report.Head is TreeHead head ? new Checkpoint(report.Identity.Origin, head.Size, head.Root) : null;
         if (policy is not null && report.Head is not null) await RequirePolicyAsync(path, policy, report, around);

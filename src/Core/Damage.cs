@@ -11,6 +11,9 @@ namespace TransparencyLog;
 /// <param name="Found">What is there.</param>
 public sealed record Damage(string Kind, string Place, long? Segment, long? Index, string Expected, string Found)
 {
+    /// <summary>The hash tile, where it is a stored one of level 1 or above that is damaged.</summary>
+    public TilePath? Tile { get; init; }
+
     /// <summary>One line for people: kind, place, segment, index, expected, found.</summary>
     public override string ToString()
     {

@@ -100,10 +100,13 @@ public sealed class TreeCheck
     }
 
     /// <summary>Adds the next entry where no leaf hash is stored that could be compared.</summary>
-    public Damage? AddEntry(ReadOnlySpan<byte> entry)
+    public Damage? AddEntry(ReadOnlySpan<byte> entry) => AddLeaf(MerkleHash.Leaf(entry));
+
+    /// <summary>The same with its leaf hash.</summary>
+    public Damage? AddLeaf(in Hash leaf)
     {
         _completed.Clear();
-        return Append(MerkleHash.Leaf(entry));
+        return Append(leaf);
     }
 
     /// <summary>Compares the claims about the empty tree, before anything is added.</summary>
@@ -129,14 +132,17 @@ public sealed class TreeCheck
     {
         if (found.Length != expected.Length)
         {
-            return new Damage("tile", place, FirstSegment(path, 0), null, $"{expected.Length / Hash.Size} hashes, {expected.Length} bytes", $"{found.Length} bytes");
+            return new Damage("tile", place, FirstSegment(path, 0), null, $"{expected.Length / Hash.Size} hashes, {expected.Length} bytes", $"{found.Length} bytes") { Tile = path };
         }
 
         int same = expected.CommonPrefixLength(found);
         if (same == expected.Length) return null;
         int k = same / Hash.Size;
         return new Damage(
-            "tile", $"{place}, hash {k}", FirstSegment(path, k), null, new Hash(expected.Slice(k * Hash.Size, Hash.Size)).ToString(), new Hash(found.Slice(k * Hash.Size, Hash.Size)).ToString());
+            "tile", $"{place}, hash {k}", FirstSegment(path, k), null, new Hash(expected.Slice(k * Hash.Size, Hash.Size)).ToString(), new Hash(found.Slice(k * Hash.Size, Hash.Size)).ToString())
+        {
+            Tile = path,
+        };
     }
 
     /// <summary>The segment in which the leaves below hash <paramref name="k"/> of a tile begin.</summary>

@@ -45,10 +45,10 @@ internal sealed class Engine : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly Intake _intake;
     private readonly List<WitnessClient> _clients = [];
-    private readonly CancellationTokenSource _stopPublishing = new(), _stopIndexing = new();
+    private readonly CancellationTokenSource _stopPublishing = new(), _stopReading = new();
     private Sequencer _sequencer = null!;
     private StoredTree? _stored;
-    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask;
+    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask, _scrubbing = Task.CompletedTask;
     private readonly Lock _stopping = new(); // so that one reason wins
     private long _sealedAtStart; // segments that the journal's tail did not bring
     private readonly ITimer _reminder;
@@ -59,7 +59,7 @@ internal sealed class Engine : IAsyncDisposable
     private bool _running; // the loops were started: a start that refuses leaves the directory as it is
     private int _state = (int)EngineState.Starting;
 
-    private Engine(LogDirectory directory, EngineParts parts, Settings settings, TimeProvider time, ILogger logger)
+    private Engine(LogDirectory directory, EngineParts parts, Settings settings, TimeProvider time, ILogger logger, JournalOptions? journal)
     {
         _directory = directory;
         _parts = parts;
@@ -70,6 +70,7 @@ internal sealed class Engine : IAsyncDisposable
         Duplicates = new Duplicates(MakeTable(settings.DuplicateTableBytes), full, Tiles, logger);
         Space = new DiskSpace(directory.Root, LogDirectory.ReserveFor(directory.Identity, settings.IntakeBytes));
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, Duplicates);
+        Scrub = new Scrub(directory.Root, journal, settings.ScrubMegabytes * 1_000_000L, settings.ScrubInterval, time, logger);
         _reminder = time.CreateTimer(_ => Remind(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -84,6 +85,9 @@ internal sealed class Engine : IAsyncDisposable
 
     /// <summary>Whether entries are taken now.</summary>
     public bool TakesEntries => State is EngineState.Ready && !Space.IsLow;
+
+    /// <summary>The check of the store in the background.</summary>
+    public Scrub Scrub { get; }
 
     /// <summary>Which entries are in the log already.</summary>
     public Duplicates Duplicates { get; }
@@ -100,6 +104,7 @@ internal sealed class Engine : IAsyncDisposable
     public string Reason => State switch
     {
         EngineState.Starting => "witnesses are being asked for their newest size",
+        EngineState.Halted when Scrub.Status.Damage is Damage damage => $"damage was found in the store: {damage.Kind}{(damage.Segment is long segment ? $", segment {segment}" : "")}{(damage.Index is long index ? $", index {index}" : "")}; its operator has to look into it",
         EngineState.Halted => "evidence against this log was found; its operator has to look into it and resume",
         EngineState.Failed => "storage or the key failed; a restart decides",
         EngineState.Stopping => "the process is ending",
@@ -127,7 +132,7 @@ internal sealed class Engine : IAsyncDisposable
         NoteSigner signer = ReadSigner(settings.Data, identity);
         LogDirectory directory = await LogDirectory.OpenAsync(settings.Data, settings.Guard, time, seams?.Journal).ConfigureAwait(false);
         EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer);
-        Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, time, logger);
+        Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, time, logger, seams?.Journal);
         try
         {
             if (directory.Register.Mended is string mended) logger.Mended(mended);
@@ -187,8 +192,9 @@ internal sealed class Engine : IAsyncDisposable
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
         await _publishing.ConfigureAwait(false);
         await _feeding.ConfigureAwait(false);
-        await _stopIndexing.CancelAsync().ConfigureAwait(false);
+        await _stopReading.CancelAsync().ConfigureAwait(false);
         await _indexing.ConfigureAwait(false);
+        await _scrubbing.ConfigureAwait(false);
         foreach (WitnessClient client in _clients) client.Dispose();
         if (_running && State == EngineState.Stopping)
         {
@@ -208,7 +214,7 @@ internal sealed class Engine : IAsyncDisposable
         await _directory.DisposeAsync().ConfigureAwait(false);
         _intake.Dispose();
         _stopPublishing.Dispose();
-        _stopIndexing.Dispose();
+        _stopReading.Dispose();
     }
 
     /// <summary>The table with a chance of its own at every start, which no stranger learns. Null when there is no room for one.</summary>
@@ -299,6 +305,7 @@ internal sealed class Engine : IAsyncDisposable
 
     private void Run(Policy? policy)
     {
+        if (Scrub.IsOn) _scrubbing = ReadingAsync(ScrubAsync);
         if (_parts.Register.Halted is string evidence)
         {
             // Readers get what was public; with the quorum none that is what was signed.
@@ -311,7 +318,7 @@ internal sealed class Engine : IAsyncDisposable
         if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Volatile.Write(ref _state, (int)EngineState.Ready);
         if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees) _logger.NoWitness();
         _running = true;
-        _indexing = Task.WhenAll(IndexAsync(stop => Duplicates.RebuildAsync(_parts.Tiles, _sealedAtStart, stop)), IndexAsync(stop => Duplicates.Full?.RunAsync(stop) ?? Task.CompletedTask));
+        _indexing = Task.WhenAll(ReadingAsync(stop => Duplicates.RebuildAsync(_parts.Tiles, _sealedAtStart, stop)), ReadingAsync(stop => Duplicates.Full?.RunAsync(stop) ?? Task.CompletedTask));
         _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token), registerIsIdle: Task.CompletedTask);
         _sequencing = SequenceAsync();
         _feeding = Task.WhenAll(Publisher.Feeds.Select(feed => Guarded(feed.RunAsync(_stopPublishing.Token), _publishing)));
@@ -332,17 +339,7 @@ internal sealed class Engine : IAsyncDisposable
         }
         catch (ConflictException conflict)
         {
-            Stop(EngineState.Halted, conflict.Message);
-            await _stopPublishing.CancelAsync().ConfigureAwait(false);
-            await registerIsIdle.ConfigureAwait(false);
-            try
-            {
-                await _parts.Register.HaltAsync(conflict.Message, CancellationToken.None).ConfigureAwait(false);
-            }
-            catch (Exception failure)
-            {
-                _logger.EngineFailed($"the halt could not be recorded: {failure.Message}");
-            }
+            await HaltAsync(conflict.Message, registerIsIdle).ConfigureAwait(false);
         }
         catch (Exception failure)
         {
@@ -351,14 +348,38 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
+    /// <summary>Stops for good: recorded, until an operator resumes.</summary>
+    private async Task HaltAsync(string reason, Task registerIsIdle)
+    {
+        Stop(EngineState.Halted, reason);
+        await _stopPublishing.CancelAsync().ConfigureAwait(false);
+        await registerIsIdle.ConfigureAwait(false);
+        try
+        {
+            await _parts.Register.HaltAsync(reason, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            _logger.EngineFailed($"the halt could not be recorded: {failure.Message}");
+        }
+    }
+
+    /// <summary>What the check finds is not read any more, and nothing is signed on top of it.</summary>
+    private async Task ScrubAsync(CancellationToken stop)
+    {
+        Damage damage = await Scrub.RunAsync(stop).ConfigureAwait(false);
+        Tiles.Refuse(damage);
+        await HaltAsync($"scrub: {damage}", _publishing).ConfigureAwait(false);
+    }
+
     /// <summary>Runs in the background until the engine closes: also when it takes no entries any more, for readers.</summary>
-    private async Task IndexAsync(Func<CancellationToken, Task> work)
+    private async Task ReadingAsync(Func<CancellationToken, Task> work)
     {
         try
         {
-            await Task.Run(() => work(_stopIndexing.Token)).ConfigureAwait(false);
+            await Task.Run(() => work(_stopReading.Token)).ConfigureAwait(false);
         }
-        catch (OperationCanceledException) when (_stopIndexing.IsCancellationRequested)
+        catch (OperationCanceledException) when (_stopReading.IsCancellationRequested)
         {
             // The orderly end.
         }

@@ -35,4 +35,10 @@ internal static partial class Events
 
     [LoggerMessage(11, LogLevel.Critical, "the disk is nearly full, no entries are taken: {Free} bytes are free, {Reserve} are kept for what is under way")]
     public static partial void DiskLow(this ILogger logger, long free, long reserve);
+
+    [LoggerMessage(12, LogLevel.Information, "scrub: {Entries} entries checked from their bytes up in {Seconds} s, nothing is damaged")]
+    public static partial void ScrubPassed(this ILogger logger, long entries, long seconds);
+
+    [LoggerMessage(13, LogLevel.Warning, "scrub: the check of the store has not passed and is made again later: {Reason}")]
+    public static partial void ScrubFailed(this ILogger logger, string reason);
 }

@@ -173,7 +173,7 @@ internal sealed class Publisher
         // 6. Remembered before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers what it holds.
         if (!await _register.SwapAsync(last, head, "signed", stop).ConfigureAwait(false))
         {
-            throw new ConflictException($"the register no longer holds size {last?.Size ?? 0}: another process signs for this log");
+            throw new ConflictException($"the register (commit, lock) no longer holds size {last?.Size ?? 0}: another process signs for this log");
         }
 
         await OfferAsync(head, stop).ConfigureAwait(false);

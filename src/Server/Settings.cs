@@ -63,6 +63,12 @@ internal sealed record Settings
     /// </summary>
     public int ReadCacheBytes { get; init; } = 32 * 1024 * 1024;
 
+    /// <summary>Most bytes a second that the check of the store reads, in MB: a few percent of a disk, and of a core. 0: no check.</summary>
+    public int ScrubMegabytes { get; init; } = 8;
+
+    /// <summary>From the beginning of a check of the whole store to that of the next.</summary>
+    public TimeSpan ScrubInterval { get; init; } = TimeSpan.FromDays(1);
+
     /// <summary>How long the body of an append may take from its first byte to its last: 2 MiB at 140 kB/s.</summary>
     public TimeSpan BodyLimit { get; init; } = TimeSpan.FromSeconds(15);
 
@@ -87,6 +93,8 @@ internal sealed record Settings
             ReadCacheBytes = reader.Number("read-cache-bytes", 32 * 1024 * 1024, 0, 1024 * 1024 * 1024),
             DuplicateTableBytes = reader.Number("duplicate-table-bytes", 64 * 1024 * 1024, 0, DuplicateTable.MaxBytes),
             DuplicateIndex = reader.Word("duplicate-index", DuplicateHistory.Recent),
+            ScrubMegabytes = reader.Number("scrub-mb-s", 8, 0, 10_000),
+            ScrubInterval = TimeSpan.FromSeconds(reader.Number("scrub-interval-s", 86_400, 1, 31_536_000)),
             BodyLimit = TimeSpan.FromSeconds(reader.Number("body-limit-s", 15, 1, 300)),
             MaxConnections = reader.Number("max-connections", Descriptors.Half(4096), 8, 65_536),
         };

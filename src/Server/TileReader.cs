@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using TransparencyLog.Storage;
 
@@ -17,6 +18,28 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
 
     /// <summary>[level] is what was last computed of the open tile there. Whoever comes later with a wider one goes on from it; a lost write costs hashing again.</summary>
     private readonly TileTree?[] _edge = new TileTree?[8];
+
+    private ConcurrentDictionary<TilePath, Damage>? _refused;
+
+    /// <summary>
+    /// From now on what is damaged is not read any more, from the store or from memory: <see cref="DamageException"/>. Bytes whose CRC holds and whose hashes do not
+    /// would pass as good otherwise.
+    /// </summary>
+    public void Refuse(Damage damage)
+    {
+        ConcurrentDictionary<TilePath, Damage> refused = _refused ?? new();
+        if (damage.Tile is TilePath tile)
+        {
+            refused[tile] = damage;
+        }
+        else if (damage.Segment is long segment)
+        {
+            refused[new TilePath(0, segment)] = damage;
+            refused[new TilePath(TilePath.EntriesLevel, segment)] = damage;
+        }
+
+        Volatile.Write(ref _refused, refused);
+    }
 
     /// <summary>What is kept of sealed tiles and bundles.</summary>
     public HotTiles Hot => _hot;
@@ -93,8 +116,9 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
     /// <summary>The full tile or bundle to which a path belongs; null when the store has none.</summary>
     private async ValueTask<HotTile?> SealedAsync(TilePath path, CancellationToken stop)
     {
-        if (_hot.Find(path) is HotTile hot) return hot;
         TilePath full = new(path.Level, path.Index);
+        if (Volatile.Read(ref _refused) is { } refused && refused.TryGetValue(full, out Damage? damage)) throw new DamageException(damage);
+        if (_hot.Find(path) is HotTile hot) return hot;
 
         // Checked by the store: what is damaged throws here, and is never kept.
         return await store.GetAsync(full, stop).ConfigureAwait(false) is ReadOnlyMemory<byte> bytes ? _hot.Offer(full, bytes) : null;

@@ -1,5 +1,6 @@
-// fsck of a data directory that no process holds. It begins at the entry bytes: everything else in the directory is computed again from
-// them and compared. Nothing is repaired; the only thing written is the lock file, while it is held.
+// fsck of a data directory. It begins at the entry bytes: everything else in the directory is computed again from
+// them and compared. Nothing is repaired; the only thing written is the lock file, while it is held. Beside a server that has the directory nothing
+// is written at all: what is committed does not change any more, and what does change is read as of one moment.
 //
 //   1  identity              log
 //   2  heads                 heads.old, heads, commit, guard, published: parsed, signed, one story            HeadsCheck.cs
@@ -23,51 +24,123 @@ namespace TransparencyLog.Storage;
 public sealed record DirectoryReport(
     LogIdentity Identity, TreeHead? Head, ReadOnlyMemory<byte>? Published, long Heads, long Entries, long Segments, IReadOnlyList<string> Notes);
 
+/// <summary>How a directory is checked.</summary>
+public sealed record CheckOptions
+{
+    /// <summary>The journal's layout, when it is not the usual one.</summary>
+    public JournalOptions? Journal { get; init; }
+
+    /// <summary>
+    /// Whether a server may have the directory. No lock is taken then, sealed bytes are read from the disk and not from the page cache, and what is appended after the
+    /// beginning is checked as far as the check meets it.
+    /// </summary>
+    public bool InUse { get; init; }
+
+    /// <summary>Most bytes of segments that are checked in a second; 0 for as fast as it goes, on all cores.</summary>
+    public long BytesPerSecond { get; init; }
+
+    /// <summary>
+    /// Is told how many entries were checked, and how many there are as far as is known then (sealed or signed, whichever is more): after each segment, one
+    /// call at a time, on the thread that checks.
+    /// </summary>
+    public Action<long, long>? Progress { get; init; }
+}
+
 /// <summary>Checks a data directory from the entry bytes up.</summary>
 public static class DirectoryCheck
 {
+    /// <summary>How often a journal in use is looked at again when it does not fit: files and frames come and go while they are listed.</summary>
+    private const int JournalAttempts = 10;
+
     /// <summary>
     /// Checks everything in the order above and throws at the first damage. Memory does not grow with the log, but for the history of
     /// heads, which is bounded.
     /// </summary>
     /// <param name="path">The data directory.</param>
     /// <param name="verifiers">Gives the verifier of the key in the directory's identity; null for a type that is not understood.</param>
-    /// <param name="options">The journal's layout, when it is not the usual one.</param>
-    /// <param name="progress">
-    /// Is told how many entries were checked, and how many there are as far as is known then (sealed or signed, whichever is more): after each segment, one
-    /// call at a time, on the thread that checks.
-    /// </param>
+    /// <param name="options">How; null for a directory that no process has, as fast as it goes.</param>
     /// <param name="stop">Ends the check between two segments.</param>
     /// <exception cref="DamageException">The first damage: kind, place, segment, index, expected, found.</exception>
     /// <exception cref="DirectoryInUseException">Another process has it.</exception>
     /// <exception cref="StorageException">It is not a log, or cannot be read.</exception>
     public static async Task<DirectoryReport> RunAsync(
-        string path, Func<VerifierKey, INoteVerifier?> verifiers, JournalOptions? options = null, Action<long, long>? progress = null, CancellationToken stop = default)
+        string path, Func<VerifierKey, INoteVerifier?> verifiers, CheckOptions? options = null, CancellationToken stop = default)
     {
+        options ??= new CheckOptions();
         (LogIdentity identity, VerifierKey key) = ReadIdentity(path);
         INoteVerifier verifier = verifiers(key) ?? throw Damaged("identity", Path.Combine(path, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
-        using DirectoryLock held = DirectoryLock.Acquire(path);
+        using DirectoryLock? held = options.InUse ? null : DirectoryLock.Acquire(path);
         List<string> notes = [];
-        HeadsCheck heads = HeadsCheck.Read(path, identity, verifier, notes);
+        HeadsCheck heads = HeadsCheck.Read(await HeadFiles.ReadAsync(path, identity.Origin, options.InUse, stop).ConfigureAwait(false), identity, verifier, notes);
         TreeCheck tree = new(heads.Claims);
         Require(tree.CheckEmpty());
         string journal = Path.Combine(path, "journal");
-        RecordLog segments = RecordLog.OpenReadOnly(RequireRecordLog(path, "segments"));
-        await using (segments.ConfigureAwait(false))
-        {
-            RecordLog upper = RecordLog.OpenReadOnly(RequireRecordLog(path, "tree"));
-            await using (upper.ConfigureAwait(false))
-            {
-                long total = Math.Max(heads.Newest?.Size ?? 0, segments.Count * EntryBundle.Width);
-                new SegmentsCheck(path, segments, upper, tree).Run(notes, done => progress?.Invoke(done, total), stop);
-            }
+        JournalOptions journalOptions = options.Journal ?? LogDirectory.OptionsFor(identity);
+        long signed = heads.Newest?.Size ?? 0;
 
-            JournalCheck.Run(journal, options ?? LogDirectory.OptionsFor(identity), heads.Newest?.Size ?? 0, segments, tree, notes);
+        // The tree before the segments: a server commits it behind them, so it never has more than they have.
+        RecordLog upper = RecordLog.OpenReadOnly(RequireRecordLog(path, "tree"), options.InUse);
+        long sealedSegments;
+        await using (upper.ConfigureAwait(false))
+        {
+            RecordLog segments = RecordLog.OpenReadOnly(RequireRecordLog(path, "segments"), options.InUse);
+            await using (segments.ConfigureAwait(false))
+            {
+                Pace? pace = options.BytesPerSecond > 0 ? new Pace(options.BytesPerSecond, stop) : null;
+                SegmentsCheck sealedPart = new(path, segments, upper, tree, pace is null ? null : pace.Count);
+                sealedPart.Run(Tell, stop);
+                if (!options.InUse)
+                {
+                    sealedPart.Finish(notes);
+                    JournalCheck.Run(journal, null, journalOptions, signed, segments, tree, notes);
+                }
+                else
+                {
+                    await CheckJournalInUseAsync(sealedPart, segments, upper).ConfigureAwait(false);
+                }
+
+                sealedSegments = sealedPart.Checked;
+
+                void Tell(long done) => options.Progress?.Invoke(done, Math.Max(signed, segments.Count * EntryBundle.Width));
+            }
         }
 
         Require(tree.Finish(journal));
         StrayFiles.Check(path, identity, notes);
-        return new DirectoryReport(identity, heads.Newest, heads.Published, heads.Claims.Count, tree.Size, segments.Count, notes);
+        return new DirectoryReport(identity, heads.Newest, heads.Published, heads.Claims.Count, tree.Size, sealedSegments, notes);
+
+        // The journal lets go of what is sealed, so its files are opened before it is asked how much that is, and what was sealed since the beginning is checked first.
+        async Task CheckJournalInUseAsync(SegmentsCheck sealedPart, RecordLog segments, RecordLog upper)
+        {
+            for (int attempt = 1; ; attempt++)
+            {
+                using JournalFiles files = JournalFiles.Open(journal);
+                upper.Refresh();
+                segments.Refresh();
+                if (segments.Count > sealedPart.Checked)
+                {
+                    // Much of it may take long, and the journal goes on: the files are opened again then.
+                    bool little = segments.Count - sealedPart.Checked <= 64;
+                    sealedPart.Run(done => options.Progress?.Invoke(done, Math.Max(signed, done)), stop);
+                    if (!little)
+                    {
+                        attempt = 0;
+                        continue;
+                    }
+                }
+
+                if (attempt == 1) sealedPart.Finish(notes);
+                try
+                {
+                    JournalCheck.Run(journal, files, journalOptions, Math.Min(signed, tree.Size), segments, tree, notes);
+                    return;
+                }
+                catch (DamageException failure) when (attempt < JournalAttempts && failure.Damage.Kind != "root")
+                {
+                    await Task.Delay(50, stop).ConfigureAwait(false);
+                }
+            }
+        }
     }
 
     internal static void Require(Damage? damage)

@@ -24,24 +24,21 @@ internal sealed class HeadsCheck
     /// <summary>The checkpoint that was published last, with its cosignatures; null where none is kept.</summary>
     public ReadOnlyMemory<byte>? Published { get; private set; }
 
-    public static HeadsCheck Read(string path, LogIdentity identity, INoteVerifier verifier, List<string> notes)
+    public static HeadsCheck Read(HeadFiles files, LogIdentity identity, INoteVerifier verifier, List<string> notes)
     {
         HeadsCheck check = new(identity, verifier);
-        string history = Path.Combine(path, "heads");
-        if (File.Exists(history + ".old")) check.ReadHistory(history + ".old", notes);
-        if (!File.Exists(history)) throw DirectoryCheck.Damaged("heads", history, "the history of signed heads", "no such file");
-        check.ReadHistory(history, notes);
-        check.CheckCommit(Path.Combine(path, "commit"), notes);
-        check.CheckGuard(Path.Combine(path, "guarded"), notes);
-        check.CheckPublished(Path.Combine(path, "published"));
-        if (File.Exists(Path.Combine(path, "halted"))) notes.Add($"{Path.Combine(path, "halted")}: the log is halted until an operator resumes it");
+        string history = files.PathOf("heads");
+        if (files.Old is not null) check.ReadHistory(history + ".old", files.Old, notes);
+        check.ReadHistory(history, files.History ?? throw DirectoryCheck.Damaged("heads", history, "the history of signed heads", "no such file"), notes);
+        check.CheckCommit(files.PathOf("commit"), files.Commit, notes);
+        check.CheckGuard(files, notes);
+        check.CheckPublished(files.PathOf("published"), files.Published);
+        if (files.Halted is not null) notes.Add($"{files.PathOf("halted")}: the log is halted until an operator resumes it");
         return check;
     }
 
-    private void ReadHistory(string path, List<string> notes)
+    private void ReadHistory(string path, byte[] bytes, List<string> notes)
     {
-        const int Limit = (int)TreeRegister.HistoryLimit + (2 * 1024 * 1024);
-        if (!DurableFile.TryRead(path, Limit, out byte[] bytes)) throw DirectoryCheck.Damaged("heads", path, "the history of signed heads", "no such file");
         (int end, int tornEnd) = HeadHistory.Read(path, bytes, (place, line, record) =>
         {
             if (record.Head is null && Newest is not null) throw DirectoryCheck.Damaged("heads", place, $"a head, after {Describe(Newest)}", "none");
@@ -86,11 +83,11 @@ internal sealed class HeadsCheck
         throw DirectoryCheck.Damaged("signature", place, $"a signature by {_verifier.Key}", found);
     }
 
-    private void CheckCommit(string path, List<string> notes)
+    private void CheckCommit(string path, byte[]? bytes, List<string> notes)
     {
-        if (!TreeRegister.TryReadHead(path, out HeadRecord? commit))
+        if (bytes is null || !TreeRegister.TryParseHead(bytes, out HeadRecord? commit))
         {
-            if (!IsTorn(path)) throw DirectoryCheck.Damaged("commit", path, "a head record", File.Exists(path) ? "bytes whose CRC does not match" : "no such file");
+            if (bytes is null || !IsTorn(bytes)) throw DirectoryCheck.Damaged("commit", path, "a head record", bytes is null ? "no such file" : "bytes whose CRC does not match");
             notes.Add($"{path} is torn between the two newest heads: a crash came while it was written, and the next start takes {Describe(Newest)} from the history");
             return;
         }
@@ -101,9 +98,9 @@ internal sealed class HeadsCheck
     }
 
     /// <summary>A crash while the record is written leaves each of its sectors as it was, as it was to be, or with the beginning of the one and the rest of the other.</summary>
-    private bool IsTorn(string path)
+    private bool IsTorn(byte[] bytes)
     {
-        if (!DurableFile.TryRead(path, HeadRecord.MaxSize, out byte[] bytes) || bytes.Length == 0) return false;
+        if (bytes.Length == 0) return false;
         byte[] before = TreeRegister.Padded(_lineBefore.ToArray(), bytes.Length), next = TreeRegister.Padded(_line.ToArray(), bytes.Length);
         for (int start = 0; start < bytes.Length; start += JournalFrame.Sector)
         {
@@ -116,17 +113,16 @@ internal sealed class HeadsCheck
     }
 
     /// <summary>A guard that can be reached and has seen more than we have means that this directory is an older copy.</summary>
-    private void CheckGuard(string path, List<string> notes)
+    private void CheckGuard(HeadFiles files, List<string> notes)
     {
-        if (!DurableFile.TryRead(path, 4096, out byte[] where)) return;
-        string guard = Path.Combine(System.Text.Encoding.UTF8.GetString(where).Trim(), TreeRegister.GuardName(_identity.Origin));
-        if (!TreeRegister.TryReadHead(guard, out HeadRecord? record))
+        if (files.GuardPath is not string guard) return;
+        if (files.Guard is null)
         {
-            if (File.Exists(guard)) throw DirectoryCheck.Damaged("guard", guard, "a head record", "bytes whose CRC does not match");
             notes.Add($"{guard}, the guard of this log, is not there: it was not compared");
             return;
         }
 
+        if (!TreeRegister.TryParseHead(files.Guard, out HeadRecord? record)) throw DirectoryCheck.Damaged("guard", guard, "a head record", "bytes whose CRC does not match");
         if (record.Head is not TreeHead seen) return;
         if (Newest is null || seen.Size > Newest.Size || (seen.Size == Newest.Size && seen.Root != Newest.Root))
         {
@@ -135,9 +131,9 @@ internal sealed class HeadsCheck
     }
 
     /// <summary>What readers were shown last: a head of the same tree, never beyond what is signed.</summary>
-    private void CheckPublished(string path)
+    private void CheckPublished(string path, byte[]? bytes)
     {
-        if (!DurableFile.TryRead(path, Note.MaxSize, out byte[] bytes)) return;
+        if (bytes is null) return;
         Checkpoint checkpoint = ReadSigned(bytes, path);
         if (checkpoint.Size > (Newest?.Size ?? 0)) throw DirectoryCheck.Damaged("checkpoint", path, $"at most {Describe(Newest)}", $"size {checkpoint.Size}");
         Published = bytes;

@@ -16,38 +16,49 @@ internal sealed class JournalCheck
     private long _segment = -1;
     private int _offset;           // in _bundle, of the entry at _at
     private long _at;
+    private readonly List<Hash>? _leaves; // of the entries beyond the segments, for a journal that may have to be read again; null to add them to the tree at once
+    private long _end;                    // the entry that comes next
 
-    private JournalCheck(string path, RecordLog segments, TreeCheck tree)
+    private JournalCheck(string path, RecordLog segments, TreeCheck tree, bool inUse)
     {
         _path = path;
         _segments = segments;
         _tree = tree;
-        _sealed = tree.Size;
+        _sealed = _end = tree.Size;
+        _leaves = inUse ? [] : null;
     }
 
-    public static void Run(string path, JournalOptions options, long signed, RecordLog segments, TreeCheck tree, List<string> notes)
+    /// <summary>
+    /// Checks the journal in a directory; or its files as they were opened before, while a server goes on writing to them: then a damage leaves the tree as it was,
+    /// unless it is one of the tree.
+    /// </summary>
+    public static void Run(string path, JournalFiles? files, JournalOptions options, long signed, RecordLog segments, TreeCheck tree, List<string> notes)
     {
-        JournalCheck check = new(path, segments, tree);
-        JournalScan scan = JournalScan.Read(path, options, signed, check.Visit);
+        JournalCheck check = new(path, segments, tree, files is not null);
+        JournalScan scan = files is null ? JournalScan.Read(path, options, signed, check.Visit) : JournalScan.Read(path, files, options, signed, check.Visit);
         long next = scan.NextIndex;
         if (next < check._sealed) throw DirectoryCheck.Damaged("journal", path, $"entries up to {check._sealed - 1}, as the segments have", $"{next} as the next index: one of the two is an older copy");
-        if (scan.Torn is string torn) notes.Add(torn.Replace("was cut", "is cut by the next start", StringComparison.Ordinal));
+        foreach (Hash leaf in check._leaves ?? []) DirectoryCheck.Require(tree.AddLeaf(leaf));
+        if (files is null && scan.Torn is string torn) notes.Add(torn.Replace("was cut", "is cut by the next start", StringComparison.Ordinal));
     }
 
     private void Visit(JournalEntries frame)
     {
-        if (frame.FirstIndex > _tree.Size)
+        if (frame.FirstIndex > _end)
         {
-            throw new DamageException(new Damage("journal", _path, null, _tree.Size, $"entry {_tree.Size}, where the segments end", $"entry {frame.FirstIndex} as the first"));
+            throw new DamageException(new Damage("journal", _path, null, _end, $"entry {_end}, where the segments end", $"entry {frame.FirstIndex} as the first"));
         }
 
         long index = frame.FirstIndex;
         for (int offset = 0; offset < frame.Bundle.Length; index++)
         {
             ReadOnlySpan<byte> entry = Take(frame.Bundle.Span, ref offset);
-            if (index >= _sealed) DirectoryCheck.Require(_tree.AddEntry(entry));
-            else Compare(index, entry);
+            if (index < _sealed) Compare(index, entry);
+            else if (_leaves is null) DirectoryCheck.Require(_tree.AddEntry(entry));
+            else _leaves.Add(MerkleHash.Leaf(entry));
         }
+
+        _end = Math.Max(_end, index);
     }
 
     private void Compare(long index, ReadOnlySpan<byte> entry)

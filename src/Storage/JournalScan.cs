@@ -40,17 +40,24 @@ internal sealed class JournalScan
     public static string PathOf(string directory, long number) => Path.Combine(directory, number.ToString("D12", CultureInfo.InvariantCulture));
 
     /// <summary>Reads and judges all of it. Entries below <paramref name="signed"/> are known to have been durable.</summary>
-    public static JournalScan Read(string directory, JournalOptions options, long signed, Action<JournalEntries>? visit)
+    public static JournalScan Read(string directory, JournalOptions options, long signed, Action<JournalEntries>? visit) =>
+        Read(directory, ListFiles(directory), (_, path, bytes) => Load(path, bytes, options.FileBytes), options, signed, visit);
+
+    /// <summary>The same of files that were opened before, whose names may be gone since. A frame that is being written reads as torn.</summary>
+    public static JournalScan Read(string directory, JournalFiles files, JournalOptions options, long signed, Action<JournalEntries>? visit) =>
+        Read(directory, files.Numbers, (number, path, bytes) => Load(files[number], path, bytes, options.FileBytes), options, signed, visit);
+
+    private static JournalScan Read(
+        string directory, IReadOnlyList<long> numbers, Action<long, string, byte[]> load, JournalOptions options, long signed, Action<JournalEntries>? visit)
     {
         JournalScan scan = new(directory, options, signed);
-        List<long> numbers = ListFiles(directory);
         if (numbers.Count == 0) throw Damaged(directory, null, "journal files", "none");
         byte[] bytes = new byte[options.FileBytes];
         for (int i = 0; i < numbers.Count; i++)
         {
             string path = PathOf(directory, numbers[i]);
             if (i > 0 && numbers[i] != numbers[i - 1] + 1) throw Damaged(path, null, $"journal file {numbers[i - 1] + 1}", $"journal file {numbers[i]}");
-            Load(path, bytes, options.FileBytes);
+            load(numbers[i], path, bytes);
             scan.ReadFile(numbers[i], path, bytes, visit);
         }
 
@@ -116,6 +123,11 @@ internal sealed class JournalScan
     public static void Load(string path, byte[] bytes, int size)
     {
         using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
+        Load(file, path, bytes, size);
+    }
+
+    private static void Load(SafeFileHandle file, string path, byte[] bytes, int size)
+    {
         long length = RandomAccess.GetLength(file);
         if (length != size) throw Damaged(path, null, $"{size} bytes", $"{length} bytes");
         int read = Posix.Read(file, bytes.AsSpan(0, size), 0, path);
@@ -125,7 +137,7 @@ internal sealed class JournalScan
     public static DamageException Damaged(string path, int? offset, string expected, string found) =>
         new(new Damage("journal", offset is int at ? $"{path}, offset {at}" : path, null, null, expected, found));
 
-    private static List<long> ListFiles(string directory)
+    internal static List<long> ListFiles(string directory)
     {
         if (!Directory.Exists(directory)) throw Damaged(directory, null, "a directory", "nothing");
         List<long> numbers = [];

@@ -21,6 +21,7 @@ internal static partial class Posix
     public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000;
 
     private const int LockExclusive = 2, LockNonBlocking = 4;
+    private const int AdviceDontNeed = 4;
 
     /// <summary>For tests only: what becomes of each call (DiskFault.cs).</summary>
     internal static DiskFault? Fault { get; set; }
@@ -128,6 +129,9 @@ internal static partial class Posix
             ArrayPool<byte>.Shared.Return(buffer);
         }
     }
+
+    /// <summary>Asks the system to forget what it has cached of a range, so that the next read is one of the disk. What is not written out yet stays.</summary>
+    public static void DropCache(SafeFileHandle file, long offset, long length) => _ = posix_fadvise(file, offset, length, AdviceDontNeed);
 
     /// <summary>The file's data is on disk once this returns. A failure is final: the page cache may now hold what the disk does not.</summary>
     public static void SyncData(SafeFileHandle file, string path)
@@ -272,6 +276,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int mkdir(string path, int mode);
+
+    [LibraryImport("libc")]
+    private static partial int posix_fadvise(SafeFileHandle file, long offset, long length, int advice);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);

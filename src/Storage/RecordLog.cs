@@ -34,6 +34,7 @@ internal sealed class RecordLog : IAsyncDisposable
     private static ReadOnlySpan<byte> CommitMagic => "TLCMT001"u8;
 
     private readonly string _directory;
+    private readonly bool _uncached;
     private readonly SafeFileHandle _addresses;
     private readonly string _addressesPath;
     private readonly ConcurrentDictionary<int, DataFile> _readers = new();
@@ -47,9 +48,10 @@ internal sealed class RecordLog : IAsyncDisposable
     private long _count;
     private long _durableCount;
 
-    private RecordLog(string directory, bool readOnly)
+    private RecordLog(string directory, bool readOnly, bool uncached = false)
     {
         _directory = directory;
+        _uncached = uncached;
         Commit commit = ReadCommit(directory);
         Count = DurableCount = commit.Count;
         _lastAddress = commit.LastAddress;
@@ -101,7 +103,20 @@ internal sealed class RecordLog : IAsyncDisposable
 
     public static RecordLog Open(string directory) => new(directory, readOnly: false);
 
-    public static RecordLog OpenReadOnly(string directory) => new(directory, readOnly: true);
+    /// <summary>Opens what is committed, for reading; another process may be appending to it.</summary>
+    /// <param name="directory">The log.</param>
+    /// <param name="uncached">Whether what is read is taken from the disk and not from the page cache, as far as the system goes along.</param>
+    public static RecordLog OpenReadOnly(string directory, bool uncached = false) => new(directory, readOnly: true, uncached);
+
+    /// <summary>Of a log that was opened for reading: looks what was committed since.</summary>
+    public void Refresh()
+    {
+        Commit commit = ReadCommit(_directory);
+        if (commit.Count < Count) throw Damaged("storage", Path.Combine(_directory, "commit"), $"at least the {Count} records of a commit before", $"{commit.Count}");
+        Volatile.Write(ref _committedUntil, commit.Until);
+        lock (_position) _lastAddress = commit.LastAddress;
+        Count = DurableCount = commit.Count;
+    }
 
     /// <summary>Appends a part of the record that will get number <see cref="Count"/>. Returns its address.</summary>
     public long AppendPart(int place, ReadOnlySpan<byte> payload) => Enqueue(PartMagic, Count, place, payload);
@@ -205,6 +220,7 @@ internal sealed class RecordLog : IAsyncDisposable
         Place place = new(this, "record", number);
         DataFile file = FileOf(address, place);
         byte[] bytes = GC.AllocateUninitializedArray<byte>((int)(to - from));
+        if (_uncached) Posix.DropCache(file.Handle, from & OffsetMask, bytes.Length);
         int read = Posix.Read(file.Handle, bytes, from & OffsetMask, file.Path);
         return new RecordWithParts(this, number, from, address, bytes.AsMemory(0, read), place);
     }
@@ -343,6 +359,7 @@ internal sealed class RecordLog : IAsyncDisposable
         // With the length that is expected, length and record come in one read.
         DataFile file = FileOf(address, place);
         byte[] bytes = GC.AllocateUninitializedArray<byte>(FasterHeader + EnvelopeSize + expected + CrcSize);
+        if (_uncached) Posix.DropCache(file.Handle, address & OffsetMask, FasterHeader + MaxPayload);
         int read = Posix.Read(file.Handle, bytes, address & OffsetMask, file.Path);
         if (read < FasterHeader) throw Damaged("storage", place, "a record", "the end of the file");
         int length = BinaryPrimitives.ReadInt32LittleEndian(bytes);

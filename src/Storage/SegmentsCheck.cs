@@ -4,7 +4,12 @@
 namespace TransparencyLog.Storage;
 
 /// <summary>Walks over the segments in order and, whenever they complete a tile of the tree, over the tree's records.</summary>
-internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog upper, TreeCheck tree)
+/// <param name="path">The data directory.</param>
+/// <param name="segments">Its segments.</param>
+/// <param name="upper">Its tree; opened before the segments, which a server commits first.</param>
+/// <param name="tree">What the entries are added to.</param>
+/// <param name="pace">Given the bytes of each segment that was checked, waits where they came too fast; null for as fast as it goes.</param>
+internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog upper, TreeCheck tree, Action<long>? pace = null)
 {
     /// <summary>
     /// Tiles of level 1 that a crash may leave unwritten: the segments are committed first, and two commits of at most 32 MiB each
@@ -12,32 +17,35 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     /// </summary>
     private const long MostUnwritten = (2 * 32 * 1024 * 1024 / (256 * Seal.TileSize)) + 1;
 
-    /// <summary>Segments on their way at once: twice the cores keeps them busy, and holds at most 17 MB each, where all entries are of the largest size.</summary>
-    private static readonly int LookAhead = 2 * Environment.ProcessorCount;
+    /// <summary>Segments on their way at once: twice the cores keeps them busy, and holds at most 17 MB each, where all entries are of the largest size. With a pace, one.</summary>
+    private readonly int _lookAhead = pace is null ? 2 * Environment.ProcessorCount : 1;
 
     private readonly string _segmentsPath = Path.Combine(path, "segments");
     private readonly string _treePath = Path.Combine(path, "tree");
     private readonly Queue<Task<Loaded>> _ahead = new();
+    private Hash _previous;
+    private long _before; // address of the record before
     private long _nextToLoad;
     private long _tiles;
     private long _unwritten;
 
-    /// <param name="notes">Gets what is no damage and worth knowing.</param>
+    /// <summary>How many segments were checked.</summary>
+    public long Checked { get; private set; }
+
+    /// <summary>Goes on up to the last segment that is committed.</summary>
     /// <param name="progress">Is told how many entries were checked, after each segment.</param>
     /// <param name="stop">Ends the check between two segments.</param>
-    public void Run(List<string> notes, Action<long> progress, CancellationToken stop)
+    public void Run(Action<long> progress, CancellationToken stop)
     {
-        Hash previous = default;
-        long address = 0;
         try
         {
-            for (long number = 0; number < segments.Count; number++)
+            for (; Checked < segments.Count; Checked++)
             {
                 stop.ThrowIfCancellationRequested();
-                previous = InSegment(number, previous, (segment, before) => CheckSegment(segment, before, ref address));
+                _previous = InSegment(Checked, _previous, CheckSegment);
                 foreach (FullTile tile in tree.Completed)
                 {
-                    if (tile.Level > 0) InSegment(number, tile, CheckTile);
+                    if (tile.Level > 0) InSegment(Checked, tile, CheckTile);
                 }
 
                 progress(tree.Size);
@@ -48,13 +56,18 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
             // After the first damage nobody asks for what is still on its way; it must not outlive the files it reads.
             Task.WhenAll(_ahead.Cast<Task>()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
         }
+    }
 
+    /// <summary>Behind the last segment: the tree has no more than they have.</summary>
+    /// <param name="notes">Gets what is no damage and worth knowing.</param>
+    public void Finish(List<string> notes)
+    {
         if (upper.Count > _tiles) throw DirectoryCheck.Damaged("tile", _treePath, $"{_tiles} tiles, as {segments.Count} segments have", $"{upper.Count} tiles: the segments are an older copy");
         if (_unwritten > 0) notes.Add($"{_treePath}: the last {_unwritten} tiles of level 1 are not written; the next start makes them from the segments");
     }
 
     /// <summary>Returns the hash of the seal, which the next seal holds.</summary>
-    private Hash CheckSegment(long number, Hash previous, ref long before)
+    private Hash CheckSegment(long number, Hash previous)
     {
         string place = $"{_segmentsPath}, record {number}";
         (ReadOnlyMemory<byte> payload, long link, Seal seal, ReadOnlyMemory<byte> bundle, Hash[]? leaves) = Next();
@@ -67,8 +80,9 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
 
         // The address of the record before, from which the address file could be made again.
         long address = segments.AddressOf(number);
-        if (link != before) throw Bad("address", place, number, $"{before}, the address of the record before", $"{link}");
-        before = address;
+        if (link != _before) throw Bad("address", place, number, $"{_before}, the address of the record before", $"{link}");
+        _before = address;
+        pace?.Invoke(bundle.Length + payload.Length);
         return Seal.HashOf(payload.Span);
     }
 
@@ -78,7 +92,7 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     /// </summary>
     private Loaded Next()
     {
-        while (_ahead.Count < LookAhead && _nextToLoad < segments.Count)
+        while (_ahead.Count < _lookAhead && _nextToLoad < segments.Count)
         {
             long number = _nextToLoad++;
             _ahead.Enqueue(Task.Run(() => Load(number)));
@@ -106,7 +120,7 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         {
             if (tile.Level == 1) _unwritten++;
             if (_unwritten <= MostUnwritten) return tile.Root;
-            throw Bad("tile", place, segment, "256 hashes", "no such record");
+            throw Bad("tile", place, segment, "256 hashes", "no such record", name);
         }
 
         _tiles = number + 1;
@@ -117,11 +131,15 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         }
         catch (DamageException failure) when (failure.Damage.Kind == "tile")
         {
-            throw Bad("tile", place, segment, failure.Damage.Expected, failure.Damage.Found);
+            throw Bad("tile", place, segment, failure.Damage.Expected, failure.Damage.Found, name);
+        }
+        catch (DamageException failure)
+        {
+            throw new DamageException(failure.Damage with { Tile = name });
         }
 
         DirectoryCheck.Require(TreeCheck.Compare(name, tile.Hashes.Span, found.Hashes.Span, place));
-        if (found.Root != tile.Root) throw Bad("tile", place, segment, $"root {tile.Root}, from the entries", $"root {found.Root}");
+        if (found.Root != tile.Root) throw Bad("tile", place, segment, $"root {tile.Root}, from the entries", $"root {found.Root}", name);
         return tile.Root;
     }
 
@@ -138,8 +156,8 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         }
     }
 
-    private static DamageException Bad(string kind, string place, long segment, string expected, string found) =>
-        DirectoryCheck.Damaged(kind, place, expected, found, segment);
+    private static DamageException Bad(string kind, string place, long segment, string expected, string found, TilePath? tile = null) =>
+        new(new Damage(kind, place, segment, null, expected, found) { Tile = tile });
 
     private sealed record Loaded(ReadOnlyMemory<byte> Payload, long Link, Seal Seal, ReadOnlyMemory<byte> Bundle, Hash[]? Leaves);
 }

@@ -25,7 +25,7 @@ public sealed class TreeRegister : ITreeRegister
     /// <summary>`commit` is written in multiples of this, zeros behind its line: a page, and more than the usual head needs.</summary>
     private const int CommitUnit = 4096;
 
-    private const int HaltedLimit = 1024 * 1024;
+    internal const int HaltedLimit = 1024 * 1024;
 
     /// <summary>Evidence is cut here: at three bytes of UTF-8 a character it stays below <see cref="HaltedLimit"/>, so that it can be read again.</summary>
     private const int MaxEvidence = 300_000;
@@ -117,10 +117,11 @@ public sealed class TreeRegister : ITreeRegister
             if (_held is { IsHeld: false }) return ValueTask.FromResult(false);
 
             // The file is what counts, not what we remember of it: another process that got past the lock would have moved it.
-            if (!File.Exists(_commitPath)) return ValueTask.FromResult(false);
+            if (!File.Exists(_commitPath)) throw Damaged("no such file");
             using SafeFileHandle commit = Posix.Open(_commitPath, Posix.ReadWrite | Posix.NoFollow);
             long length = RandomAccess.GetLength(commit);
-            if (!TryReadHead(commit, length, _commitPath, out HeadRecord? stored) || !Equals(stored.Head, Current)) return ValueTask.FromResult(false);
+            if (!TryReadHead(commit, length, _commitPath, out HeadRecord? stored)) throw Damaged("bytes whose CRC does not match");
+            if (!Equals(stored.Head, Current)) return ValueTask.FromResult(false);
             HeadRecord record = new(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next);
             byte[] line = record.ToBytes();
 
@@ -199,9 +200,15 @@ public sealed class TreeRegister : ITreeRegister
         record = null;
         if (length > HeadRecord.MaxSize) throw new StorageException($"{path} has {length} bytes; at most {HeadRecord.MaxSize} are read");
         byte[] bytes = new byte[length];
-        if (Posix.Read(file, bytes, 0, path) != length) return false;
-        int end = bytes.AsSpan().IndexOf((byte)'\n') + 1;
-        return !bytes.AsSpan(end).ContainsAnyExcept((byte)0) && HeadRecord.TryParse(bytes.AsSpan(0, end), out record);
+        return Posix.Read(file, bytes, 0, path) == length && TryParseHead(bytes, out record);
+    }
+
+    /// <summary>The record in the bytes of such a file.</summary>
+    internal static bool TryParseHead(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out HeadRecord? record)
+    {
+        record = null;
+        int end = bytes.IndexOf((byte)'\n') + 1;
+        return !bytes[end..].ContainsAnyExcept((byte)0) && HeadRecord.TryParse(bytes[..end], out record);
     }
 
     private void Load()
@@ -308,6 +315,8 @@ public sealed class TreeRegister : ITreeRegister
             throw;
         }
     }
+
+    private DamageException Damaged(string found) => new(new Damage("commit", _commitPath, null, null, $"the record of {Describe(Current)}", found));
 
     private StorageException Disagree(string path, TreeHead? newest, TreeHead? found) =>
         new($"{path} holds {Describe(found)}, but the newest line of {_historyPath} is {Describe(newest)}: one of the two files is from another time");

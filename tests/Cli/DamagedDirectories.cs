@@ -4,15 +4,19 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Tests.Cli;
 
 /// <summary>A log of 258 segments, one full tile of level 1 and 37 open entries, built once and copied for each damage.</summary>
-public sealed class WholeDirectory : IDisposable
+public class WholeDirectory : IDisposable
 {
     public const long Size = (258 * 256) + 37;
 
     private readonly Scratch _scratch = new();
 
-    public WholeDirectory()
+    public WholeDirectory() : this(null)
     {
-        LogBuilder.CreateAsync(_scratch["made"], Size, [100, 600, 1500, 258 * 256, Size]).GetAwaiter().GetResult();
+    }
+
+    protected WholeDirectory(JournalOptions? journal)
+    {
+        LogBuilder.CreateAsync(_scratch["made"], Size, [100, 600, 1500, 258 * 256, Size], journal).GetAwaiter().GetResult();
         Copy(_scratch["made"], Path);
     }
 
@@ -42,8 +46,15 @@ public sealed class WholeDirectory : IDisposable
         }
     }
 
-    public void Dispose() => _scratch.Dispose();
+    public void Dispose()
+    {
+        _scratch.Dispose();
+        GC.SuppressFinalize(this);
+    }
 }
+
+/// <summary>The same with a journal of small files, which is read ten times as fast.</summary>
+public sealed class QuickDirectory() : WholeDirectory(LogDirectory.OptionsFor(LogBuilder.Origin) with { FileBytes = JournalOptions.MinFileBytes });
 
 /// <summary>One thing that is wrong, and how it has to be named.</summary>
 internal sealed record PlantedDamage(string Name, Action<Forger> Plant, string Kind, string Place, long? Segment, long? Index, string Expected, string Found);

@@ -48,6 +48,10 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
         Assert.Contains(planted.Found, match.Groups[6].Value);
         Assert.Contains("is damaged", run.Error);
 
+        // The check beside a running server, which takes no lock and reads other files of the journal, says the same.
+        DamageException inUse = await Assert.ThrowsAsync<DamageException>(() => DirectoryCheck.RunAsync(path, Verifiers.TryCreate, new CheckOptions { InUse = true }));
+        Assert.Equal(line, inUse.Damage.ToString());
+
         static string? Value(Group group) => group.Success ? group.Value : null;
     }
 
@@ -176,11 +180,17 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
     }
 
     [Fact]
-    public async Task A_directory_in_use_is_exit_code_3()
+    public async Task A_directory_in_use_is_checked_beside_its_server_and_nothing_in_it_changes()
     {
         string path = Copy();
         using DirectoryLock held = DirectoryLock.Acquire(path);
-        (await Tlog.RunAsync("fsck", path)).Fails(3, "is in use by process");
+        string[] alone = (await Tlog.RunAsync("fsck", whole.Path)).Lines, files = State();
+        Tlog run = (await Tlog.RunAsync("fsck", path)).Succeeds();
+        Assert.Equal(alone[..^1], run.Lines[..^1]);
+        Assert.Contains($"is in use by process {Environment.ProcessId}: checked beside it", run.Error);
+        Assert.Equal(files, State());
+
+        string[] State() => [.. Directory.GetFiles(path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Select(file => $"{file} {new FileInfo(file).Length} {File.GetLastWriteTimeUtc(file):O}")];
     }
 
     [Fact]

@@ -33,5 +33,5 @@ public sealed class FsckMemoryTests : IDisposable
         Assert.InRange(allocated, 0, (3 * 4 * 1024 * 1024) + (1024 * 1024) + (300 * 100_000));
     }
 
-    private Task<DirectoryReport> CheckAsync(string path) => DirectoryCheck.RunAsync(path, Verifiers.TryCreate, _small);
+    private Task<DirectoryReport> CheckAsync(string path) => DirectoryCheck.RunAsync(path, Verifiers.TryCreate, new CheckOptions { Journal = _small });
 }

@@ -44,7 +44,7 @@ public sealed class FsckSweepTests : IDisposable
         Assert.InRange(flips, 500, 2000);
     }
 
-    private Task<DirectoryReport> CheckAsync(string path) => DirectoryCheck.RunAsync(path, Verifiers.TryCreate, _small);
+    private Task<DirectoryReport> CheckAsync(string path) => DirectoryCheck.RunAsync(path, Verifiers.TryCreate, new CheckOptions { Journal = _small });
 
     private async Task<bool> IsNoticedAsync(string path)
     {

@@ -11,7 +11,9 @@ internal static class LogBuilder
 {
     public const string Origin = "example.com/log";
 
-    public static Ed25519PrivateKey Key { get; } = Ed25519PrivateKey.FromSeed(Enumerable.Repeat((byte)7, Ed25519.SeedSize).ToArray());
+    public static byte[] Seed { get; } = [.. Enumerable.Repeat((byte)7, Ed25519.SeedSize)];
+
+    public static Ed25519PrivateKey Key { get; } = Ed25519PrivateKey.FromSeed(Seed);
 
     public static NoteSigner Signer { get; } = new(Origin, Key);
 

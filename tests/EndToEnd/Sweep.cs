@@ -208,6 +208,7 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
             ["TLOG_FAULT_AT"] = at.ToString(CultureInfo.InvariantCulture),
             ["TLOG_FAULT_ACTION"] = fault.Action,
             ["TLOG_FAULT_LOG"] = logPath,
+            ["TLOG_SCRUB_MB_S"] = "0", // it opens files at any time: the n-th call would be another one in each run
         };
         if (fault.Stays) environment["TLOG_FAULT_REPEAT"] = "1";
         if (fault.Keep is int keep) environment["TLOG_FAULT_KEEP"] = keep.ToString(CultureInfo.InvariantCulture);

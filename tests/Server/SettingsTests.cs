@@ -17,6 +17,8 @@ public sealed class SettingsTests
         { "duplicate-table-bytes", 0, 1024 * 1024 * 1024 },
         { "max-connections", 8, 65_536 },
         { "body-limit-s", 1, 300 },
+        { "scrub-mb-s", 0, 10_000 },
+        { "scrub-interval-s", 1, 31_536_000 },
     };
 
     [Theory]
@@ -39,7 +41,7 @@ public sealed class SettingsTests
     {
         Settings settings = Read(
             ("listen", "http://127.0.0.1:9"), ("policy", "p"), ("guard", "g"), ("publish-gap-ms", "7"), ("wait-limit-ms", "108"), ("renew-interval-s", "9"),
-            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("body-limit-s", "16"));
+            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("body-limit-s", "16"), ("scrub-mb-s", "17"), ("scrub-interval-s", "18"));
         Assert.Equal(
             new Settings
             {
@@ -58,6 +60,8 @@ public sealed class SettingsTests
                 DuplicateIndex = DuplicateHistory.Full,
                 MaxConnections = 14,
                 BodyLimit = TimeSpan.FromSeconds(16),
+                ScrubMegabytes = 17,
+                ScrubInterval = TimeSpan.FromSeconds(18),
             },
             settings);
         Assert.Equal(new Settings { Data = "d", MaxConnections = TransparencyLog.Storage.Descriptors.Half(4096) }, Read());

@@ -19,6 +19,9 @@ internal sealed record LogSetup
 
     public bool Guard { get; init; }
 
+    /// <summary>Whether the journal is laid out as the directory says, and not as this test's small one.</summary>
+    public bool UsualJournal { get; init; }
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     /// <summary>Puts something else in the place of a part of the engine.</summary>
@@ -34,11 +37,11 @@ internal sealed class TestLog : IAsyncDisposable
     private WebApplication? _app;
     private LogCheck? _check;
 
-    private TestLog(string root, Ed25519PrivateKey key)
+    private TestLog(string root, Ed25519PrivateKey key, string origin = Origin)
     {
         Root = root;
         _privateKey = key;
-        Key = new NoteSigner(Origin, key).Key;
+        Key = new NoteSigner(origin, key).Key;
     }
 
     public string Root { get; }
@@ -77,6 +80,14 @@ internal sealed class TestLog : IAsyncDisposable
         return log;
     }
 
+    /// <summary>A copy of a log that something else has made, not served yet.</summary>
+    public static TestLog Adopt(string from, string origin, ReadOnlySpan<byte> seed)
+    {
+        TestLog log = new(Directory.CreateTempSubdirectory("tlog-server-").FullName, Ed25519PrivateKey.FromSeed(seed), origin);
+        Tests.Cli.WholeDirectory.Copy(from, log.Data);
+        return log;
+    }
+
     public static async Task<TestLog> StartAsync(LogSetup? setup = null)
     {
         TestLog log = Create();
@@ -95,8 +106,9 @@ internal sealed class TestLog : IAsyncDisposable
             Policy = policy,
             Guard = setup.Guard ? GuardDirectory : null,
             PublishGap = TimeSpan.Zero,
+            ScrubMegabytes = 0,
         });
-        Engine = await Engine.StartAsync(settings, setup.Time, Logged, CancellationToken.None, new EngineSeams(Journal, setup.Replace));
+        Engine = await Engine.StartAsync(settings, setup.Time, Logged, CancellationToken.None, new EngineSeams(setup.UsualJournal ? null : Journal, setup.Replace));
         _app = TransparencyLog.Server.Host.Build(settings, Engine);
         await _app.StartAsync();
         Url = new Uri(_app.Urls.Single());
@@ -207,6 +219,11 @@ internal sealed class RecordedLog : ILogger
     public bool Has(int id, string text = "")
     {
         lock (_lines) return _lines.Exists(line => line.Id == id && line.Text.Contains(text, StringComparison.Ordinal));
+    }
+
+    public override string ToString()
+    {
+        lock (_lines) return string.Join('\n', _lines.Select(line => $"{line.Id} {line.Text}"));
     }
 
     public int Count(int id)

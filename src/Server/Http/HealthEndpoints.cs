@@ -30,6 +30,8 @@ internal static class HealthEndpoints
         string text = string.Create(CultureInfo.InvariantCulture, $"{Word(engine.State)}\ndurable {engine.Size}\nsigned {engine.Publisher.SignedSize}\npublished {engine.Publisher.Current?.Size ?? 0}\n");
         StringBuilder lines = new(text);
         foreach (WitnessFeed feed in engine.Publisher.Feeds) lines.Append("witness ").Append(feed.SubmissionPrefix).Append(' ').Append(feed.Trouble ?? "ok").Append('\n');
+        ScrubStatus scrub = engine.Scrub.Status;
+        lines.Append("scrub ").Append(engine.Scrub.IsOn ? string.Create(CultureInfo.InvariantCulture, $"{scrub.Entries}, last clean {(scrub.LastClean is DateTimeOffset clean ? $"{clean:yyyy-MM-ddTHH:mm:ssZ}" : "never")}") : "off").Append('\n');
         await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(lines.ToString())).ConfigureAwait(false);
     }
 

@@ -40,6 +40,11 @@ internal static class MetricsEndpoint
         text.AppendMetric("tlog_halted", "gauge", $"{(engine.HasStopped ? 1 : 0)}");
         text.AppendMetric("tlog_disk_free_bytes", "gauge", $"{engine.Space.Free}");
         text.AppendMetric("tlog_disk_reserve_bytes", "gauge", $"{engine.Space.Reserve}");
+        ScrubStatus scrub = engine.Scrub.Status;
+        text.AppendMetric("tlog_scrub_entries", "gauge", $"{scrub.Entries}");
+        text.AppendMetric("tlog_scrub_passes_total", "counter", $"{scrub.Passes}");
+        text.AppendMetric("tlog_scrub_last_clean_timestamp_seconds", "gauge", $"{scrub.LastClean?.ToUnixTimeSeconds() ?? 0}");
+        text.AppendMetric("tlog_scrub_damaged", "gauge", $"{(scrub.Damage is null ? 0 : 1)}");
         text.Append("# TYPE tlog_state gauge\n");
         foreach (EngineState state in Enum.GetValues<EngineState>())
         {

@@ -37,7 +37,7 @@ internal sealed class FlippedLog : IDisposable
     /// <summary>What the register held last.</summary>
     public TreeHead Head { get; private set; } = null!;
 
-    private Settings Settings => new() { Data = Data, Guard = Guard, Policy = _policy, PublishGap = TimeSpan.Zero, DuplicateTableBytes = 0, ReadCacheBytes = 0 };
+    private Settings Settings => new() { Data = Data, Guard = Guard, Policy = _policy, PublishGap = TimeSpan.Zero, DuplicateTableBytes = 0, ReadCacheBytes = 0, ScrubMegabytes = 0 };
 
     /// <summary>A log that grew in these steps; at the end of each one a head was signed.</summary>
     /// <param name="sizes">The steps.</param>
@@ -257,7 +257,7 @@ internal sealed class FlippedLog : IDisposable
     {
         try
         {
-            return (await DirectoryCheck.RunAsync(Data, Verifiers.TryCreate, TestLog.Journal)).Notes.Count > 0;
+            return (await DirectoryCheck.RunAsync(Data, Verifiers.TryCreate, new CheckOptions { Journal = TestLog.Journal })).Notes.Count > 0;
         }
         catch (StorageException)
         {
