@@ -26,6 +26,8 @@ internal static class Program
             ProveCommand.Create(around),
             VerifyCommand.Create(around),
             FsckCommand.Create(around),
+            BackupCommand.CreateBackup(around),
+            BackupCommand.CreateRestore(around),
             PolicyCommand.Create(around),
         };
 

@@ -43,7 +43,7 @@ public static class RemoteCheck
     {
         (Checkpoint checkpoint, VerifiedCheckpoint? verified) = await ReadCheckpointAsync(log, policy, stop).ConfigureAwait(false);
         TreeCheck tree = new([new ClaimedRoot(checkpoint.Size, checkpoint.Root, "checkpoint")]);
-        Require(log, tree.CheckEmpty());
+        Require(log, tree.CheckBegin());
         long tiles = 0;
         await foreach ((byte[] bundle, byte[] tile, Hash[]? leaves) in ReadSegmentsAsync(log, checkpoint, stop).ConfigureAwait(false))
         {

@@ -20,17 +20,20 @@ public readonly record struct ClaimedRoot(long Size, Hash Root, string Place);
 /// </summary>
 public sealed class TreeCheck
 {
-    private readonly RightEdge _edge = new();
+    private readonly RightEdge _edge;
     private readonly ClaimedRoot[] _claims;
     private readonly List<FullTile> _completed = [];
     private int _nextClaim;
     private long _lastClaim;
 
     /// <summary>A check that will compare these roots, which are in the order of their sizes, when the tree gets there.</summary>
+    /// <param name="claims">The roots; those below the beginning are left out.</param>
+    /// <param name="from">The tree to go on from, which is believed until a root is compared; null to begin with the first entry.</param>
     /// <exception cref="ArgumentException">The sizes decrease.</exception>
-    public TreeCheck(IEnumerable<ClaimedRoot> claims)
+    public TreeCheck(IEnumerable<ClaimedRoot> claims, RightEdge? from = null)
     {
-        _claims = [.. claims];
+        _edge = from ?? new RightEdge();
+        _claims = [.. claims.Where(claim => claim.Size >= _edge.Size)];
         for (int i = 1; i < _claims.Length; i++)
         {
             if (_claims[i].Size < _claims[i - 1].Size) throw new ArgumentException("claimed roots come in the order of their sizes", nameof(claims));
@@ -109,8 +112,8 @@ public sealed class TreeCheck
         return Append(leaf);
     }
 
-    /// <summary>Compares the claims about the empty tree, before anything is added.</summary>
-    public Damage? CheckEmpty() => Size == 0 ? CheckClaims() : throw new InvalidOperationException("the tree has entries");
+    /// <summary>Compares the claims about the tree it begins with, before anything is added.</summary>
+    public Damage? CheckBegin() => CheckClaims();
 
     /// <summary>Whether every claim was reached: a signed size larger than what there is means that entries are missing.</summary>
     public Damage? Finish(string place) => _nextClaim == _claims.Length

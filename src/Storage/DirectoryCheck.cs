@@ -73,7 +73,7 @@ public static class DirectoryCheck
         List<string> notes = [];
         HeadsCheck heads = HeadsCheck.Read(await HeadFiles.ReadAsync(path, identity.Origin, options.InUse, stop).ConfigureAwait(false), identity, verifier, notes);
         TreeCheck tree = new(heads.Claims);
-        Require(tree.CheckEmpty());
+        Require(tree.CheckBegin());
         string journal = Path.Combine(path, "journal");
         JournalOptions journalOptions = options.Journal ?? LogDirectory.OptionsFor(identity);
         long signed = heads.Newest?.Size ?? 0;
@@ -151,7 +151,7 @@ public static class DirectoryCheck
     internal static DamageException Damaged(string kind, string place, string expected, string found, long? segment = null) =>
         new(new Damage(kind, place, segment, null, expected, found));
 
-    private static (LogIdentity, VerifierKey) ReadIdentity(string path)
+    internal static (LogIdentity, VerifierKey) ReadIdentity(string path)
     {
         string file = Path.Combine(path, "log");
         if (!File.Exists(file) && (Directory.Exists(Path.Combine(path, "segments")) || Directory.Exists(Path.Combine(path, "journal"))))

@@ -25,6 +25,15 @@ public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPa
     internal byte[] ToBytes() =>
         Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Header}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\njournal {JournalFileBytes}\n"));
 
+    /// <summary>The version, where the first line names one that is not ours; null otherwise.</summary>
+    internal static string? VersionOf(byte[] bytes)
+    {
+        ReadOnlySpan<byte> line = bytes.AsSpan(0, Math.Max(0, bytes.AsSpan().IndexOf((byte)'\n')));
+        if (!line.StartsWith("tlog-directory v"u8) || line.Length > 40) return null;
+        ReadOnlySpan<byte> number = line["tlog-directory v"u8.Length..];
+        return Strict.TryReadSize(number, out long version) && version != 1 ? $"v{version.ToString(CultureInfo.InvariantCulture)}" : null;
+    }
+
     internal static bool TryParse(byte[] bytes, [NotNullWhen(true)] out LogIdentity? identity)
     {
         identity = null;
@@ -102,9 +111,11 @@ public sealed class LogDirectory : IAsyncDisposable
             throw new StorageException($"{path} is not a log: it has no file named log; tlog-server create makes a new log");
         }
 
-        return LogIdentity.TryParse(bytes, out LogIdentity? identity)
-            ? identity
-            : throw new StorageException($"{Path.Combine(path, "log")} is damaged or of a newer version: expected five lines that begin with tlog-directory v1");
+        if (LogIdentity.TryParse(bytes, out LogIdentity? identity)) return identity;
+        throw new StorageException(
+            LogIdentity.VersionOf(bytes) is string version
+                ? $"{Path.Combine(path, "log")} is of version {version}, which this program does not know: it reads v1. Nothing was changed; a newer program reads it"
+                : $"{Path.Combine(path, "log")} is damaged: expected five lines that begin with tlog-directory v1");
     }
 
     /// <summary>

@@ -19,7 +19,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-internal sealed class RecordLog : IAsyncDisposable
+internal sealed class RecordLog : IAsyncDisposable, IDisposable
 {
     /// <summary>Most payload bytes of a record or part: with its envelope it fits FASTER's page of 4 MiB several times, so little is lost at page ends.</summary>
     public const int MaxPayload = (1024 * 1024) - 64;
@@ -249,6 +249,18 @@ internal sealed class RecordLog : IAsyncDisposable
             return rest.Slice(FasterHeader, length);
         }
     }
+
+    /// <summary>The commit file of a log as bytes, and what it covers: so many records, up to an address.</summary>
+    internal static (byte[] Bytes, long Count, long Until) ReadCommitFile(string path)
+    {
+        if (!DurableFile.TryRead(path, CommitLimit, out byte[] bytes)) throw Damaged("storage", path, "a commit file", "nothing");
+        return Commit.TryParse(bytes, out Commit? commit) ? (bytes, commit.Count, commit.Until) : throw Damaged("storage", path, "a whole commit file", $"{bytes.Length} bytes whose CRC does not match");
+    }
+
+    /// <summary>The file in which an address lies, and the offset in it.</summary>
+    internal static (int File, long Offset) PlaceOf(long address) => ((int)(address >> DeviceSegmentBits), address & OffsetMask);
+
+    public void Dispose() => Close();
 
     public ValueTask DisposeAsync()
     {

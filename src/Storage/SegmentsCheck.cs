@@ -9,7 +9,8 @@ namespace TransparencyLog.Storage;
 /// <param name="upper">Its tree; opened before the segments, which a server commits first.</param>
 /// <param name="tree">What the entries are added to.</param>
 /// <param name="pace">Given the bytes of each segment that was checked, waits where they came too fast; null for as fast as it goes.</param>
-internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog upper, TreeCheck tree, Action<long>? pace = null)
+/// <param name="from">The first segment to check, a multiple of 256; the tree is that of those before (<see cref="EdgeAt"/>).</param>
+internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog upper, TreeCheck tree, Action<long>? pace = null, long from = 0)
 {
     /// <summary>
     /// Tiles of level 1 that a crash may leave unwritten: the segments are committed first, and two commits of at most 32 MiB each
@@ -23,14 +24,30 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
     private readonly string _segmentsPath = Path.Combine(path, "segments");
     private readonly string _treePath = Path.Combine(path, "tree");
     private readonly Queue<Task<Loaded>> _ahead = new();
-    private Hash _previous;
-    private long _before; // address of the record before
-    private long _nextToLoad;
-    private long _tiles;
+    private Hash _previous = from == 0 ? default : Seal.HashOf(segments.Read(from - 1, Seal.MostSize).Span);
+    private long _before = from == 0 ? 0 : segments.AddressOf(from - 1); // of the record before
+    private long _nextToLoad = from;
+    private long _tiles = TileStore.TilesAbove(from);
     private long _unwritten;
 
-    /// <summary>How many segments were checked.</summary>
-    public long Checked { get; private set; }
+    /// <summary>The segments before this one were checked, or believed.</summary>
+    public long Checked { get; private set; } = from;
+
+    /// <summary>The right edge of the first <paramref name="count"/> segments, a multiple of 256, from the roots in the tree: believed, until a root that was signed is compared.</summary>
+    public static RightEdge EdgeAt(RecordLog segments, RecordLog upper, long count)
+    {
+        if (count % EntryBundle.Width != 0 || count > segments.Count) throw new ArgumentOutOfRangeException(nameof(count));
+        List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty, ReadOnlyMemory<byte>.Empty];
+        for (int level = 2; count >> (8 * (level - 1)) > 0; level++)
+        {
+            long full = count >> (8 * (level - 1)), first = full >> 8 << 8;
+            byte[] hashes = new byte[(full - first) * Hash.Size];
+            for (long i = first; i < full; i++) TileStore.ReadTile(upper, level - 1, i).Root.CopyTo(hashes.AsSpan((int)(i - first) * Hash.Size));
+            partial.Add(hashes);
+        }
+
+        return RightEdge.Restore(count * EntryBundle.Width, partial);
+    }
 
     /// <summary>Goes on up to the last segment that is committed.</summary>
     /// <param name="progress">Is told how many entries were checked, after each segment.</param>

@@ -227,6 +227,14 @@ public sealed class TileStore : ITileStore
         return number;
     }
 
+    /// <summary>How many tiles of level 1 and above the first segments make full.</summary>
+    internal static long TilesAbove(long segments)
+    {
+        long tiles = 0;
+        for (long full = segments >> 8; full > 0; full >>= 8) tiles += full;
+        return tiles;
+    }
+
     internal static Seal ReadSeal(RecordLog segments, long number) => ParseSeal(segments.Read(number, Seal.MostSize), number);
 
     /// <summary>A segment with one read of the file where seal and parts lie within <see cref="MostAtOnce"/>: one of entries up to some kilobytes each.</summary>
@@ -384,7 +392,7 @@ public sealed class TileStore : ITileStore
     }
 
     /// <summary>How many full tiles of level 1 are among the first <paramref name="records"/> records of the tree.</summary>
-    private static long LevelOneCount(long records)
+    internal static long LevelOneCount(long records)
     {
         long low = 0, high = records;
         while (low < high)

@@ -1,0 +1,87 @@
+// tlog backup and tlog restore: a copy of a log's data directory while its server runs, and a data directory from such a copy.
+
+using System.CommandLine;
+using System.Globalization;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Cli;
+
+/// <summary><c>tlog backup</c> and <c>tlog restore</c>.</summary>
+internal static class BackupCommand
+{
+    public static Command CreateBackup(Surroundings around)
+    {
+        Argument<string> data = new("DIR") { Description = "The data directory; a server may be using it." };
+        Argument<string> to = new("TO") { Description = "The backup: a new directory, or one that holds a backup of this log, which is brought up to date." };
+        Option<int> rate = new("--mb-s") { HelpName = "N", Description = "Most MB copied in a second, 1 to 10,000; without it as fast as it goes." };
+        Option<bool> withKey = new("--with-key") { Description = "Copies the key, too, where it lies in DIR. Whoever has the backup can sign then." };
+        Command command = new("backup", "Copies a data directory, what is new since the last time only, checks what was copied, and prints the size and root it holds. One that was interrupted goes on.") { data, to, rate, withKey };
+        command.SetAction((parsed, stop) => BackUpAsync(parsed.GetRequiredValue(data), parsed.GetRequiredValue(to), parsed.GetResult(rate) is null ? null : parsed.GetValue(rate), parsed.GetValue(withKey), around, stop));
+        return command;
+    }
+
+    public static Command CreateRestore(Surroundings around)
+    {
+        Argument<string> from = new("FROM") { Description = "The backup." };
+        Argument<string> to = new("DIR") { Description = "The data directory to be: new, or empty." };
+        Option<string?> key = new("--key") { HelpName = "FILE", Description = "The log's key, for a backup that was made without it." };
+        Command command = new("restore", "Makes a data directory out of a backup and checks all of it from entry bytes up. The log is halted until tlog-server resume.") { from, to, key };
+        command.SetAction((parsed, stop) => RestoreAsync(parsed.GetRequiredValue(from), parsed.GetRequiredValue(to), parsed.GetValue(key), around, stop));
+        return command;
+    }
+
+    private static async Task<int> BackUpAsync(string data, string to, int? rate, bool withKey, Surroundings around, CancellationToken stop)
+    {
+        if (rate is < 1 or > 10_000) throw new CliException(ExitCode.Usage, $"--mb-s is 1 to 10,000, not {rate}");
+        NativeSha256.TryUse();
+        BackupOptions options = new() { BytesPerSecond = (rate ?? 0) * 1_000_000L, WithKey = withKey, Time = around.Time };
+        BackupReport report = await DamageAsync(() => Backup.RunAsync(data, to, Verifiers.TryCreate, options, stop), $"{to} was not brought up to date", around, stop);
+        await PrintAsync(report.Entries, report.Segments, report.Head, around, stop);
+        await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"copied {report.Copied}"), stop);
+        return ExitCode.Ok;
+    }
+
+    private static async Task<int> RestoreAsync(string from, string to, string? keyPath, Surroundings around, CancellationToken stop)
+    {
+        NativeSha256.TryUse();
+        byte[]? key = keyPath is null ? null : await ReadKeyAsync(keyPath, Restore.ReadIdentity(from), stop);
+        FsckProgress progress = new(around);
+        DirectoryReport report = await DamageAsync(
+            () => progress.EndAsync(Restore.RunAsync(from, to, Verifiers.TryCreate, key, new CheckOptions { Progress = progress.Tell }, stop)), $"{to} was not made", around, stop);
+        await PrintAsync(report.Entries, report.Segments, report.Head, around, stop);
+        await around.SayAsync($"{to} is halted: tlog-server resume --data {to} --reason TEXT, once it is sure that no newer copy exists");
+        return ExitCode.Ok;
+    }
+
+    private static async Task<byte[]> ReadKeyAsync(string path, LogIdentity identity, CancellationToken stop)
+    {
+        using Ed25519PrivateKey key = KeyFile.Read(path, identity.Origin).Key;
+        string vkey = new NoteSigner(identity.Origin, key).Key.ToString();
+        return vkey == identity.VerifierKey
+            ? await File.ReadAllBytesAsync(path, stop)
+            : throw new CliException(ExitCode.Usage, $"{path} is another key: the backup is of {identity.VerifierKey}, the key gives {vkey}");
+    }
+
+    /// <summary>Damage is a line on standard output and exit code 1, as with fsck.</summary>
+    private static async Task<T> DamageAsync<T>(Func<Task<T>> work, string consequence, Surroundings around, CancellationToken stop)
+    {
+        try
+        {
+            return await work();
+        }
+        catch (DamageException failure)
+        {
+            await around.PrintAsync(failure.Damage.ToString(), stop);
+            throw new CliException(ExitCode.DoesNotHold, $"damaged; the line on standard output names the first place; {consequence}");
+        }
+    }
+
+    private static async Task PrintAsync(long entries, long segments, TreeHead? head, Surroundings around, CancellationToken stop)
+    {
+        await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"entries {entries}"), stop);
+        await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"segments {segments}"), stop);
+        await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"size {head?.Size ?? 0}"), stop);
+        await around.PrintAsync($"root {head?.Root ?? MerkleHash.Empty}", stop);
+    }
+}

@@ -1,0 +1,125 @@
+// A data directory from a backup (Backup.cs): made beside its place, checked there from entry bytes up like any log, and only then given its name.
+//
+// An older copy of a log that has signed more since would sign a second history: whoever restores cannot know whether there is one. So what is restored is halted until an
+// operator says that there is not, and its guard and its witnesses are asked at the start as always.
+
+using System.Globalization;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>Makes a data directory out of a backup.</summary>
+public static class Restore
+{
+    /// <summary>
+    /// Copies the last whole copy of a backup to a new directory and checks all of it. The log is halted: it starts for readers, and signs once its operator has resumed it.
+    /// </summary>
+    /// <param name="from">The backup.</param>
+    /// <param name="directory">The data directory to be: it does not exist, or is empty. Until all is checked it is made under this name with <c>.restoring</c> behind it.</param>
+    /// <param name="verifiers">Gives the verifier of the key in the backup's identity.</param>
+    /// <param name="key">The bytes of the key's file; null to take that of the backup, or the one that the identity names by an absolute path.</param>
+    /// <param name="options">The journal's layout and the progress of the check.</param>
+    /// <param name="stop">Ends it; what was made so far is removed.</param>
+    /// <exception cref="DamageException">The backup is not whole.</exception>
+    /// <exception cref="StorageException">Not a backup, none that is complete, no key, or a directory that is there.</exception>
+    public static async Task<DirectoryReport> RunAsync(
+        string from, string directory, Func<VerifierKey, INoteVerifier?> verifiers, byte[]? key = null, CheckOptions? options = null, CancellationToken stop = default)
+    {
+        (BackupManifest manifest, string state, LogIdentity identity) = Read(from);
+        LogDirectory.RequireEmpty(directory);
+        string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)), made = target + ".restoring";
+        using DirectoryLock held = DirectoryLock.Acquire(from);
+        if (key is null && File.Exists(Path.Combine(state, "key.pem"))) key = await File.ReadAllBytesAsync(Path.Combine(state, "key.pem"), stop).ConfigureAwait(false);
+        bool within = !Path.IsPathRooted(identity.KeyPath);
+        if (key is null && within) throw new StorageException($"{from} is a backup without the key {identity.KeyPath}: the key's file is needed beside it");
+        if (Directory.Exists(made)) throw new StorageException($"{made} is what another restore makes, or has left: remove it");
+        DurableFile.CreateDirectory(made);
+        try
+        {
+            foreach (string name in (string[])["segments", "tree"]) CopyLog(from, state, made, name, stop);
+            DurableFile.CreateDirectory(Path.Combine(made, "journal"));
+            foreach (string file in Directory.GetFiles(Path.Combine(state, "journal"))) CopyFile(file, Path.Combine(made, "journal", Path.GetFileName(file)), new FileInfo(file).Length, stop);
+            Posix.SyncDirectory(Path.Combine(made, "journal"));
+            foreach (string name in (string[])["heads.old", "heads", "commit", "published", "guarded"])
+            {
+                if (File.Exists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), new FileInfo(Path.Combine(state, name)).Length, stop);
+            }
+
+            if (key is not null && within) DurableFile.Replace(Path.Combine(made, identity.KeyPath), key);
+            DurableFile.Replace(Path.Combine(made, "halted"), Encoding.UTF8.GetBytes(Reason(manifest)));
+            DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));
+            DirectoryReport report = await DirectoryCheck.RunAsync(made, verifiers, options, stop).ConfigureAwait(false);
+            if (report.Head is TreeHead head && (head.Size != manifest.Size || head.Root != manifest.Root))
+            {
+                throw DirectoryCheck.Damaged("backup", Path.Combine(from, BackupManifest.Name), $"size {head.Size}, root {head.Root}, the newest head in {state}", $"size {manifest.Size}, root {manifest.Root}");
+            }
+
+            if (Directory.Exists(target)) Directory.Delete(target);
+            Directory.Move(made, target);
+            Posix.SyncDirectory(Path.GetDirectoryName(target)!);
+            return report;
+        }
+        catch
+        {
+            if (Directory.Exists(made)) Directory.Delete(made, recursive: true);
+            throw;
+        }
+    }
+
+    /// <summary>Whose log a backup is of.</summary>
+    /// <exception cref="StorageException">Not a backup, or none that is complete.</exception>
+    public static LogIdentity ReadIdentity(string from) => Read(from).Identity;
+
+    private static (BackupManifest Manifest, string State, LogIdentity Identity) Read(string from)
+    {
+        BackupManifest manifest = BackupManifest.Read(from) ?? throw new StorageException($"{from} is not a backup: it has no file named {BackupManifest.Name}");
+        if (!manifest.IsComplete) throw new StorageException($"{from} holds no copy that is complete: tlog backup goes on with it");
+        string state = Path.Combine(from, manifest.StateDirectory);
+        return (manifest, state, LogDirectory.ReadIdentity(state));
+    }
+
+    private static string Reason(BackupManifest manifest)
+    {
+        string taken = DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken).ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
+        return $"{taken}\nrestored from a backup of that time, of size {manifest.Size}, root {manifest.Root}: what was taken and signed later is not here. "
+            + "Resume only when no newer copy exists, and nobody has seen a larger checkpoint of this log\n";
+    }
+
+    /// <summary>The records up to the commit of the state; what an interrupted backup has added behind it stays away.</summary>
+    private static void CopyLog(string from, string state, string made, string name, CancellationToken stop)
+    {
+        (byte[] commit, long count, long until) = RecordLog.ReadCommitFile(Path.Combine(state, name + ".commit"));
+        string source = Path.Combine(from, name), target = Path.Combine(made, name);
+        DurableFile.CreateDirectory(target);
+        for (long done = 0; done < until;)
+        {
+            (int number, _) = RecordLog.PlaceOf(done);
+            string file = string.Create(CultureInfo.InvariantCulture, $"data.{number}");
+            long length = Math.Min(until - done, 1L << 30);
+            CopyFile(Path.Combine(source, file), Path.Combine(target, file), length, stop);
+            done += length;
+        }
+
+        CopyFile(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), count * 8, stop);
+        DurableFile.Replace(Path.Combine(target, "commit"), commit);
+    }
+
+    private static void CopyFile(string from, string to, long length, CancellationToken stop)
+    {
+        if (!File.Exists(from)) throw DirectoryCheck.Damaged("backup", from, $"{length} bytes", "no such file");
+        using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
+        using SafeFileHandle output = Posix.Open(to, Posix.ReadWrite | Posix.Create | Posix.Truncate | Posix.NoFollow);
+        byte[] buffer = new byte[1024 * 1024];
+        for (long offset = 0; offset < length; offset += buffer.Length)
+        {
+            stop.ThrowIfCancellationRequested();
+            Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - offset));
+            int read = Posix.Read(input, piece, offset, from);
+            if (read != piece.Length) throw DirectoryCheck.Damaged("backup", from, $"{length} bytes", $"{offset + read}");
+            Posix.Write(output, piece, offset, to);
+        }
+
+        Posix.Sync(output, to);
+    }
+}

@@ -1,0 +1,260 @@
+using System.Net;
+using TransparencyLog.Server;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Tests.Server;
+
+/// <summary>Backups of logs that run, and what becomes of them.</summary>
+public sealed class BackupTests
+{
+    private static readonly CheckOptions Small = new() { Journal = TestLog.Journal };
+
+    [Fact]
+    public async Task O06_backups_under_load_hold_what_was_answered_before_and_restore_to_the_same_bytes()
+    {
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Settings = settings => settings with { PublishGap = TimeSpan.FromMilliseconds(5) } });
+        using CancellationTokenSource enough = new();
+        Task load = LoadAsync(log, enough.Token);
+        string to = Path.Combine(log.Root, "backup");
+        long copied = 0, checkedFrom = 0;
+        for (int run = 0; run < 4; run++)
+        {
+            long segments = log.Engine.Size / 256;
+            await Eventually.TrueAsync(() => log.Engine.Size / 256 > segments + 150, "150 more segments", TimeSpan.FromSeconds(60));
+            long answered = log.Engine.Size;
+            BackupReport report = await BackUpAsync(log, to);
+            Assert.True(report.Entries >= answered, $"{report.Entries} of {answered} entries");
+            Assert.True(report.Head!.Size <= report.Entries);
+            copied += report.Copied;
+            Assert.True(report.CheckedFrom >= checkedFrom);
+            checkedFrom = report.CheckedFrom;
+            Assert.Equal(["addresses", "commit", "data.0"], Names(Path.Combine(to, "segments")));
+            Assert.Equal(["backup", "lock", "segments", $"state-{run + 1}", "tree"], Names(to));
+
+            string restored = Path.Combine(log.Root, $"restored-{run}");
+            DirectoryReport whole = await Restore.RunAsync(to, restored, Verifiers.TryCreate, File.ReadAllBytes(Path.Combine(log.Data, "key.pem")), Small);
+            Assert.Equal((report.Entries, report.Segments, report.Head), (whole.Entries, whole.Segments, whole.Head));
+        }
+
+        await enough.CancelAsync();
+        await load;
+        Assert.True(checkedFrom >= 256, "only what is new is checked again");
+        Assert.Equal(copied, Directory.GetFiles(to, "data.*", SearchOption.AllDirectories).Sum(file => new FileInfo(file).Length)); // each byte once
+        await log.CheckLog(log.Engine.Size);
+
+        // The last one is served, byte for byte, and signs nothing until its operator says so.
+        await log.StopAsync();
+        Directory.Delete(log.Data, recursive: true);
+        Directory.Move(Path.Combine(log.Root, "restored-3"), log.Data);
+        await log.ServeAsync(new LogSetup());
+        Assert.Equal(EngineState.Halted, log.Engine.State);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);
+        await log.CheckLog(log.Engine.Publisher.SignedSize);
+        await log.StopAsync();
+        await ResumeAsync(log);
+        await log.ServeAsync(new LogSetup());
+        await Eventually.TrueAsync(() => log.Engine.Publisher.Current?.Size == log.Engine.Size, "all of it is public");
+        await log.CheckLog(log.Engine.Size);
+    }
+
+    [Fact]
+    public async Task O06_a_backup_that_was_interrupted_goes_on_and_the_one_before_can_be_restored_meanwhile()
+    {
+        await using TestLog log = await TestLog.StartAsync();
+        string to = Path.Combine(log.Root, "backup");
+        await FillAsync(log, 20);
+        await BackUpAsync(log, to);
+        long first = log.Engine.Publisher.SignedSize;
+        await FillAsync(log, 300);
+
+        long total = 0;
+        for (int interruptions = 0; ; interruptions++)
+        {
+            using CancellationTokenSource stop = new();
+            long done = 0, all = 0;
+            BackupOptions options = new() { Journal = TestLog.Journal, Step = 256 * 1024, Progress = (copied, of) => { (done, all) = (copied, of); stop.Cancel(); } };
+            try
+            {
+                BackupReport report = await Backup.RunAsync(log.Data, to, Verifiers.TryCreate, options, stop.Token);
+                total += report.Copied;
+                Assert.InRange(interruptions, 3, 1000);
+                Assert.Equal(log.Engine.Size, report.Entries);
+                break;
+            }
+            catch (OperationCanceledException)
+            {
+                Assert.InRange(done, 1, all);
+                if (interruptions % 5 != 0) continue;
+                string old = Path.Combine(log.Root, $"old-{interruptions}");
+                DirectoryReport before = await Restore.RunAsync(to, old, Verifiers.TryCreate, [1], Small);
+                Assert.Equal(first, before.Head!.Size);
+            }
+        }
+
+        string restored = Path.Combine(log.Root, "restored");
+        Assert.Equal(log.Engine.Size, (await Restore.RunAsync(to, restored, Verifiers.TryCreate, [1], Small)).Entries);
+    }
+
+    [Fact]
+    public async Task R01_a_restored_copy_does_not_start_against_its_guard_nor_without_it()
+    {
+        await using TestLog log = TestLog.Create();
+        await log.ServeAsync(new LogSetup { Guard = true });
+        await log.AddAsync("one", "published");
+        string to = Path.Combine(log.Root, "backup");
+        await BackUpAsync(log, to, withKey: true);
+        await log.AddAsync("two", "published");
+        await log.StopAsync();
+        Directory.Delete(log.Data, recursive: true);
+        await Restore.RunAsync(to, log.Data, Verifiers.TryCreate, null, Small with { Progress = null }).ContinueWith(
+            restoring => Assert.Contains("older copy", Assert.IsType<DamageException>(restoring.Exception!.InnerException).Message), TaskScheduler.Default);
+        Assert.False(Directory.Exists(log.Data));
+
+        // Where the guard cannot be reached the copy is made; the start does not do without it, halted or resumed.
+        string away = log.GuardDirectory + ".away";
+        Directory.Move(log.GuardDirectory, away);
+        await Restore.RunAsync(to, log.Data, Verifiers.TryCreate, null, Small);
+        await Assert.ThrowsAnyAsync<StorageException>(() => log.ServeAsync(new LogSetup()));
+        await Assert.ThrowsAnyAsync<StorageException>(() => log.ServeAsync(new LogSetup { Guard = true }));
+        Directory.Move(away, log.GuardDirectory);
+        Assert.Contains("older copy", (await Assert.ThrowsAnyAsync<StorageException>(() => log.ServeAsync(new LogSetup { Guard = true }))).Message);
+    }
+
+    [Fact]
+    public async Task R01_a_restored_copy_that_was_resumed_halts_again_when_a_witness_has_seen_more()
+    {
+        await using WitnessedLog witnessed = await WitnessedLog.CreateAsync(1);
+        TestLog log = witnessed.Log;
+        await witnessed.ServeAsync("quorum a\n");
+        await witnessed.ReadyAsync();
+        await log.AddAsync("one", "published");
+        string to = Path.Combine(log.Root, "backup");
+        await BackUpAsync(log, to, withKey: true);
+        await log.AddAsync("two", "published");
+        await log.StopAsync();
+        Directory.Delete(log.Data, recursive: true);
+        await Restore.RunAsync(to, log.Data, Verifiers.TryCreate, null, Small);
+        await ResumeAsync(log);
+        await witnessed.RestartAsync();
+        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Halted, "the log halts");
+        Assert.Equal(1, log.Engine.Publisher.SignedSize);
+        Assert.Equal(2, witnessed[0].Honest.Size);
+    }
+
+    [Fact]
+    public async Task What_is_damaged_is_not_taken_into_a_backup_and_the_one_before_stays()
+    {
+        await using TestLog log = await TestLog.StartAsync();
+        string to = Path.Combine(log.Root, "backup");
+        await FillAsync(log, 5);
+        await BackUpAsync(log, to);
+        long first = log.Engine.Publisher.SignedSize;
+        await FillAsync(log, 200);
+        await log.StopAsync();
+        string data = Path.Combine(log.Data, "segments", "data.0");
+        byte[] bytes = await File.ReadAllBytesAsync(data);
+        bytes[100_000] ^= 1;
+        await File.WriteAllBytesAsync(data, bytes);
+        Damage damage = (await Assert.ThrowsAsync<DamageException>(() => BackUpAsync(log, to))).Damage;
+        Assert.Equal("storage", damage.Kind);
+        Assert.NotNull(damage.Segment);
+        Assert.Equal(first, (await Restore.RunAsync(to, Path.Combine(log.Root, "restored"), Verifiers.TryCreate, [1], Small)).Head!.Size);
+    }
+
+    [Fact]
+    public async Task O06_a_restore_finds_any_damage_of_the_backup_and_leaves_nothing()
+    {
+        await using TestLog log = await TestLog.StartAsync();
+        string to = Path.Combine(log.Root, "backup"), restored = Path.Combine(log.Root, "restored");
+        await FillAsync(log, 300);
+        await BackUpAsync(log, to);
+        int found = 0;
+        foreach (string file in Directory.GetFiles(to, "*", SearchOption.AllDirectories).Where(file => Path.GetFileName(file) != "lock" && !file.EndsWith("segments/commit", StringComparison.Ordinal) && !file.EndsWith("tree/commit", StringComparison.Ordinal)))
+        {
+            byte[] bytes = await File.ReadAllBytesAsync(file);
+            int length = bytes.AsSpan().LastIndexOfAnyExcept((byte)0) + 1;
+            if (length == 0) continue; // the addresses of a tree without a tile
+            foreach (int at in (int[])[0, length / 3, (length / 2) - (length / 100), length - (length / 100) - 1]) // not the bytes by which FASTER rounds a record up
+            {
+                if (file.Contains("/data.", StringComparison.Ordinal) && at < 64) continue; // before FASTER's first address
+                bytes[at] ^= 4;
+                await File.WriteAllBytesAsync(file, bytes);
+                StorageException failure = await Assert.ThrowsAnyAsync<StorageException>(async () =>
+                {
+                    DirectoryReport report = await Restore.RunAsync(to, restored, Verifiers.TryCreate, [1], Small);
+                    Assert.Fail($"{file}, offset {at}: {string.Join("; ", report.Notes)}");
+                });
+                Assert.False(Directory.Exists(restored), failure.Message);
+                Assert.False(Directory.Exists(restored + ".restoring"), failure.Message);
+                bytes[at] ^= 4;
+                await File.WriteAllBytesAsync(file, bytes);
+                found++;
+            }
+        }
+
+        Assert.InRange(found, 30, 100);
+        await Restore.RunAsync(to, restored, Verifiers.TryCreate, [1], Small);
+    }
+
+    [Fact]
+    public async Task Refusals_name_what_is_wrong_and_change_nothing()
+    {
+        await using TestLog log = await TestLog.StartAsync(), other = await TestLog.StartAsync();
+        string to = Path.Combine(log.Root, "backup"), restored = Path.Combine(log.Root, "restored");
+        await Refused("is not a backup", () => Restore.RunAsync(log.Data, restored, Verifiers.TryCreate));
+        await BackUpAsync(log, to);
+        await Refused("without the key key.pem", () => Restore.RunAsync(to, restored, Verifiers.TryCreate));
+        await Refused("is a backup of", () => BackUpAsync(other, to));
+        await Refused("is not empty", () => BackUpAsync(log, other.Data));
+        await Refused("is not empty", () => Restore.RunAsync(to, other.Data, Verifiers.TryCreate, [1], Small));
+        using (DirectoryLock held = DirectoryLock.Acquire(to)) await Refused("is in use by process", () => BackUpAsync(log, to));
+        Directory.CreateDirectory(restored + ".restoring");
+        await Refused("remove it", () => Restore.RunAsync(to, restored, Verifiers.TryCreate, [1], Small));
+
+        // An older copy of the log does not take the place of what is newer.
+        string older = Path.Combine(log.Root, "older");
+        await log.AddAsync("one", "published");
+        await log.StopAsync();
+        StartTests.CopyDirectory(log.Data, older);
+        await log.ServeAsync(new LogSetup());
+        await log.AddAsync("two", "published");
+        await BackUpAsync(log, to);
+        await Refused("older copy", () => Backup.RunAsync(older, to, Verifiers.TryCreate, new BackupOptions { Journal = TestLog.Journal }));
+
+        // A version that is not known is refused, of the backup and of the directory.
+        string manifest = Path.Combine(to, "backup"), identity = Path.Combine(older, "log");
+        await File.WriteAllTextAsync(manifest, (await File.ReadAllTextAsync(manifest)).Replace("tlog-backup v1", "tlog-backup v2", StringComparison.Ordinal));
+        await Refused("of a version that this program does not know", () => BackUpAsync(log, to));
+        await File.WriteAllTextAsync(identity, (await File.ReadAllTextAsync(identity)).Replace("tlog-directory v1", "tlog-directory v2", StringComparison.Ordinal));
+        await Refused("is of version v2, which this program does not know", () => LogDirectory.OpenAsync(older, null, TimeProvider.System));
+
+        static async Task Refused(string because, Func<Task> act) => Assert.Contains(because, (await Assert.ThrowsAnyAsync<StorageException>(act)).Message);
+    }
+
+    private static Task<BackupReport> BackUpAsync(TestLog log, string to, bool withKey = false) =>
+        Backup.RunAsync(log.Data, to, Verifiers.TryCreate, new BackupOptions { Journal = TestLog.Journal, WithKey = withKey });
+
+    private static async Task ResumeAsync(TestLog log)
+    {
+        await using LogDirectory directory = await LogDirectory.OpenAsync(log.Data, null, TimeProvider.System, TestLog.Journal);
+        await directory.Register.ResumeAsync("it was the newest copy", CancellationToken.None);
+    }
+
+    private static string[] Names(string directory) => [.. Directory.EnumerateFileSystemEntries(directory).Select(Path.GetFileName).Order(StringComparer.Ordinal)!];
+
+    private static async Task FillAsync(TestLog log, int segments)
+    {
+        for (int i = 0; i < segments; i++) await log.AddBatchAsync([.. Enumerable.Range(0, 256).Select(k => (byte[])[.. BitConverter.GetBytes(log.Engine.Size + k), .. new byte[k]])]);
+        await Eventually.TrueAsync(() => log.Engine.Publisher.SignedSize == log.Engine.Size, "all of it is signed");
+    }
+
+    private static async Task LoadAsync(TestLog log, CancellationToken enough)
+    {
+        for (long i = 0; !enough.IsCancellationRequested; i++)
+        {
+            await log.AddBatchAsync([.. Enumerable.Range(0, 100).Select(k => (byte[])[.. BitConverter.GetBytes((i * 100) + k), .. new byte[200]])]);
+            if (i % 10 == 0) await log.AddAsync(BitConverter.GetBytes(-1 - i));
+        }
+    }
+}
