@@ -81,6 +81,7 @@ internal sealed class Sequencer
             {
                 // 1. One frame for all that waited, hashed, written and synced. A crash before this: nobody was answered, the frame is cut or taken
                 //    in whole. A crash after this: the entries are in the log, answered or not.
+                _tiles.ThrowIfFailed();
                 Check(group);
                 long first = Wait(_journal.AppendAsync(group.Frame, stop));
                 if (first != group.FirstIndex) throw new StorageException($"the journal gave index {first} to what was to be entry {group.FirstIndex}");

@@ -22,6 +22,9 @@ public interface ITileStore : IAsyncDisposable
     /// <summary>Puts a full tile of level 1 or above, in the order in which they become full. Again is fine; other bytes throw <see cref="ConflictException"/>.</summary>
     ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop);
 
+    /// <summary>Throws when something has failed in the background, after which nothing is put any more: so that no more entries are promised that could not be sealed.</summary>
+    void ThrowIfFailed();
+
     /// <summary>Makes everything put so far durable.</summary>
     ValueTask FlushAsync(CancellationToken stop);
 

@@ -105,7 +105,7 @@ public sealed class TileStore : ITileStore
     public async ValueTask PutSegmentAsync(SealedSegment segment, CancellationToken stop)
     {
         if (segment.Tile.Length != Seal.TileSize) throw new ArgumentException($"a full tile has {Seal.TileSize} bytes, not {segment.Tile.Length}", nameof(segment));
-        await ThrowIfFailedAsync().ConfigureAwait(false);
+        ThrowIfFailed();
         if (segment.Number < _segmentCount)
         {
             ReadOnlyMemory<byte>? bundle = await GetAsync(new TilePath(TilePath.EntriesLevel, segment.Number), stop).ConfigureAwait(false);
@@ -139,7 +139,7 @@ public sealed class TileStore : ITileStore
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(tile.Level, 1);
         if (tile.Hashes.Length != Seal.TileSize) throw new ArgumentException($"a full tile has {Seal.TileSize} bytes, not {tile.Hashes.Length}", nameof(tile));
-        await ThrowIfFailedAsync().ConfigureAwait(false);
+        ThrowIfFailed();
         long number = RecordNumber(tile.Level, tile.Index);
         if (number < _tree.Count)
         {
@@ -159,10 +159,19 @@ public sealed class TileStore : ITileStore
     }
 
     /// <inheritdoc/>
+    public void ThrowIfFailed()
+    {
+        // A commit or an append, of whichever of the two logs: a restart decides.
+        if (_commit.IsFaulted) _commit.GetAwaiter().GetResult();
+        _segments.ThrowIfFailed();
+        _tree.ThrowIfFailed();
+    }
+
+    /// <inheritdoc/>
     public async ValueTask FlushAsync(CancellationToken stop)
     {
         await _commit.ConfigureAwait(false);
-        await ThrowIfFailedAsync().ConfigureAwait(false);
+        ThrowIfFailed();
         _uncommitted = 0;
         _commit = CommitAsync();
         await _commit.ConfigureAwait(false);
@@ -302,15 +311,6 @@ public sealed class TileStore : ITileStore
     {
         if (!path.IsPartial) return full;
         return full[..(path.IsEntries ? EntryBundle.PrefixLength(full.Span, path.Width) : path.Width * Hash.Size)];
-    }
-
-    /// <summary>After a commit or an append failed, of whichever of the two logs, nothing is put any more: a restart decides.</summary>
-    private ValueTask ThrowIfFailedAsync()
-    {
-        if (_commit.IsFaulted) return new ValueTask(_commit);
-        _segments.ThrowIfFailed();
-        _tree.ThrowIfFailed();
-        return ValueTask.CompletedTask;
     }
 
     private async ValueTask CountAsync(long bytes)

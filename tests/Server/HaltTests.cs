@@ -152,6 +152,21 @@ public sealed class HaltTests
     }
 
     [Fact]
+    public async Task D06_after_a_commit_of_the_store_failed_in_the_background_the_next_entry_is_not_taken()
+    {
+        HookedTiles? tiles = null;
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Replace = parts => parts with { Tiles = tiles = new HookedTiles(parts.Tiles) } });
+        await log.AddAsync("one");
+        await log.CheckLog(1);
+
+        // No segment is anywhere near full: nothing else would meet the failure for 254 entries.
+        tiles!.Failure = new StorageException("fsync", "segments", 28);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);
+        Assert.Equal(EngineState.Failed, log.Engine.State);
+        await log.CheckLog(1);
+    }
+
+    [Fact]
     public async Task D10_a_register_that_fails_stops_the_log_and_the_entries_stay()
     {
         await using TestLog log = await TestLog.StartAsync();
@@ -218,6 +233,8 @@ public sealed class HaltTests
             ConflictOnPut ? throw new ConflictException($"segment {segment.Number} is stored with other bytes") : inner.PutSegmentAsync(segment, stop);
 
         public ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop) => inner.PutUpperTileAsync(tile, stop);
+
+        public void ThrowIfFailed() => inner.ThrowIfFailed();
 
         public ValueTask FlushAsync(CancellationToken stop) => inner.FlushAsync(stop);
 

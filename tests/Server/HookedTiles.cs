@@ -11,6 +11,9 @@ internal sealed class HookedTiles(ITileStore inner) : ITileStore
     /// <summary>What is given for the leaf hashes of a segment.</summary>
     public Func<long, ReadOnlyMemory<byte>, ReadOnlyMemory<byte>> Give { get; set; } = (_, tile) => tile;
 
+    /// <summary>What has failed in the background.</summary>
+    public StorageException? Failure { get; set; }
+
     public long SegmentCount => inner.SegmentCount;
 
     public long DurableSegmentCount => inner.DurableSegmentCount;
@@ -18,6 +21,12 @@ internal sealed class HookedTiles(ITileStore inner) : ITileStore
     public ValueTask PutSegmentAsync(SealedSegment segment, CancellationToken stop) => inner.PutSegmentAsync(segment, stop);
 
     public ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop) => inner.PutUpperTileAsync(tile, stop);
+
+    public void ThrowIfFailed()
+    {
+        if (Failure is not null) throw Failure;
+        inner.ThrowIfFailed();
+    }
 
     public ValueTask FlushAsync(CancellationToken stop) => inner.FlushAsync(stop);
 

@@ -105,6 +105,8 @@ public sealed class ServedTests
 
         public ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop) => inner.PutUpperTileAsync(tile, stop);
 
+        public void ThrowIfFailed() => inner.ThrowIfFailed();
+
         public ValueTask FlushAsync(CancellationToken stop) => inner.FlushAsync(stop);
 
         public ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop) => inner.GetAsync(path, stop);

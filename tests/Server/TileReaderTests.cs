@@ -157,6 +157,10 @@ public sealed class TileReaderTests
 
         public ValueTask PutUpperTileAsync(FullTile tile, CancellationToken stop) => throw new NotSupportedException();
 
+        public void ThrowIfFailed()
+        {
+        }
+
         public ValueTask FlushAsync(CancellationToken stop) => ValueTask.CompletedTask;
 
         public ValueTask DisposeAsync() => ValueTask.CompletedTask;
