@@ -18,8 +18,14 @@ internal static class FsckCommand
         Argument<string> target = new("URL|DIR") { Description = "A log's URL prefix, or a data directory; a server may be using it." };
         Option<string?> policy = LogUrl.PolicyOption("A tlog-policy that the checkpoint has to satisfy. A directory without a published checkpoint holds the log's own signatures alone: there the quorum is not judged.");
         Option<string?> vkey = new("--vkey") { HelpName = "VKEY", Description = "Instead of a policy: the log's vkey." };
-        Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey };
-        command.SetAction((parsed, stop) => RunAsync(parsed.GetRequiredValue(target), parsed.GetValue(policy), parsed.GetValue(vkey), around, stop));
+        Option<bool> plan = new("--repair-plan") { Description = "Names every damaged segment and tile of a directory, and what each can be rebuilt from. Changes nothing." };
+        Option<string[]> from = new("--from") { HelpName = "URL|DIR", Description = "With --repair-plan: a copy of the log, or a mirror, that may have entries which are lost here. What it gives is compared with the roots." };
+        Option<bool> apply = new("--apply") { Description = "With --repair-plan and --to: makes a copy in which all of it is mended, and checks it. Nothing is made when something cannot be." };
+        Option<string?> to = new("--to") { HelpName = "DIR", Description = "With --apply: the copy, a new directory." };
+        Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey, plan, from, apply, to };
+        command.SetAction((parsed, stop) => parsed.GetValue(plan) || parsed.GetValue(apply) || parsed.GetValue(to) is not null || parsed.GetValue(from) is { Length: > 0 }
+            ? RepairAsync(parsed.GetRequiredValue(target), parsed.GetValue(plan), parsed.GetValue(from) ?? [], parsed.GetValue(apply), parsed.GetValue(to), around, stop)
+            : RunAsync(parsed.GetRequiredValue(target), parsed.GetValue(policy), parsed.GetValue(vkey), around, stop));
         return command;
     }
 
@@ -43,6 +49,54 @@ internal static class FsckCommand
 
         await around.PrintAsync($"seconds {around.Time.GetElapsedTime(started).TotalSeconds.ToString("F1", CultureInfo.InvariantCulture)}", stop);
         return ExitCode.Ok;
+    }
+
+    private static async Task<int> RepairAsync(string path, bool plan, string[] from, bool apply, string? to, Surroundings around, CancellationToken stop)
+    {
+        if (!plan) throw new CliException(ExitCode.Usage, "--from, --apply and --to belong to --repair-plan");
+        if (path.Contains("://", StringComparison.Ordinal)) throw new CliException(ExitCode.Usage, "--repair-plan is for a data directory");
+        if (apply != (to is not null)) throw new CliException(ExitCode.Usage, "--apply and --to DIR belong together: a directory is never repaired in place");
+        NativeSha256.TryUse();
+        LogIdentity identity = LogDirectory.ReadIdentity(path);
+        List<IEntrySource> sources = [];
+        List<LogReader> logs = [];
+        try
+        {
+            foreach (string source in from)
+            {
+                if (!source.Contains("://", StringComparison.Ordinal))
+                {
+                    sources.Add(Salvage.Of(source, identity.Origin, stop));
+                    continue;
+                }
+
+                LogReader log = LogUrl.Open(source);
+                logs.Add(log);
+                (Checkpoint checkpoint, _) = await log.ReadUnverifiedCheckpointAsync(stop);
+                sources.Add(new RemoteEntries(log, checkpoint));
+            }
+
+            RepairOptions options = new() { Sources = sources, Time = around.Time };
+            DirectoryReport? copy = null;
+            RepairPlan found;
+            if (to is null) found = await Repair.PlanAsync(path, Verifiers.TryCreate, options, stop);
+            else (found, copy) = await Repair.ApplyAsync(path, to, Verifiers.TryCreate, options, stop);
+            foreach (RepairStep step in found.Steps)
+            {
+                await around.PrintAsync(step.Damage.ToString(), stop);
+                await around.PrintAsync(step.Remedy is string remedy ? $"    repair: {remedy}" : "    repair: none from what is here; give a copy or a mirror with --from", stop);
+            }
+
+            await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"damages {found.Steps.Count}, of which {found.Steps.Count(step => step.Remedy is not null)} can be repaired"), stop);
+            if (copy is null) return found.Steps.Count == 0 ? ExitCode.Ok : ExitCode.DoesNotHold;
+            await SummarizeAsync(around, copy.Entries, copy.Segments, copy.Head is TreeHead head ? new Checkpoint(identity.Origin, head.Size, head.Root) : null, identity.VerifierKey, stop);
+            await around.SayAsync($"{to} is whole and halted: tlog-server resume --data {to} --reason TEXT, once it is sure that nobody has seen a larger checkpoint");
+            return ExitCode.Ok;
+        }
+        finally
+        {
+            foreach (LogReader log in logs) log.Dispose();
+        }
     }
 
     private static async Task<Policy?> TrustAsync(string? policyPath, string? vkey, Surroundings around, CancellationToken stop)

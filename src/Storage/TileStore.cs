@@ -290,16 +290,18 @@ public sealed class TileStore : ITileStore
         }
     }
 
-    internal static FullTile ReadTile(RecordLog tree, int level, long index)
-    {
-        ReadOnlyMemory<byte> payload = tree.Read(RecordNumber(level, index), TileRecordSize);
-        ReadOnlySpan<byte> bytes = payload.Span;
-        if (bytes.Length != TileRecordSize || bytes[0] != level || BinaryPrimitives.ReadInt64BigEndian(bytes[1..]) != index)
-        {
-            throw new DamageException(new Damage("tile", "tree", null, null, $"tile {index} of level {level}", "something else"));
-        }
+    internal static FullTile ReadTile(RecordLog tree, int level, long index) =>
+        TryParseTile(tree.Read(RecordNumber(level, index), TileRecordSize), level, index, out FullTile tile)
+            ? tile
+            : throw new DamageException(new Damage("tile", "tree", null, null, $"tile {index} of level {level}", "something else"));
 
-        return new FullTile(level, index, payload[(9 + Hash.Size)..], new Hash(bytes.Slice(9, Hash.Size)));
+    /// <summary>The tile in the payload of its record.</summary>
+    internal static bool TryParseTile(ReadOnlyMemory<byte> payload, int level, long index, out FullTile tile)
+    {
+        ReadOnlySpan<byte> bytes = payload.Span;
+        bool right = bytes.Length == TileRecordSize && bytes[0] == level && BinaryPrimitives.ReadInt64BigEndian(bytes[1..]) == index;
+        tile = right ? new FullTile(level, index, payload[(9 + Hash.Size)..], new Hash(bytes.Slice(9, Hash.Size))) : default;
+        return right;
     }
 
     private FullTile ReadTile(int level, long index)
