@@ -56,7 +56,7 @@ internal sealed class Mutator(Chance chance, int maxLength)
     {
         _length = 0;
         Insert(0, parent);
-        for (int changes = 1 << chance.Below(5); changes > 0; changes--) Change(other, words);
+        for (int changes = chance.OneIn(2) ? 1 : 1 << chance.Below(5); changes > 0; changes--) Change(other, words);
         if (chance.OneIn(200)) Blow();
         return _bytes.AsSpan(0, _length).ToArray();
     }
@@ -160,7 +160,8 @@ internal sealed class Mutator(Chance chance, int maxLength)
     private void Digits()
     {
         ReadOnlySpan<byte> bytes = _bytes.AsSpan(0, _length);
-        int start = chance.Below(_length), from = bytes[start..].IndexOfAnyInRange((byte)'0', (byte)'9') is int at and >= 0 ? start + at : bytes.IndexOfAnyInRange((byte)'0', (byte)'9');
+        int start = chance.Below(_length), from = chance.OneIn(4) ? -1 : WordOfDigits(bytes, start);
+        if (from < 0) from = bytes[start..].IndexOfAnyInRange((byte)'0', (byte)'9') is int at and >= 0 ? start + at : bytes.IndexOfAnyInRange((byte)'0', (byte)'9');
         if (from < 0) return;
         int end = bytes[from..].IndexOfAnyExceptInRange((byte)'0', (byte)'9') is int rest and >= 0 ? from + rest : _length;
         string now = Encoding.ASCII.GetString(bytes.Slice(from, Math.Min(end - from, 40)));
@@ -172,6 +173,24 @@ internal sealed class Mutator(Chance chance, int maxLength)
         };
         Delete(from, end - from);
         Insert(from, Encoding.UTF8.GetBytes(next));
+    }
+
+    /// <summary>The first digits from a place on, or from the beginning, that are a word of their own: a number, not a part of a key or a hash. -1 where there are none.</summary>
+    private static int WordOfDigits(ReadOnlySpan<byte> bytes, int start)
+    {
+        foreach (int begin in new[] { start, 0 })
+        {
+            for (int from = begin; from < bytes.Length; from++)
+            {
+                if (!char.IsAsciiDigit((char)bytes[from]) || (from > 0 && IsLetter(bytes[from - 1]))) continue;
+                int length = bytes[from..].IndexOfAnyExceptInRange((byte)'0', (byte)'9');
+                if (length < 0 || !IsLetter(bytes[from + length])) return from;
+            }
+        }
+
+        return -1;
+
+        static bool IsLetter(byte letter) => char.IsAsciiLetterOrDigit((char)letter) || letter is (byte)'+' or (byte)'/' or (byte)'=' or (byte)'-' or (byte)'.';
     }
 
     /// <summary>A line goes, comes twice, moves, or is one of the other input.</summary>
