@@ -19,6 +19,8 @@ internal static class Targets
         ("merkle-proof", ProofTargets.MerkleProof),
         ("tlog-proof", ProofTargets.TlogProof),
         ("log-tiles", ProofTargets.LogTiles),
+        ("log-answer", ClientTargets.LogAnswer),
+        ("witness-answer", ClientTargets.WitnessAnswer),
 
         // From whoever set it up.
         ("vkey", NoteTargets.VerifierKey),
