@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test crash power flips soak model bench bench-long bench-micro deps fmt clean
+.PHONY: help build run test crash power flips fuzz fuzz-corpus soak model bench bench-long bench-micro deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -28,6 +28,8 @@ help:
 	@echo 'make crash    every fault at every storage call of the log and the witness (45 minutes; TLOG_CRASH_MINUTES); artifacts/crash/table.md'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
 	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some half an hour)'
+	@echo 'make fuzz     every parser of foreign bytes under a fuzzer; SECONDS=600 for each (else 60), TARGETS="note policy" only those; ends with 1 on a finding'
+	@echo 'make fuzz-corpus   takes what make fuzz found here into tests/Fuzz/corpus, as few inputs as take every edge'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
 	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
@@ -70,6 +72,13 @@ model:
 
 flips:
 	@tests/flips
+
+fuzz: FUZZ := Every_parser_for_a_time
+fuzz-corpus: FUZZ := Minimise_the_corpus
+fuzz fuzz-corpus:
+	@dotnet build tests/Fuzz -c Release -v quiet --nologo -nodeReuse:false
+	@TLOG_FUZZ_SECONDS='$(SECONDS)' TLOG_FUZZ_TARGETS='$(TARGETS)' \
+	  artifacts/bin/TransparencyLog.Tests.Fuzz/release/TransparencyLog.Tests.Fuzz -noLogo -noColor -explicit only -method '*.FuzzCampaign.$(FUZZ)' -showLiveOutput
 
 bench: build
 	@bench/run suite

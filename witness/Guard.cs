@@ -100,7 +100,7 @@ internal sealed class Guard
         }
     }
 
-    private static bool TryParse(ReadOnlySpan<byte> bytes, out long index, [NotNullWhen(true)] out Hash? chain)
+    internal static bool TryParse(ReadOnlySpan<byte> bytes, out long index, [NotNullWhen(true)] out Hash? chain)
     {
         index = 0;
         chain = null;

@@ -163,8 +163,9 @@ internal sealed record Settings
 
                 return values;
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
             {
+                // The last is how the reader says that a text is no Unicode: bytes that are not UTF-8, or half of a surrogate pair.
                 throw new UsageException($"config: {path}: {e.Message}", e);
             }
         }

@@ -30,6 +30,13 @@ internal static class Snapshot
     /// <summary>Replaces the snapshot; durable when it returns.</summary>
     public static void Write(string path, StoredNotes notes, ulong identity)
     {
+        byte[] bytes = ToBytes(notes, identity);
+        if (bytes.Length > MaxSize) throw new StorageException($"{path} would have {bytes.Length} bytes; at most {MaxSize} are read again");
+        DurableFile.Replace(path, bytes);
+    }
+
+    private static byte[] ToBytes(StoredNotes notes, ulong identity)
+    {
         int noteBytes = notes.Newest.Sum(note => EntryBundle.EncodedSize(note.Value.Length));
         byte[] bytes = new byte[HeaderSize + noteBytes + sizeof(uint)];
         Magic.CopyTo(bytes);
@@ -41,8 +48,7 @@ internal static class Snapshot
         int at = HeaderSize;
         foreach (byte[] note in notes.Newest.Values) at += EntryBundle.Write(note, bytes.AsSpan(at));
         BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(at), Crc32C.Of(bytes.AsSpan(0, at)));
-        if (bytes.Length > MaxSize) throw new StorageException($"{path} would have {bytes.Length} bytes; at most {MaxSize} are read again");
-        DurableFile.Replace(path, bytes);
+        return bytes;
     }
 
     /// <summary>Reads the snapshot.</summary>
@@ -55,9 +61,11 @@ internal static class Snapshot
         if (BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(48)) != identity) throw Damaged(path, "a snapshot of this witness", "that of another one");
         ReadOnlySpan<byte> bundle = bytes.AsSpan(HeaderSize..^sizeof(uint));
         if (!EntryBundle.TryCount(bundle, out int count) || count != BinaryPrimitives.ReadInt32BigEndian(bytes.AsSpan(56))) throw Damaged(path, "notes behind their lengths", "something else");
-        StoredNotes notes = new(BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(8)), new Hash(bytes.AsSpan(16, Hash.Size)));
+        long index = BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(8));
+        if (index < 0) throw Damaged(path, "an index", $"{index}");
+        StoredNotes notes = new(index, new Hash(bytes.AsSpan(16, Hash.Size)));
         foreach (ReadOnlySpan<byte> note in EntryBundle.Enumerate(bundle)) notes.Restore(note.ToArray(), path);
-        return notes;
+        return ToBytes(notes, identity).AsSpan().SequenceEqual(bytes) ? notes : throw Damaged(path, "notes in the order of their origins, and their length", "something else");
     }
 
     private static DamageException Damaged(string path, string expected, string found) => new(new Damage("snapshot", path, null, null, expected, found));

@@ -119,7 +119,7 @@ internal sealed class WitnessDirectory : IDisposable
             : throw new StorageException($"{path} is damaged or of a newer version: expected \"{Header}\" and a vkey of type 0x04");
     }
 
-    private static bool TryParseIdentity(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out VerifierKey? vkey)
+    internal static bool TryParseIdentity(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out VerifierKey? vkey)
     {
         vkey = null;
         ReadOnlySpan<byte> head = "tlog-witness v1\nvkey "u8;

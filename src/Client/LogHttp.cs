@@ -174,9 +174,9 @@ internal sealed class LogHttp : IDisposable
                 if (problem.RootElement.TryGetProperty(name, out JsonElement text) && text.ValueKind == JsonValueKind.String) return ": " + OneLine(text.GetString()!);
             }
         }
-        catch (JsonException)
+        catch (Exception unreadable) when (unreadable is JsonException or InvalidOperationException)
         {
-            // Not what its type says; the status alone is reported.
+            // Not what its type says, or a text that is no Unicode, for which the reader has the second; the status alone is reported.
         }
 
         return "";

@@ -54,7 +54,10 @@ internal sealed record HeadRecord(long UnixMilliseconds, string Reason, TreeHead
             head = new TreeHead(size, root, checkpoint);
         }
 
-        record = new HeadRecord(time, Encoding.UTF8.GetString(reason), head);
+        // One text for one record: a reason that is not UTF-8, say, would be written as another one.
+        HeadRecord read = new(time, Encoding.UTF8.GetString(reason), head);
+        if (!read.ToBytes().AsSpan().SequenceEqual(line)) return false;
+        record = read;
         return true;
     }
 }

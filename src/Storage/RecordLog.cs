@@ -455,12 +455,16 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
             if (bytes.Length < 48 || !bytes.AsSpan(0, 8).SequenceEqual(CommitMagic)) return false;
             if (BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(bytes.Length - 4)) != Crc32C.Of(bytes.AsSpan(0, bytes.Length - 4))) return false;
             if (BinaryPrimitives.ReadInt32BigEndian(bytes.AsSpan(40)) != bytes.Length - 48) return false;
-            commit = new Commit(
+            Commit read = new(
                 bytes[44..^4],
                 BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(8)),
                 BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(16)),
                 BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(24)),
                 BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(32)));
+
+            // A record takes more than eight bytes, so there are never as many as 2^60, and the offset of each in the file of addresses is a number.
+            if (read.Number < 0 || read.Until < 0 || read.Count is < 0 or > long.MaxValue / 8 || read.LastAddress < 0) return false;
+            commit = read;
             return true;
         }
     }

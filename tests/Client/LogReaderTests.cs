@@ -190,6 +190,20 @@ public sealed class LogReaderTests : IDisposable
         Assert.Single(_stub.Requests, "POST add");
     }
 
+    /// <summary>JSON as far as its brackets go, with a text that is none: half of a surrogate pair, and bytes that are not UTF-8.</summary>
+    [Theory]
+    [InlineData("{\"detail\":\"\\ud800\"}")]
+    [InlineData("{\"detail\":\"\u00ff\"}")]
+    [InlineData("{\"title\":\"\\udc00x\",\"detail\":1}")]
+    [InlineData("{\"\u00ff\":1}")]
+    [InlineData("[")]
+    public async Task A_problem_that_is_no_text_leaves_the_status(string latin1)
+    {
+        _stub.Planted["add"] = _ => new StubAnswer(400, Encoding.Latin1.GetBytes(latin1), "application/problem+json");
+        LogReaderException failure = await FailsAsync(LogFailure.Refused, () => _reader.AddAsync("x"u8.ToArray(), AddWait.Durable, default));
+        Assert.EndsWith("/add answered 400", failure.Message);
+    }
+
     [Fact]
     public async Task A_log_that_does_not_answer_is_given_up_within_the_limit()
     {

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using TransparencyLog.Storage;
 using static TransparencyLog.Tests.Storage.JournalAssert;
 
@@ -47,6 +48,32 @@ public sealed class RecordLogTests : IDisposable
             await log.CommitAsync();
             Holds(log);
         }
+    }
+
+    /// <summary>With a right checksum, as nothing but a program with a mistake writes it: named, and no failed system call.</summary>
+    [Theory]
+    [InlineData(8, -1L)]
+    [InlineData(16, -1L)]
+    [InlineData(24, -1L)]
+    [InlineData(24, long.MinValue)]
+    [InlineData(24, long.MaxValue)]
+    [InlineData(24, (long.MaxValue / 8) + 2)]
+    [InlineData(32, -1L)]
+    public async Task A_commit_file_with_a_number_that_cannot_be_is_damage(int offset, long number)
+    {
+        await using (RecordLog log = Create())
+        {
+            Append(log, 10);
+            await log.CommitAsync();
+        }
+
+        string path = Path.Combine(Folder, "commit");
+        byte[] bytes = await File.ReadAllBytesAsync(path);
+        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(offset), number);
+        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - 4), Crc32C.Of(bytes.AsSpan(0, bytes.Length - 4)));
+        await File.WriteAllBytesAsync(path, bytes);
+        Assert.Contains(path, Assert.Throws<DamageException>(() => RecordLog.OpenReadOnly(Folder)).Message);
+        Assert.Contains(path, Assert.Throws<DamageException>(() => RecordLog.Open(Folder)).Message);
     }
 
     [Fact]

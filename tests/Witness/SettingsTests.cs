@@ -27,6 +27,19 @@ public sealed class SettingsTests : IDisposable
         return Settings.Load(commandLine, name => environment.FirstOrDefault(one => one.Key == name).Value);
     }
 
+    /// <summary>JSON as far as its brackets go, with a text that is none: bytes that are not UTF-8, and half of a surrogate pair.</summary>
+    [Theory]
+    [InlineData("{\"guard\":\"\u00ff\"}")]
+    [InlineData("{\"\u00ff\":\"guard\"}")]
+    [InlineData("{\"guard\":\"\\ud800\"}")]
+    [InlineData("{\"\\udc00\":1}")]
+    public void A_configuration_file_with_a_text_that_is_no_Unicode_is_named(string latin1)
+    {
+        string path = Path.Combine(_root, "config");
+        File.WriteAllBytes(path, Encoding.Latin1.GetBytes(latin1));
+        Assert.Contains(path, Assert.Throws<UsageException>(() => Load(new() { ["config"] = path })).Message);
+    }
+
     [Fact]
     public void Defaults_are_those_of_the_contract()
     {

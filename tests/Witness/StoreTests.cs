@@ -169,6 +169,49 @@ public sealed class StoreTests : IDisposable
         directory.Dispose();
     }
 
+    /// <summary>With a right checksum, as nothing but a program with a mistake writes it.</summary>
+    [Theory]
+    [InlineData(8, 0x80)]  // an index below zero
+    [InlineData(59, 2)]    // fewer notes
+    [InlineData(62, 0x7f)] // another length of all of them
+    public void P25_a_snapshot_with_a_number_that_is_not_that_of_its_notes_is_damage(int offset, byte value)
+    {
+        string path = Path.Combine(_root, "snapshot");
+        StoredNotes notes = new(0, default);
+        for (int i = 0; i < 3; i++) notes.Apply(NoteOf(i, 5 + i), "here");
+        Snapshot.Write(path, notes, 7);
+        byte[] bytes = File.ReadAllBytes(path);
+        Assert.NotEqual(value, bytes[offset]);
+        bytes[offset] = value;
+        WriteWithChecksum(path, bytes);
+        Assert.Contains(path, Assert.Throws<DamageException>(() => Snapshot.Read(path, 7)).Message);
+    }
+
+    [Fact]
+    public void P25_a_snapshot_with_its_notes_in_another_order_is_damage()
+    {
+        string path = Path.Combine(_root, "snapshot");
+        StoredNotes notes = new(0, default);
+        notes.Apply(NoteOf(1, 5), "here");
+        notes.Apply(NoteOf(2, 5), "here");
+        Snapshot.Write(path, notes, 7);
+        byte[] bytes = File.ReadAllBytes(path);
+        int half = (bytes.Length - 64 - 4) / 2;
+        WriteWithChecksum(path, [.. bytes[..64], .. bytes[(64 + half)..^4], .. bytes[64..(64 + half)], 0, 0, 0, 0]);
+        Assert.Equal(bytes.Length, new FileInfo(path).Length);
+        Assert.Throws<DamageException>(() => Snapshot.Read(path, 7));
+
+        // The control: in their order they are read.
+        WriteWithChecksum(path, bytes);
+        AssertSame(notes.Newest, Snapshot.Read(path, 7).Newest);
+    }
+
+    private static void WriteWithChecksum(string path, byte[] bytes)
+    {
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - 4), Crc32C.Of(bytes.AsSpan(0, bytes.Length - 4)));
+        File.WriteAllBytes(path, bytes);
+    }
+
     [Fact]
     public void D14_I05_every_flipped_bit_of_a_snapshot_is_noticed()
     {

@@ -148,7 +148,7 @@ internal static class AppendEndpoints
     }
 
     /// <summary>Why a batch is not one; null when it is, with the leaf hash of each of its entries in an array of the pool.</summary>
-    private static Problem? Refuse(ReadOnlySpan<byte> bundle, out int count, ref Hash[] leaves)
+    internal static Problem? Refuse(ReadOnlySpan<byte> bundle, out int count, ref Hash[] leaves)
     {
         if (!EntryBundle.TryCount(bundle, out count, out int badOffset))
         {
