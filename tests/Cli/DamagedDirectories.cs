@@ -4,23 +4,34 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Tests.Cli;
 
 /// <summary>A log of 258 segments, one full tile of level 1 and 37 open entries, built once and copied for each damage.</summary>
-public class WholeDirectory : IDisposable
+public sealed class WholeDirectory : IDisposable
 {
     public const long Size = (258 * 256) + 37;
 
     private readonly Scratch _scratch = new();
+    private readonly Lazy<string> _path, _quick;
 
-    public WholeDirectory() : this(null)
+    public WholeDirectory()
     {
+        _path = new Lazy<string>(() => Make("log", null));
+        _quick = new Lazy<string>(() => Make("quick", LogDirectory.OptionsFor(LogBuilder.Origin) with { FileBytes = JournalOptions.MinFileBytes }));
     }
 
-    protected WholeDirectory(JournalOptions? journal)
-    {
-        LogBuilder.CreateAsync(_scratch["made"], Size, [100, 600, 1500, 258 * 256, Size], journal).GetAwaiter().GetResult();
-        Copy(_scratch["made"], Path);
-    }
+    /// <summary>With the usual journal, of one file.</summary>
+    public string Path => _path.Value;
 
-    public string Path => _scratch["log"];
+    /// <summary>With a journal of small files, which is read and written ten times as fast.</summary>
+    public string Quick => _quick.Value;
+
+    /// <summary>The quick one, but for a damage of the one large file.</summary>
+    internal string For(PlantedDamage damage) => damage.WantsLargeJournal ? Path : Quick;
+
+    private string Make(string name, JournalOptions? journal)
+    {
+        LogBuilder.CreateAsync(_scratch["made-" + name], Size, [100, 600, 1500, 258 * 256, Size], journal).GetAwaiter().GetResult();
+        Copy(_scratch["made-" + name], _scratch[name]);
+        return _scratch[name];
+    }
 
     /// <summary>
     /// A copy whose zeros take no room: a journal file is 64 MiB of them. In this process: a child would hold the directory locks of the tests
@@ -46,18 +57,15 @@ public class WholeDirectory : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        _scratch.Dispose();
-        GC.SuppressFinalize(this);
-    }
+    public void Dispose() => _scratch.Dispose();
 }
 
-/// <summary>The same with a journal of small files, which is read ten times as fast.</summary>
-public sealed class QuickDirectory() : WholeDirectory(LogDirectory.OptionsFor(LogBuilder.Origin) with { FileBytes = JournalOptions.MinFileBytes });
-
 /// <summary>One thing that is wrong, and how it has to be named.</summary>
-internal sealed record PlantedDamage(string Name, Action<Forger> Plant, string Kind, string Place, long? Segment, long? Index, string Expected, string Found);
+internal sealed record PlantedDamage(string Name, Action<Forger> Plant, string Kind, string Place, long? Segment, long? Index, string Expected, string Found)
+{
+    /// <summary>Whether it is one of a journal of one large file.</summary>
+    public bool WantsLargeJournal => Name.Contains("journal", StringComparison.Ordinal);
+}
 
 /// <summary>The list of failures.md row I-12: each file by flip, truncation, removal, exchange and addition.</summary>
 internal static class DamagedDirectories

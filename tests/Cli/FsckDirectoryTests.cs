@@ -33,7 +33,8 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
     public async Task I12_each_planted_damage_is_named(string name)
     {
         PlantedDamage planted = DamagedDirectories.All.Single(damage => damage.Name == name);
-        string path = Copy();
+        string path = _scratch["log"];
+        WholeDirectory.Copy(whole.For(planted), path);
         planted.Plant(new Forger(path));
         Tlog run = await Tlog.RunAsync("fsck", path);
         Assert.True(run.Code == 1, $"{name}: exit {run.Code}: {run.Out}{run.Error}");

@@ -28,7 +28,8 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
     {
         PlantedDamage planted = DamagedDirectories.All.Single(damage => damage.Name == name);
         string path = _scratch["log"], copy = _scratch["copy"];
-        WholeDirectory.Copy(whole.Path, path);
+        string source = whole.For(planted);
+        WholeDirectory.Copy(source, path);
         planted.Plant(new Forger(path));
         string[] before = State(path);
 
@@ -42,7 +43,7 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
             Assert.False(Directory.Exists(copy), plan.Out);
             Assert.False(Directory.Exists(copy + ".repairing"));
             if (!Elsewhere.Contains(name)) return;
-            apply = await Tlog.RunAsync("fsck", path, "--repair-plan", "--from", whole.Path, "--apply", "--to", copy);
+            apply = await Tlog.RunAsync("fsck", path, "--repair-plan", "--from", source, "--apply", "--to", copy);
         }
         else
         {
@@ -54,14 +55,14 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
 
         Assert.True(apply.Code == 0, apply.Out + apply.Error);
         (await Tlog.RunAsync("fsck", copy)).Succeeds();
-        await SameAsync(copy, heads: planted.Kind is not ("heads" or "commit"));
+        await SameAsync(source, copy, heads: planted.Kind is not ("heads" or "commit"));
     }
 
     [Fact]
     public async Task Many_damages_at_once_are_all_named_and_all_repaired()
     {
         string path = _scratch["log"], copy = _scratch["copy"];
-        WholeDirectory.Copy(whole.Path, path);
+        WholeDirectory.Copy(whole.Quick, path);
         Forger forger = new(path);
         int[] segments = [5, 20, 100, 200, 257];
         foreach (int segment in segments) forger.Flip(forger.Part(segment, 0), 50, crc: false);
@@ -74,7 +75,7 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
         Assert.Contains("record 30, segment 30: expected CRC-32C", apply.Out);
         Assert.Contains("tile/1/000", apply.Out);
         Assert.Contains("commit: ", apply.Out);
-        await SameAsync(copy, heads: false);
+        await SameAsync(whole.Quick, copy, heads: false);
     }
 
     [Fact]
@@ -103,7 +104,7 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
 
         Tlog apply = (await Tlog.RunAsync("fsck", path, "--repair-plan", "--from", other, "--from", whole.Path, "--apply", "--to", copy)).Succeeds();
         Assert.Contains($"repair: entries from {whole.Path}", apply.Out);
-        await SameAsync(copy, heads: true);
+        await SameAsync(whole.Path, copy, heads: true);
     }
 
     [Fact]
@@ -122,9 +123,9 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
     }
 
     /// <summary>Every sealed byte, the newest head, and every entry behind the last segment.</summary>
-    private async Task SameAsync(string copy, bool heads)
+    private async Task SameAsync(string source, string copy, bool heads)
     {
-        await using LogDirectory one = await OpenAsync(whole.Path), other = await OpenAsync(copy);
+        await using LogDirectory one = await OpenAsync(source), other = await OpenAsync(copy);
         Assert.Equal(one.Register.Current, other.Register.Current);
         Assert.NotNull(other.Register.Halted);
         Assert.Equal((one.Tiles.SegmentCount, one.Journal.NextIndex), (other.Tiles.SegmentCount, other.Journal.NextIndex));
@@ -136,7 +137,7 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
         Assert.Equal(await BytesAsync(one, new TilePath(1, 0)), await BytesAsync(other, new TilePath(1, 0)));
         Assert.Equal(Tail(one), Tail(other));
         if (!heads) return;
-        foreach (string file in (string[])["heads", "commit", "log", "key.pem"]) Assert.Equal(File.ReadAllBytes(Path.Combine(whole.Path, file)), File.ReadAllBytes(Path.Combine(copy, file)));
+        foreach (string file in (string[])["heads", "commit", "log", "key.pem"]) Assert.Equal(File.ReadAllBytes(Path.Combine(source, file)), File.ReadAllBytes(Path.Combine(copy, file)));
 
         static async Task<byte[]> BytesAsync(LogDirectory log, TilePath path) => (await log.Tiles.GetAsync(path, default))!.Value.ToArray();
 

@@ -8,7 +8,7 @@ using TransparencyLog.Tests.Cli;
 namespace TransparencyLog.Tests.Server;
 
 /// <summary>A log of 258 segments that is served and appended to while damage is done to its files.</summary>
-public sealed class ScrubTests(QuickDirectory whole) : IClassFixture<QuickDirectory>
+public sealed class ScrubTests(WholeDirectory whole) : IClassFixture<WholeDirectory>
 {
     private static readonly Func<Settings, Settings> Often = settings => settings with { ScrubMegabytes = 10_000, ScrubInterval = TimeSpan.FromMilliseconds(50), PublishGap = TimeSpan.FromMilliseconds(5) };
 
@@ -16,14 +16,14 @@ public sealed class ScrubTests(QuickDirectory whole) : IClassFixture<QuickDirect
     private static readonly string[] OfTheServer = ["commit", "heads", "published", "journal"];
 
     /// <summary>All but those that want a journal of one large file.</summary>
-    public static TheoryData<string> Damages => [.. DamagedDirectories.All.Where(damage => !damage.Name.Contains("journal", StringComparison.Ordinal) || damage.Name is "a byte of the journal flipped" or "the journal's file gone" or "a stray file in the journal").Select(damage => damage.Name)];
+    public static TheoryData<string> Damages => [.. DamagedDirectories.All.Where(damage => !damage.WantsLargeJournal || damage.Name is "a byte of the journal flipped" or "the journal's file gone" or "a stray file in the journal").Select(damage => damage.Name)];
 
     [Theory]
     [MemberData(nameof(Damages))]
     public async Task I11_I12_damage_under_load_is_named_is_not_served_and_stops_the_log(string name)
     {
         PlantedDamage planted = DamagedDirectories.All.Single(damage => damage.Name == name);
-        await using TestLog log = TestLog.Adopt(whole.Path, LogBuilder.Origin, LogBuilder.Seed);
+        await using TestLog log = TestLog.Adopt(whole.Quick, LogBuilder.Origin, LogBuilder.Seed);
         await log.ServeAsync(new LogSetup { Settings = Often, UsualJournal = true });
         await Eventually.TrueAsync(() => log.Engine.Scrub.Status.Passes > 0, "a pass that found nothing");
         using CancellationTokenSource enough = new();
@@ -81,7 +81,7 @@ public sealed class ScrubTests(QuickDirectory whole) : IClassFixture<QuickDirect
     public async Task A_halt_by_the_check_outlives_a_restart_and_is_found_again()
     {
         PlantedDamage planted = DamagedDirectories.All.Single(damage => damage.Name == "an entry byte flipped, CRC forged");
-        await using TestLog log = TestLog.Adopt(whole.Path, LogBuilder.Origin, LogBuilder.Seed);
+        await using TestLog log = TestLog.Adopt(whole.Quick, LogBuilder.Origin, LogBuilder.Seed);
         planted.Plant(new Forger(log.Data));
         await log.ServeAsync(new LogSetup { Settings = Often, UsualJournal = true });
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Halted, "the log halts");
@@ -103,7 +103,7 @@ public sealed class ScrubTests(QuickDirectory whole) : IClassFixture<QuickDirect
     [Fact]
     public async Task The_check_keeps_to_its_rate_and_says_how_far_it_is()
     {
-        await using TestLog log = TestLog.Adopt(whole.Path, LogBuilder.Origin, LogBuilder.Seed);
+        await using TestLog log = TestLog.Adopt(whole.Quick, LogBuilder.Origin, LogBuilder.Seed);
         await log.ServeAsync(new LogSetup { Settings = settings => settings with { ScrubMegabytes = 1 }, UsualJournal = true });
 
         // Some 6 MB at 1 MB/s: after the first segments of 1.3 MB it waits.
