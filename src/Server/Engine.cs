@@ -105,7 +105,7 @@ internal sealed class Engine : IAsyncDisposable
     {
         EngineState.Starting => "witnesses are being asked for their newest size",
         EngineState.Halted when Scrub.Status.Damage is Damage damage => $"damage was found in the store: {damage.Kind}{(damage.Segment is long segment ? $", segment {segment}" : "")}{(damage.Index is long index ? $", index {index}" : "")}; its operator has to look into it",
-        EngineState.Halted => "evidence against this log was found; its operator has to look into it and resume",
+        EngineState.Halted => "it was halted; its operator has to look into the reason and resume",
         EngineState.Failed => "storage or the key failed; a restart decides",
         EngineState.Stopping => "the process is ending",
         EngineState.Ready when Space.IsLow => "the disk is nearly full; entries are taken again once there is room",
