@@ -18,7 +18,7 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
 
     private readonly Scratch _scratch = new();
 
-    public static TheoryData<string> Damages => [.. DamagedDirectories.All.Select(damage => damage.Name)];
+    public static TheoryData<string> Damages => [.. DamagedDirectories.InThisRun(DamagedDirectories.All).Select(damage => damage.Name)];
 
     public void Dispose() => _scratch.Dispose();
 
@@ -33,13 +33,13 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
         planted.Plant(new Forger(path));
         string[] before = State(path);
 
-        Tlog plan = await Tlog.RunAsync("fsck", path, "--repair-plan");
         Tlog apply = await Tlog.RunAsync("fsck", path, "--repair-plan", "--apply", "--to", copy);
         Assert.Equal(before, State(path));
         if (Beyond.Contains(name))
         {
+            Tlog plan = await Tlog.RunAsync("fsck", path, "--repair-plan");
             Assert.True(plan.Code is 1 or 3, plan.Out + plan.Error);
-            Assert.Equal(plan.Code, apply.Code);
+            Assert.Equal((plan.Code, plan.Out), (apply.Code, apply.Out));
             Assert.False(Directory.Exists(copy), plan.Out);
             Assert.False(Directory.Exists(copy + ".repairing"));
             if (!Elsewhere.Contains(name)) return;
@@ -47,14 +47,13 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
         }
         else
         {
-            Assert.Equal(1, plan.Code);
-            Assert.Contains($"{planted.Kind}: ", plan.Out);
-            Assert.Contains("    repair: ", plan.Out);
-            Assert.DoesNotContain("repair: none", plan.Out);
+            Assert.Contains($"{planted.Kind}: ", apply.Out);
+            Assert.Contains("    repair: ", apply.Out);
+            Assert.DoesNotContain("repair: none", apply.Out);
         }
 
+        // What was made has passed fsck before it got its name.
         Assert.True(apply.Code == 0, apply.Out + apply.Error);
-        (await Tlog.RunAsync("fsck", copy)).Succeeds();
         await SameAsync(source, copy, heads: planted.Kind is not ("heads" or "commit"));
     }
 
@@ -112,6 +111,12 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
     {
         Tlog plan = (await Tlog.RunAsync("fsck", whole.Path, "--repair-plan")).Succeeds();
         Assert.Equal(["damages 0, of which 0 can be repaired"], plan.Lines);
+        string damaged = _scratch["damaged"];
+        WholeDirectory.Copy(whole.Quick, damaged);
+        Forger.FlipByte(Path.Combine(damaged, "segments", "commit"), 24);
+        plan = await Tlog.RunAsync("fsck", damaged, "--repair-plan");
+        Assert.Equal((1, "damages 1, of which 1 can be repaired"), (plan.Code, plan.Lines[^1]));
+        Assert.Equal("    repair: the segments are written anew from their records, wherever these lie", plan.Lines[1]);
         (await Tlog.RunAsync("fsck", whole.Path, "--repair-plan", "--apply")).Fails(2, "--apply and --to DIR belong together");
         (await Tlog.RunAsync("fsck", whole.Path, "--apply", "--to", _scratch["copy"])).Fails(2, "belong to --repair-plan");
         (await Tlog.RunAsync("fsck", "http://127.0.0.1:1", "--repair-plan")).Fails(2, "is for a data directory");

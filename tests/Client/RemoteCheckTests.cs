@@ -41,7 +41,7 @@ public sealed class RemoteCheckTests
         tile[77 * 32] ^= 1;
         stub.Plant("tile/1/000", tile);
         Damage damage = await DamageAsync(stub, log);
-        Assert.Equal(new Damage("tile", "tile/1/000, hash 77", 77, null, new Hash(log.Files["tile/1/000"].AsSpan(77 * 32, 32)).ToString(), new Hash(tile.AsSpan(77 * 32, 32)).ToString()), damage);
+        Assert.Equal(new Damage("tile", "tile/1/000, hash 77", 77, null, new Hash(log.Files["tile/1/000"].AsSpan(77 * 32, 32)).ToString(), new Hash(tile.AsSpan(77 * 32, 32)).ToString()) { Tile = new TilePath(1, 0) }, damage);
     }
 
     [Fact]
