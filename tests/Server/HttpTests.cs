@@ -210,7 +210,7 @@ public sealed class HttpTests
         foreach (string path in (string[])["/healthz", "/readyz"])
         {
             (HttpStatusCode status, string text) = await log.GetAsync(path);
-            Assert.Equal((HttpStatusCode.OK, "ready\ndurable 300\nsigned 300\npublished 300\n"), (status, text));
+            Assert.Equal((HttpStatusCode.OK, "ready\ndurable 300\nsigned 300\npublished 300\nscrub off\n"), (status, text));
         }
     }
 
