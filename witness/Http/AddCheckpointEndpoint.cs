@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace TransparencyLog.Witness.Http;
 
@@ -33,10 +34,10 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
         {
             body = await ReadAsync(context);
         }
-        catch (BadHttpRequestException bad)
+        catch (IOException bad)
         {
-            // The client's framing, or too slow a body: Kestrel has the status.
-            await Refuse(context, bad.StatusCode, "bad-request", "the body could not be read");
+            // The client's framing, or too slow a body: Kestrel has the status. Without one: chunks whose length overflows, or a client that has gone.
+            await Refuse(context, (bad as BadHttpRequestException)?.StatusCode ?? StatusCodes.Status400BadRequest, "bad-request", "the body could not be read");
             return;
         }
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
@@ -101,6 +102,7 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
     private static Task Refuse(HttpContext context, int status, string name, string detail)
     {
         context.Response.Headers.Connection = "close";
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = 0; // or Kestrel would wait 5 s for it
         return Answers.Problem(context, status, name, detail);
     }
 }

@@ -36,6 +36,11 @@ internal static class RequestBody
                 reader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
             }
         }
+        catch (IOException failure) when (failure is not BadHttpRequestException)
+        {
+            // Chunks whose length overflows, or a caller who has gone: theirs, not ours.
+            throw new BadHttpRequestException("the body could not be read", failure);
+        }
         finally
         {
             deadline?.Dispose();
