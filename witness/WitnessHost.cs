@@ -111,9 +111,9 @@ internal sealed class WitnessHost : IAsyncDisposable
         // Standard output belongs to the line `listening URL`.
         builder.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = ShutdownTime);
+        Wire.Limit(builder.WebHost, settings.MaxConnections, settings.MaxConnectionsPerAddress);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
-            Wire.Limit(kestrel, settings.MaxConnections, settings.MaxConnectionsPerAddress);
             // The endpoint has the exact limit and its own answer; this one also counts the framing of chunks, and ends a body we do not read.
             kestrel.Limits.MaxRequestBodySize = 2 * AddCheckpointRequest.MaxSize;
             kestrel.Listen(settings.Listen);

@@ -26,11 +26,8 @@ internal static class Host
         builder.Configuration.AddInMemoryCollection();
         builder.Logging.ClearProviders();
         ConfigureLogging(builder.Logging);
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-        {
-            Wire.Limit(kestrel, settings.MaxConnections, settings.MaxConnectionsPerAddress);
-            kestrel.Limits.MaxRequestBodySize = 0; // each route that takes a body says how much
-        });
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 0); // each route that takes a body says how much
+        Wire.Limit(builder.WebHost, settings.MaxConnections, settings.MaxConnectionsPerAddress);
         builder.WebHost.UseUrls(settings.Listen);
 
         // A request is read, handled and answered on one thread of the pool, without a hop between each two: a fifth more appends a second. What waits for

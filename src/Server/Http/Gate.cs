@@ -1,4 +1,4 @@
-using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 using TransparencyLog.Http;
 using TransparencyLog.Storage;
@@ -40,6 +40,10 @@ internal static class Gate
         catch (UnavailableException unavailable) when (!context.Response.HasStarted)
         {
             await Problem.Unavailable(unavailable).ExecuteAsync(context).ConfigureAwait(false);
+        }
+        catch (ConnectionAbortedException)
+        {
+            context.Abort(); // or Kestrel would try to read the rest of the body
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {

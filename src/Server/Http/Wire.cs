@@ -6,20 +6,36 @@ using System.Net;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace TransparencyLog.Http;
 
 /// <summary>The limits of the web server, and the one rule of framing that it does not have.</summary>
 internal static class Wire
 {
+    /// <summary>Most bytes that a connection may send ahead of what is read of it; Kestrel's own number is a megabyte, and there may be thousands of connections.</summary>
+    private const int MostAhead = 128 * 1024;
+
     /// <summary>Sets everything but the size of bodies and where to listen.</summary>
-    /// <param name="kestrel">The web server's options.</param>
+    /// <param name="web">The web server.</param>
     /// <param name="connections">Most open connections. Below the descriptor limit, or strangers could take the descriptors that storage needs.</param>
     /// <param name="connectionsPerAddress">Most of them from one address.</param>
-    public static void Limit(KestrelServerOptions kestrel, int connections, int connectionsPerAddress)
+    public static void Limit(IWebHostBuilder web, int connections, int connectionsPerAddress)
     {
         // H-07: a line ends with CR LF. Servers that also take LF alone and proxies that do not disagree about where a request ends.
         AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
+        web.ConfigureKestrel(kestrel => Limit(kestrel, connections, connectionsPerAddress));
+        web.ConfigureServices(services => services.Configure<SocketTransportOptions>(sockets => sockets.MaxReadBufferSize = MostAhead));
+    }
+
+    /// <summary>
+    /// Whether reading a body failed because its sender has gone. Then the connection has to be aborted: Kestrel would try to read the rest, and write of each that it cannot
+    /// into the operator's log.
+    /// </summary>
+    public static bool IsGone(Exception failure) => failure is ConnectionResetException or ConnectionAbortedException or OperationCanceledException;
+
+    private static void Limit(KestrelServerOptions kestrel, int connections, int connectionsPerAddress)
+    {
         kestrel.AddServerHeader = false;
         AddressLimit addresses = new(connectionsPerAddress);
         kestrel.ConfigureEndpointDefaults(listen =>
@@ -105,5 +121,27 @@ internal sealed class AddressLimit(int most)
         address.MapToIPv6().TryWriteBytes(bytes, out _);
         UInt128 number = System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian(bytes);
         return address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 && !address.IsIPv4MappedToIPv6 ? number >> 64 << 64 : number;
+    }
+}
+
+/// <summary>Memory that strangers may hold by being slow, all together. Thread-safe.</summary>
+internal sealed class ByteBudget(long most)
+{
+    private long _taken;
+
+    /// <summary>A share of so many bytes; null when there is no room for it now.</summary>
+    public Share? TryTake(long bytes)
+    {
+        if (Interlocked.Add(ref _taken, bytes) <= most) return new Share(this, bytes);
+        Interlocked.Add(ref _taken, -bytes);
+        return null;
+    }
+
+    /// <summary>Given back when it is disposed.</summary>
+    public sealed class Share(ByteBudget budget, long bytes) : IDisposable
+    {
+        private long _bytes = bytes;
+
+        public void Dispose() => Interlocked.Add(ref budget._taken, -Interlocked.Exchange(ref _bytes, 0));
     }
 }

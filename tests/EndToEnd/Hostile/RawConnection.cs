@@ -36,9 +36,11 @@ internal sealed class RawConnection : IDisposable
 
     /// <param name="server">Where to.</param>
     /// <param name="from">The address to come from: all of 127.0.0.0/8 is ours.</param>
-    public static async Task<RawConnection> OpenAsync(Uri server, string? from = null)
+    /// <param name="receiveBuffer">Bytes that the system takes for us ahead; null for what it likes.</param>
+    public static async Task<RawConnection> OpenAsync(Uri server, string? from = null, int? receiveBuffer = null)
     {
         Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        if (receiveBuffer is int bytes) socket.ReceiveBufferSize = bytes;
         if (from is not null) socket.Bind(new IPEndPoint(IPAddress.Parse(from), 0));
         try
         {
@@ -69,25 +71,25 @@ internal sealed class RawConnection : IDisposable
     public Task<bool> SendAsync(string ascii) => SendAsync(Encoding.ASCII.GetBytes(ascii));
 
     /// <summary>The next answer, by its own length; null when the connection ends before there is one (a frame of HTTP/2 that says "speak 1.1" is none).</summary>
-    public async Task<RawAnswer?> ReceiveAsync(bool isHead = false, int bufferSize = 64 * 1024)
+    public async Task<RawAnswer?> ReceiveAsync(bool isHead = false, TimeSpan? limit = null)
     {
         int end;
         while ((end = HeadEnd()) < 0)
         {
-            if (!await MoreAsync(bufferSize)) return _ahead.Count == 0 || _ahead[0] != 'H' ? null : throw new CheckFailedException($"an answer that is cut: {Encoding.Latin1.GetString([.. _ahead])}");
+            if (!await MoreAsync(limit)) return _ahead.Count == 0 || _ahead[0] != 'H' ? null : throw new CheckFailedException($"an answer that is cut: {Encoding.Latin1.GetString([.. _ahead])}");
         }
 
         string head = Encoding.Latin1.GetString([.. _ahead.Take(end)]);
         if (!head.StartsWith("HTTP/1.1 ", StringComparison.Ordinal)) throw new CheckFailedException($"not an answer: {head}");
         RawAnswer answer = new(int.Parse(head.AsSpan(9, 3), NumberStyles.None, CultureInfo.InvariantCulture), head, []);
         _ahead.RemoveRange(0, end);
-        if (answer.Status == 100) return await ReceiveAsync(isHead, bufferSize);
+        if (answer.Status == 100) return await ReceiveAsync(isHead, limit);
         if (isHead) return answer;
-        if (answer["Transfer-Encoding"] is not null) return answer with { Body = await ChunksAsync(bufferSize) };
+        if (answer["Transfer-Encoding"] is not null) return answer with { Body = await ChunksAsync(limit) };
         int length = int.Parse(answer["Content-Length"] ?? throw new CheckFailedException($"an answer without a length: {head}"), NumberStyles.None, CultureInfo.InvariantCulture);
         while (_ahead.Count < length)
         {
-            if (!await MoreAsync(bufferSize)) throw new CheckFailedException($"an answer whose body is cut: {head}");
+            if (!await MoreAsync(limit)) throw new CheckFailedException($"an answer whose body is cut: {head}");
         }
 
         answer = answer with { Body = [.. _ahead.Take(length)] };
@@ -100,7 +102,7 @@ internal sealed class RawConnection : IDisposable
     {
         try
         {
-            if (await MoreAsync(1024, limit)) throw new CheckFailedException($"more than one answer: {Encoding.Latin1.GetString([.. _ahead])}");
+            if (await MoreAsync(limit)) throw new CheckFailedException($"more than one answer: {Encoding.Latin1.GetString([.. _ahead])}");
             return _ahead.Count == 0;
         }
         catch (TimeoutException)
@@ -118,10 +120,44 @@ internal sealed class RawConnection : IDisposable
 
     public void Dispose() => _socket.Dispose();
 
-    /// <summary>Reads what is there, up to so many bytes. False at the end.</summary>
-    private async Task<bool> MoreAsync(int bufferSize, TimeSpan? limit = null)
+    /// <summary>The status of an answer of which nothing more is read; null when there is none.</summary>
+    public async Task<int?> FirstAsync(TimeSpan limit)
     {
-        byte[] buffer = new byte[bufferSize];
+        byte[] first = new byte[64];
+        try
+        {
+            int read = await _socket.ReceiveAsync(first).WaitAsync(limit);
+            return read < 12 ? null : int.Parse(Encoding.ASCII.GetString(first, 9, 3), NumberStyles.None, CultureInfo.InvariantCulture);
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Takes one byte now and then: "kept" when the server lets it until it is enough, else "closed".</summary>
+    public async Task<string> SipAsync(TimeSpan every, Task enough)
+    {
+        byte[] sip = new byte[1];
+        try
+        {
+            while (await Task.WhenAny(enough, Task.Delay(every)) != enough)
+            {
+                if (await _socket.ReceiveAsync(sip).WaitAsync(Limit) == 0) return Flood.Closed;
+            }
+
+            return Flood.Kept;
+        }
+        catch (SocketException)
+        {
+            return Flood.Closed;
+        }
+    }
+
+    /// <summary>Reads what is there. False at the end.</summary>
+    private async Task<bool> MoreAsync(TimeSpan? limit = null)
+    {
+        byte[] buffer = new byte[16 * 1024];
         try
         {
             int read = await _socket.ReceiveAsync(buffer).WaitAsync(limit ?? Limit);
@@ -140,7 +176,7 @@ internal sealed class RawConnection : IDisposable
         return at < 0 ? -1 : at + 4;
     }
 
-    private async Task<byte[]> ChunksAsync(int bufferSize)
+    private async Task<byte[]> ChunksAsync(TimeSpan? limit)
     {
         List<byte> body = [];
         while (true)
@@ -148,13 +184,13 @@ internal sealed class RawConnection : IDisposable
             int line;
             while ((line = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_ahead).IndexOf("\r\n"u8)) < 0)
             {
-                if (!await MoreAsync(bufferSize)) throw new CheckFailedException("a chunked answer that is cut");
+                if (!await MoreAsync(limit)) throw new CheckFailedException("a chunked answer that is cut");
             }
 
             int size = int.Parse(Encoding.ASCII.GetString([.. _ahead.Take(line)]), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
             while (_ahead.Count < line + 2 + size + 2)
             {
-                if (!await MoreAsync(bufferSize)) throw new CheckFailedException("a chunked answer that is cut");
+                if (!await MoreAsync(limit)) throw new CheckFailedException("a chunked answer that is cut");
             }
 
             body.AddRange(_ahead.Skip(line + 2).Take(size));
