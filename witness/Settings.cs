@@ -2,7 +2,7 @@
 // is checked before anything is opened.
 //
 //     { "data": "/var/lib/witness", "logs": "/etc/witness/logs", "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard",
-//       "max-connections": 1024, "body-limit-s": 15, "commit-limit-s": 10, "log-level": "Information" }
+//       "max-connections": 1024, "max-connections-per-address": 512, "body-limit-s": 15, "commit-limit-s": 10, "log-level": "Information" }
 //
 // The environment writes max-connections as TLOG_WITNESS_MAX_CONNECTIONS. What is meant for a log server on the same machine (TLOG_LISTEN)
 // is not read: it must not move the witness.

@@ -19,7 +19,7 @@ internal sealed record FloodOutcome(IReadOnlyDictionary<string, int> Ends, TimeS
 internal sealed class Flood(HostileTarget target, string from)
 {
     /// <summary>A status, or one of these: the server closed without an answer, did not take the connection, or kept it until the flood went away by itself.</summary>
-    public const string Closed = "closed", Refused = "refused", Kept = "kept";
+    public const string Closed = "closed", Refused = "refused", Kept = "kept", IdleClosed = "idle, closed";
 
     private static readonly TimeSpan Drop = TimeSpan.FromSeconds(1);
 
@@ -66,14 +66,18 @@ internal sealed class Flood(HostileTarget target, string from)
             return await EndAsync(connection);
         });
 
-    /// <summary>H-04, A-05: a batch that is nearly whole.</summary>
-    public Task<FloodOutcome> StalledBatchesAsync(int connections, TimeSpan atMost)
+    /// <summary>H-04, A-05: a batch that is nearly whole. Goes on until no more than <paramref name="most"/> are left.</summary>
+    public Task<FloodOutcome> StalledBatchesAsync(int connections, int most, TimeSpan atMost)
     {
-        byte[] most = [.. Encoding.ASCII.GetBytes("POST /add-batch HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n"), .. new byte[2_000_000]];
+        int ended = 0;
+        TaskCompletionSource few = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        byte[] nearly = [.. Encoding.ASCII.GetBytes("POST /add-batch HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n"), .. new byte[2_000_000]];
         return RunAsync(connections, async connection =>
         {
-            await connection.SendAsync(most);
-            return await DripAsync(connection, new byte[1], Drop, atMost);
+            await connection.SendAsync(nearly);
+            string end = await DripAsync(connection, new byte[1], Drop, atMost, few.Task);
+            if (Interlocked.Increment(ref ended) == connections - most) few.TrySetResult();
+            return end;
         });
     }
 
@@ -84,7 +88,7 @@ internal sealed class Flood(HostileTarget target, string from)
             await connection.SendAsync($"GET {target.Words.Get} HTTP/1.1\r\nHost: x\r\n\r\n");
             if (await connection.ReceiveAsync() is null) return Closed;
             Task<bool> ends = connection.EndsAsync(TimeSpan.FromMinutes(5));
-            return await Task.WhenAny(ends, until) == ends ? "idle, closed" : Kept;
+            return await Task.WhenAny(ends, until) == ends ? IdleClosed : Kept;
         });
 
     /// <summary>H-15: headers of a request with a body, and a reset; so many one after the other on each of the lines.</summary>
@@ -156,10 +160,10 @@ internal sealed class Flood(HostileTarget target, string from)
         return new FloodOutcome(ends, TimeSpan.FromSeconds((double)last / Stopwatch.Frequency));
     }
 
-    private static async Task<string> DripAsync(RawConnection connection, byte[] drop, TimeSpan every, TimeSpan atMost)
+    private static async Task<string> DripAsync(RawConnection connection, byte[] drop, TimeSpan every, TimeSpan atMost, Task? enough = null)
     {
         Task<string> ends = EndAsync(connection);
-        for (long start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < atMost;)
+        for (long start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start) < atMost && enough is not { IsCompleted: true };)
         {
             if (await Task.WhenAny(ends, Task.Delay(every)) == ends) return await ends;
             await connection.SendAsync(drop);

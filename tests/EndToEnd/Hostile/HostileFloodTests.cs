@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Text;
 
 namespace TransparencyLog.Tests.EndToEnd;
 
@@ -12,8 +10,8 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
 {
     private const string Stranger = "127.0.0.2";
 
-    /// <summary>The deadline of a header is 10 s; twice that passes only where the server does not count, not where it is slow.</summary>
-    private static readonly TimeSpan HeaderDeadline = TimeSpan.FromSeconds(10), Patience = TimeSpan.FromSeconds(60);
+    /// <summary>Longest a slow connection is kept up: deadlines are 7 to 15 s, and a busy machine is late.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(50);
 
     /// <summary>H-11 too: a client that begins no request at all is one that is slow with its headers, or idle.</summary>
     [Fact]
@@ -34,7 +32,8 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
                 Task<FloodOutcome> headers = flood.SlowHeadersAsync(150, Patience), bodies = flood.SlowBodiesAsync(100, Patience);
                 FloodOutcome chunks = await flood.EndlessChunksAsync(10), dying = await flood.DyingAsync(1000, 4);
                 FloodOutcome strangers = target == servers.Witness ? await flood.StrangersAsync(2000, 4) : new FloodOutcome(new Dictionary<string, int>(), default);
-                Check(await headers is { } slow && slow["408"] + slow[Flood.Closed] == 150 && slow.Last < 2 * HeaderDeadline + TimeSpan.FromSeconds(10), $"slow headers: {await headers} after {(await headers).Last}");
+                FloodOutcome slow = await headers;
+                Check(slow["408"] + slow[Flood.Closed] == 150, $"slow headers: {slow}");
                 Check((await bodies)["408"] == 100, $"slow bodies: {await bodies}");
                 Check(chunks["413"] + chunks[Flood.Closed] == 10, $"endless chunks: {chunks}");
                 Check(dying["reset"] > 900, $"dying requests: {dying}");
@@ -43,11 +42,11 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
 
                 // One address gets half of 800 and no more, so that the others have theirs.
                 FloodOutcome idled = await idle;
-                Check(idled[Flood.Kept] == 400 && idled[Flood.Refused] + idled[Flood.Closed] == 100, $"idle: {idled}");
+                Check(idled[Flood.Kept] + idled[Flood.IdleClosed] == 400 && idled[Flood.Refused] + idled[Flood.Closed] == 100, $"idle: {idled}");
             });
             Say($"{target.Name}: {figures}");
             Check(figures.Client.Failures == 0, $"a normal client: {figures.Client.Failures} of {figures.Client.Requests} failed: {figures.Client.FirstFailure}");
-            Check(figures.Client.Longest < TimeSpan.FromSeconds(20), $"a normal client waited {figures.Client.Longest}");
+            Check(figures.Client.Longest < RawConnection.Limit, $"a normal client waited {figures.Client.Longest}");
             Check(figures.After.Descriptors <= figures.Before.Descriptors + 10, $"descriptors: {figures}");
             Check(figures.Peak.Megabytes < figures.Before.Megabytes + 200, $"memory: {figures}");
             Check(target.Program.Errors.Split('\n').Length < 30, $"it has written {target.Program.Errors.Split('\n').Length} lines: {target.Program.Errors}");
@@ -63,12 +62,12 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
 
     /// <summary>A bundle of 16 MiB for each of them, or a batch of 2 MiB from each, would be gigabytes.</summary>
     [Fact]
-    public Task H03_A05_slow_readers_of_large_answers_and_slow_senders_of_large_batches_share_a_bound() => ShareAsync(readers: 24, senders: 100, TimeSpan.FromSeconds(3));
+    public Task H03_A05_slow_readers_of_large_answers_and_slow_senders_of_large_batches_share_a_bound() => ShareAsync(readers: 12, senders: 80);
 
     [Fact(Explicit = true)]
-    public Task H03_A05_slow_readers_and_senders_at_their_full_size() => ShareAsync(readers: 500, senders: 2000, TimeSpan.FromSeconds(20));
+    public Task H03_A05_slow_readers_and_senders_at_their_full_size() => ShareAsync(readers: 500, senders: 2000);
 
-    private async Task ShareAsync(int readers, int senders, TimeSpan atMost)
+    private async Task ShareAsync(int readers, int senders)
     {
         await using BothServers servers = await BothServers.StartAsync();
         await FillAsync(servers.Log);
@@ -77,14 +76,15 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
         FloodOutcome? read = null, sent = null;
         Figures reading = await Figures.MeasureAsync(servers.Log, async () => read = await flood.SlowReadersAsync(readers, "/tile/entries/002", TimeSpan.FromMinutes(10)));
         Say($"slow readers of 16 MiB each, {readers} | log | {reading} | {read}");
-        Figures sending = await Figures.MeasureAsync(servers.Log, async () => sent = await flood.StalledBatchesAsync(senders, atMost));
+        Figures sending = await Figures.MeasureAsync(servers.Log, async () => sent = await flood.StalledBatchesAsync(senders, 64, Patience));
         Say($"batches of 2 MiB that stall, {senders} | log | {sending} | {sent}");
 
         // 128 MiB are 7 bundles (one more where a normal client's share was given back in between) and 64 batches; who finds no room is told so.
         Assert.InRange(read![Flood.Kept], 1, 8);
         Assert.Equal(readers, read[Flood.Kept] + read["503"] + read[Flood.Closed]);
-        Assert.InRange(sent![Flood.Kept] + sent["408"], 1, 64);
-        Assert.InRange(sent["503"] + sent[Flood.Closed] + sent[Flood.Refused], senders - 64, senders - 1);
+        Assert.InRange(sent![Flood.Kept], 0, 64);
+        Assert.InRange(sent["503"], 1, senders);
+        Assert.Equal(senders, sent[Flood.Kept] + sent["503"] + sent["408"] + sent[Flood.Closed] + sent[Flood.Refused]);
         foreach (Figures figures in (Figures[])[reading, sending])
         {
             Assert.True(figures.Client.Failures == 0, figures.Client.FirstFailure);
@@ -101,14 +101,12 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
         foreach (HostileTarget target in servers.Both)
         {
             TaskCompletionSource done = new();
-            Figures figures = await Figures.MeasureAsync(target, async () =>
-            {
-                Task<FloodOutcome> idle = new Flood(target, Stranger).IdleAsync(200, done.Task);
-                await Task.Delay(500);
-                done.SetResult();
-                Assert.InRange((await idle)[Flood.Kept], 1, 40);
-            });
-            Assert.True(figures.Client.Failures > 0, $"{target.Name}: {figures}");
+            Task<FloodOutcome> idle = new Flood(target, Stranger).IdleAsync(200, done.Task);
+            bool turnedAway = await Until.TrueAsync(async () => await Record.ExceptionAsync(() => target.GetAsync(target.Words.Get)) is CheckFailedException, Patience);
+            done.SetResult();
+            FloodOutcome idled = await idle;
+            Assert.True(turnedAway, $"{target.Name}: {idled}");
+            Assert.InRange(idled[Flood.Kept], 1, 40);
         }
     }
 
@@ -125,7 +123,7 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
             Flood flood = new(target, Stranger);
             await MeasureAsync("slow headers, 2,000 connections", () => flood.SlowHeadersAsync(2000, Patience), outcome => outcome["408"] + outcome[Flood.Closed] == 2000);
             await MeasureAsync("slow bodies at 250 B/s, 2,000 connections", () => flood.SlowBodiesAsync(2000, Patience), outcome => outcome["408"] == 2000);
-            await MeasureAsync("idle connections, 5,000", () => flood.IdleAsync(5000, Task.Delay(TimeSpan.FromMinutes(2))), outcome => outcome["idle, closed"] == 2048);
+            await MeasureAsync("idle connections, 5,000", () => flood.IdleAsync(5000, Task.Delay(TimeSpan.FromMinutes(2))), outcome => outcome[Flood.IdleClosed] == 2048);
             await MeasureAsync("chunks without an end, 500 connections", () => flood.EndlessChunksAsync(500), outcome => outcome["413"] + outcome[Flood.Closed] == 500);
             await MeasureAsync("requests that die after their headers, 100,000", () => flood.DyingAsync(100_000, 16), outcome => outcome["reset"] > 90_000);
             if (target == servers.Witness) await MeasureAsync("unknown origins, 100,000", () => flood.StrangersAsync(100_000, 16), outcome => outcome["404"] == 100_000);

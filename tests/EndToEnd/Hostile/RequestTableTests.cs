@@ -13,7 +13,7 @@ public sealed class HostileServers : IAsyncLifetime
     public ValueTask DisposeAsync() => Servers.DisposeAsync();
 }
 
-/// <summary>failures.md, rows H and L, in exact bytes (requests.txt) against the real programs. A row is a test; its cases are the lines of the table.</summary>
+/// <summary>spec/reliability.md, rows H and L, in exact bytes (requests.txt) against the real programs. A row is a test; its cases are the lines of the table.</summary>
 public sealed class RequestTableTests(HostileServers fixture) : IClassFixture<HostileServers>
 {
     /// <summary>A word that the cases put where it might come back.</summary>
@@ -79,8 +79,52 @@ public sealed class RequestTableTests(HostileServers fixture) : IClassFixture<Ho
     [Fact]
     public void Every_row_of_the_table_is_a_test()
     {
-        string[] tested = [.. typeof(RequestTableTests).GetMethods().Select(method => method.Name).Where(name => name[0] is 'H' or 'L' && name[3] == '_').Select(name => $"{name[0]}-{name[1..3]}")];
+        string[] tested = [.. typeof(RequestTableTests).GetMethods().Select(method => method.Name).Where(name => name[0] is 'H' or 'L' && name[3] == '_').Select(name => $"{name[0]}-{name[1..3]}").Distinct()];
         Assert.Equal(Cases.Select(one => one.Row).Distinct().Order(StringComparer.Ordinal), tested.Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>
+    /// Whatever is asked for, no file is opened by its name: both programs have theirs open since the start. So there is no name for a symbolic link in the data directory to stand
+    /// behind either. Opened later: what the runtime loads, and what it reads of itself.
+    /// </summary>
+    [Fact]
+    public async Task L01_no_path_of_a_request_reaches_the_file_system()
+    {
+        if (await Trace.WhyNotAsync() is string missing) Assert.Skip(missing);
+        string[] traces = [];
+        double asked;
+        using Scratch kept = new();
+        Directory.CreateDirectory(kept["t"]);
+        await using (BothServers servers = await BothServers.StartAsync(start: (_, program, arguments, environment) =>
+        {
+            traces = [.. traces, Path.Combine(kept["t"], Path.GetFileName(program))];
+            return Trace.Start(traces[^1], program, arguments, environment);
+        }))
+        {
+            asked = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
+            List<string> wrong = [];
+            foreach (RequestCase one in Cases.Where(one => one.Row is "L-01" or "L-02" or "L-05"))
+            {
+                foreach (HostileTarget target in servers.Both)
+                {
+                    if ((target == servers.Log ? one.ForLog : one.ForWitness) && await AskAsync(target, one) is string why) wrong.Add($"{target.Name}: {one.What}: {why}");
+                }
+            }
+
+            Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+            foreach (HostileTarget target in servers.Both) Assert.Equal(0, (await target.Program.StopAsync()).ExitCode);
+        }
+
+        Assert.Equal(2, traces.Length);
+        foreach (string trace in traces)
+        {
+            List<SystemCall> calls = await Trace.ReadAsync(trace);
+            string[] opened = [.. calls.Where(call => call.Name is "openat" or "creat").Select(call => (call.Seconds, Path: call.Arguments.Split('"') is [_, string path, ..] ? path : "")).Where(call => call.Seconds >= asked).Select(call => call.Path)];
+            Assert.Contains(calls, call => call.Name == "openat" && call.Arguments.Contains("/journal", StringComparison.Ordinal)); // the tracer sees names
+            Assert.DoesNotContain(opened, path => path.Contains("passwd", StringComparison.Ordinal) || path.Contains("key", StringComparison.Ordinal) || path.Contains("win.ini", StringComparison.Ordinal));
+            Assert.DoesNotContain(opened, path => !(path.EndsWith(".dll", StringComparison.Ordinal) || path.Contains(".so", StringComparison.Ordinal) || path.StartsWith("/proc/", StringComparison.Ordinal) || path.StartsWith("/sys/", StringComparison.Ordinal)
+                || path.StartsWith("/dev/shm/tlog-end-to-end-", StringComparison.Ordinal)));
+        }
     }
 
     /// <summary>What the checks below are for: each of these answers has to be refused by them.</summary>
