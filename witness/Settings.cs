@@ -2,7 +2,7 @@
 // is checked before anything is opened.
 //
 //     { "data": "/var/lib/witness", "logs": "/etc/witness/logs", "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard",
-//       "max-connections": 1024, "body-limit-s": 15, "commit-limit-s": 10, "log-level": "Information" }
+//       "max-connections": 1024, "max-connections-per-address": 512, "body-limit-s": 15, "commit-limit-s": 10, "log-level": "Information" }
 //
 // The environment writes max-connections as TLOG_WITNESS_MAX_CONNECTIONS. What is meant for a log server on the same machine (TLOG_LISTEN)
 // is not read: it must not move the witness.
@@ -29,7 +29,7 @@ internal sealed record Settings
     /// <summary>Largest configuration file in bytes: eight keys need a few hundred.</summary>
     private const int MaxConfigBytes = 64 * 1024;
 
-    private static readonly string[] Keys = ["data", "name", "logs", "listen", "guard", "max-connections", "body-limit-s", "commit-limit-s", "log-level"];
+    private static readonly string[] Keys = ["data", "name", "logs", "listen", "guard", "max-connections", "max-connections-per-address", "body-limit-s", "commit-limit-s", "log-level"];
 
     /// <summary>Directory of the witness.</summary>
     public required string Data { get; init; }
@@ -49,6 +49,9 @@ internal sealed record Settings
     /// </summary>
     public int MaxConnections { get; init; } = 1024;
 
+    /// <summary>Most of them from one address, 1 to 100,000; by default half of them, so that no one address takes all.</summary>
+    public int MaxConnectionsPerAddress { get; init; } = 512;
+
     /// <summary>How long a request's body may take from its first byte to its last, 1 to 300 s: 128 KiB at 9 kB/s.</summary>
     public TimeSpan BodyTime { get; init; } = TimeSpan.FromSeconds(15);
 
@@ -66,13 +69,15 @@ internal sealed record Settings
     public static Settings Load(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
     {
         Source source = new(commandLine, environment);
+        int connections = source.Number("max-connections", 1, 100_000) ?? Descriptors.Half(4096);
         Settings settings = new()
         {
             Data = source.Required("data", "a directory made by tlog-witness create"),
             Logs = source.Required("logs", "a file of `log` lines"),
             Listen = ParseListen(source.Get("listen") ?? DefaultListen),
             Guard = source.Get("guard"),
-            MaxConnections = source.Number("max-connections", 1, 100_000) ?? Descriptors.Half(4096),
+            MaxConnections = connections,
+            MaxConnectionsPerAddress = source.Number("max-connections-per-address", 1, 100_000) ?? Math.Max(1, connections / 2),
             BodyTime = TimeSpan.FromSeconds(source.Number("body-limit-s", 1, 300) ?? 15),
             CommitTime = TimeSpan.FromSeconds(source.Number("commit-limit-s", 1, 300) ?? 10),
             LogLevel = ParseLevel(source.Get("log-level") ?? nameof(LogLevel.Information)),
@@ -120,7 +125,6 @@ internal sealed record Settings
         .FirstOrDefault(level => string.Equals(level.ToString(), text, StringComparison.OrdinalIgnoreCase))
         ?? throw new UsageException($"log-level: {text} is none of {string.Join(", ", Enum.GetNames<LogLevel>())}");
 
-    /// <summary>Half of the descriptors the process may have, at most 4,096.</summary>
     /// <summary>The three places a setting may come from.</summary>
     private sealed class Source(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
     {

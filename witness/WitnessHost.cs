@@ -1,8 +1,8 @@
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging.Console;
+using TransparencyLog.Http;
 using TransparencyLog.Storage;
 using TransparencyLog.Witness.Http;
 
@@ -96,8 +96,6 @@ internal sealed class WitnessHost : IAsyncDisposable
 
     private static WebApplication Build(Settings settings)
     {
-        // H-07: a line ends with CR LF. Servers that also take LF alone and proxies that do not disagree about where a request ends.
-        AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "tlog-witness" });
         builder.Logging.SetMinimumLevel(settings.LogLevel)
             // What the framework has to tell of strangers' requests is not for the operator's log.
@@ -113,22 +111,12 @@ internal sealed class WitnessHost : IAsyncDisposable
         // Standard output belongs to the line `listening URL`.
         builder.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = ShutdownTime);
+        Wire.Limit(builder.WebHost, settings.MaxConnections, settings.MaxConnectionsPerAddress);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
-            kestrel.AddServerHeader = false;
-            KestrelServerLimits limits = kestrel.Limits;
-            limits.MaxConcurrentConnections = settings.MaxConnections;
-            limits.MaxConcurrentUpgradedConnections = 0;
-            limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
-            limits.KeepAliveTimeout = TimeSpan.FromSeconds(60);
-            limits.MaxRequestLineSize = 4 * 1024;
-            limits.MaxRequestHeadersTotalSize = 16 * 1024;
-            limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
-            limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
             // The endpoint has the exact limit and its own answer; this one also counts the framing of chunks, and ends a body we do not read.
-            limits.MaxRequestBodySize = 2 * AddCheckpointRequest.MaxSize;
-            // HTTP/1.1 alone: without TLS there is no other, and a proxy in front speaks what it likes to the world.
-            kestrel.Listen(settings.Listen, listen => listen.Protocols = HttpProtocols.Http1);
+            kestrel.Limits.MaxRequestBodySize = 2 * AddCheckpointRequest.MaxSize;
+            kestrel.Listen(settings.Listen);
         });
         return builder.Build();
     }

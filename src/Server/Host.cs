@@ -1,5 +1,5 @@
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using TransparencyLog.Http;
 using TransparencyLog.Server.Http;
 
 namespace TransparencyLog.Server;
@@ -26,7 +26,8 @@ internal static class Host
         builder.Configuration.AddInMemoryCollection();
         builder.Logging.ClearProviders();
         ConfigureLogging(builder.Logging);
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Limit(kestrel, settings));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 0); // each route that takes a body says how much
+        Wire.Limit(builder.WebHost, settings.MaxConnections, settings.MaxConnectionsPerAddress);
         builder.WebHost.UseUrls(settings.Listen);
 
         // A request is read, handled and answered on one thread of the pool, without a hop between each two: a fifth more appends a second. What waits for
@@ -67,21 +68,5 @@ internal static class Host
 
         // A start that fails is one line of ours (Commands.cs); the host would add its stack.
         logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
-    }
-
-    private static void Limit(KestrelServerOptions kestrel, Settings settings)
-    {
-        kestrel.AddServerHeader = false;
-        KestrelServerLimits limits = kestrel.Limits;
-
-        // Below the descriptor limit, or strangers could take the descriptors that storage needs.
-        limits.MaxConcurrentConnections = settings.MaxConnections;
-        limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
-        limits.KeepAliveTimeout = TimeSpan.FromSeconds(60);
-        limits.MaxRequestBodySize = 0; // each route that takes a body says how much
-        limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
-        limits.MaxRequestHeadersTotalSize = 16 * 1024;
-        limits.MaxRequestLineSize = 4 * 1024;
-        limits.Http2.MaxStreamsPerConnection = 100;
     }
 }

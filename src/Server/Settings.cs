@@ -75,9 +75,13 @@ internal sealed record Settings
     /// <summary>Most open connections; by default half of the process's descriptors, at most 4,096.</summary>
     public int MaxConnections { get; init; } = 4096;
 
+    /// <summary>Most of them from one address; by default half of them, so that no one address takes all.</summary>
+    public int MaxConnectionsPerAddress { get; init; } = 2048;
+
     public static Settings Read(IConfiguration configuration)
     {
         Reader reader = new(configuration);
+        int connections = reader.Number("max-connections", Descriptors.Half(4096), 8, 65_536);
         Settings settings = new()
         {
             Data = configuration["data"] is { Length: > 0 } data ? data : throw new ConfigurationException("data: the log's directory is missing (--data DIR)"),
@@ -96,7 +100,8 @@ internal sealed record Settings
             ScrubMegabytes = reader.Number("scrub-mb-s", 8, 0, 10_000),
             ScrubInterval = TimeSpan.FromSeconds(reader.Number("scrub-interval-s", 86_400, 1, 31_536_000)),
             BodyLimit = TimeSpan.FromSeconds(reader.Number("body-limit-s", 15, 1, 300)),
-            MaxConnections = reader.Number("max-connections", Descriptors.Half(4096), 8, 65_536),
+            MaxConnections = connections,
+            MaxConnectionsPerAddress = reader.Number("max-connections-per-address", connections / 2, 1, 65_536),
         };
         if (!IsAddress(settings.Listen)) throw new ConfigurationException($"listen: '{settings.Listen}' is not of the form http://ADDRESS:PORT, with an IP address or localhost");
         if (settings.DuplicateIndex == DuplicateHistory.Full && settings.DuplicateTableBytes < LeastTableBytesOfFull)

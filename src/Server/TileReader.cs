@@ -14,6 +14,9 @@ internal readonly record struct Served(ReadOnlyMemory<byte> Bytes, bool IsGzip);
 /// <param name="hotBytes">Most bytes of memory for what is asked for often; 0 for none.</param>
 internal sealed class TileReader(ITileStore store, long hotBytes = 0)
 {
+    /// <summary>Bundles that are being read from the store: more at once than a disk or its processors have use for.</summary>
+    private static readonly SemaphoreSlim Bundles = new(4);
+
     private readonly HotTiles _hot = new(hotBytes);
 
     /// <summary>[level] is what was last computed of the open tile there. Whoever comes later with a wider one goes on from it; a lost write costs hashing again.</summary>
@@ -120,7 +123,16 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
         if (Volatile.Read(ref _refused) is { } refused && refused.TryGetValue(full, out Damage? damage)) throw new DamageException(damage);
         if (_hot.Find(path) is HotTile hot) return hot;
 
-        // Checked by the store: what is damaged throws here, and is never kept.
-        return await store.GetAsync(full, stop).ConfigureAwait(false) is ReadOnlyMemory<byte> bytes ? _hot.Offer(full, bytes) : null;
+        // A tile is 8 KiB; a bundle may be 16 MiB, and there may be thousands of requests.
+        if (full.IsEntries) await Bundles.WaitAsync(stop).ConfigureAwait(false);
+        try
+        {
+            // Checked by the store: what is damaged throws here, and is never kept.
+            return await store.GetAsync(full, stop).ConfigureAwait(false) is ReadOnlyMemory<byte> bytes ? _hot.Offer(full, bytes) : null;
+        }
+        finally
+        {
+            if (full.IsEntries) Bundles.Release();
+        }
     }
 }

@@ -17,7 +17,7 @@ internal sealed record Tlog(int Code, byte[] Bytes, string Error)
         using MemoryStream stdin = new(input);
         using MemoryStream stdout = new();
         using StringWriter stderr = new();
-        int code = await Program.RunAsync(args, new Surroundings(stdin, stdout, stderr, time ?? TimeProvider.System), TestContext.Current.CancellationToken);
+        int code = await TransparencyLog.Cli.Program.RunAsync(args, new Surroundings(stdin, stdout, stderr, time ?? TimeProvider.System), TestContext.Current.CancellationToken);
         Tlog run = new(code, stdout.ToArray(), stderr.ToString());
 
         // Whatever happens: lines for people, no stack trace.

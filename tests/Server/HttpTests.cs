@@ -116,35 +116,6 @@ public sealed class HttpTests
         Assert.NotEqual(true, answer.Headers.ConnectionClose);
     }
 
-    [Fact]
-    public async Task H06_two_lengths_in_one_request_are_400()
-    {
-        await using TestLog log = await TestLog.StartAsync();
-        (int status, string answer) = await RawHttp.SendAsync(log.Url, "POST", "/add", "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "1\r\nx\r\n0\r\n\r\n");
-        Assert.True(status == 400, answer);
-        (status, _) = await RawHttp.SendAsync(log.Url, "POST", "/add", "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", "1\r\nx\r\n0\r\n\r\n");
-        Assert.Equal(400, status);
-        (status, _) = await RawHttp.SendAsync(log.Url, "POST", "/add", "Content-Length: 1\r\nContent-Length: 2\r\n", "xy");
-        Assert.Equal(400, status);
-        (status, _) = await RawHttp.SendAsync(log.Url, "POST", "/add", "Content-Length: -1\r\n", "x");
-        Assert.Equal(400, status);
-        await log.CheckLog(0);
-    }
-
-    [Fact]
-    public async Task H09_a_target_in_absolute_form_is_no_resource_of_ours()
-    {
-        TestLog log = await SharedLog.GetAsync();
-        foreach (string target in (string[])[$"http://{log.Url.Authority}/checkpoint", "http://example.com/checkpoint", $"http://{log.Url.Authority}/tile/0/000"])
-        {
-            (int status, string answer) = await RawHttp.SendAsync(log.Url, "GET", target);
-            Assert.True(status is 400 or 404, answer);
-        }
-
-        (int connect, _) = await RawHttp.SendAsync(log.Url, "CONNECT", log.Url.Authority);
-        Assert.InRange(connect, 400, 405);
-    }
-
     [Theory]
     [InlineData("GET", "/nothing", 404, "not-found")]
     [InlineData("GET", "/tile/0/999", 404, "not-found")]

@@ -16,6 +16,7 @@ public sealed class SettingsTests
         { "read-cache-bytes", 0, 1024 * 1024 * 1024 },
         { "duplicate-table-bytes", 0, 1024 * 1024 * 1024 },
         { "max-connections", 8, 65_536 },
+        { "max-connections-per-address", 1, 65_536 },
         { "body-limit-s", 1, 300 },
         { "scrub-mb-s", 0, 10_000 },
         { "scrub-interval-s", 1, 31_536_000 },
@@ -41,7 +42,7 @@ public sealed class SettingsTests
     {
         Settings settings = Read(
             ("listen", "http://127.0.0.1:9"), ("policy", "p"), ("guard", "g"), ("publish-gap-ms", "7"), ("wait-limit-ms", "108"), ("renew-interval-s", "9"),
-            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("body-limit-s", "16"), ("scrub-mb-s", "17"), ("scrub-interval-s", "18"));
+            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("max-connections-per-address", "13"), ("body-limit-s", "16"), ("scrub-mb-s", "17"), ("scrub-interval-s", "18"));
         Assert.Equal(
             new Settings
             {
@@ -59,12 +60,15 @@ public sealed class SettingsTests
                 DuplicateTableBytes = 1_048_577,
                 DuplicateIndex = DuplicateHistory.Full,
                 MaxConnections = 14,
+                MaxConnectionsPerAddress = 13,
                 BodyLimit = TimeSpan.FromSeconds(16),
                 ScrubMegabytes = 17,
                 ScrubInterval = TimeSpan.FromSeconds(18),
             },
             settings);
-        Assert.Equal(new Settings { Data = "d", MaxConnections = TransparencyLog.Storage.Descriptors.Half(4096) }, Read());
+        int half = TransparencyLog.Storage.Descriptors.Half(4096);
+        Assert.Equal(new Settings { Data = "d", MaxConnections = half, MaxConnectionsPerAddress = half / 2 }, Read());
+        Assert.Equal(10, Read(("max-connections", "21")).MaxConnectionsPerAddress);
     }
 
     [Theory]

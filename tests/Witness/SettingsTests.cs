@@ -47,6 +47,9 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(("127.0.0.1", 2026), (settings.Listen.Address.ToString(), settings.Listen.Port));
         Assert.Null(settings.Guard);
         Assert.InRange(settings.MaxConnections, 1, 4096);
+        Assert.Equal(settings.MaxConnections / 2, settings.MaxConnectionsPerAddress);
+        Assert.Equal(1, Load(new() { ["max-connections"] = "1" }).MaxConnectionsPerAddress);
+        Assert.Equal(9, Load(new() { ["max-connections-per-address"] = "9" }).MaxConnectionsPerAddress);
         Assert.Equal((15, 10), (settings.BodyTime.TotalSeconds, settings.CommitTime.TotalSeconds));
     }
 
@@ -73,6 +76,7 @@ public sealed class SettingsTests : IDisposable
     [InlineData("max-connections", "0", "1 to 100000")]
     [InlineData("max-connections", "1e3", "1 to 100000")]
     [InlineData("max-connections", " 5", "1 to 100000")]
+    [InlineData("max-connections-per-address", "0", "1 to 100000")]
     [InlineData("body-limit-s", "301", "1 to 300")]
     [InlineData("commit-limit-s", "-1", "1 to 300")]
     [InlineData("log-level", "7", "Information")]

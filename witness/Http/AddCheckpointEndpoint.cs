@@ -1,5 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using Microsoft.AspNetCore.Http.Features;
+using TransparencyLog.Http;
 
 namespace TransparencyLog.Witness.Http;
 
@@ -33,13 +35,18 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
         {
             body = await ReadAsync(context);
         }
-        catch (BadHttpRequestException bad)
+        catch (Exception gone) when (Wire.IsGone(gone))
         {
-            // The client's framing, or too slow a body: Kestrel has the status.
-            await Refuse(context, bad.StatusCode, "bad-request", "the body could not be read");
+            context.Abort();
             return;
         }
-        catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
+        catch (IOException bad)
+        {
+            // The client's framing, or too slow a body: Kestrel has the status. Without one: chunks whose length overflows.
+            await Refuse(context, (bad as BadHttpRequestException)?.StatusCode ?? StatusCodes.Status400BadRequest, "bad-request", "the body could not be read");
+            return;
+        }
+        catch (TimeoutException)
         {
             await Refuse(context, StatusCodes.Status408RequestTimeout, "request-timeout", "the body took too long");
             return;
@@ -74,12 +81,20 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
     /// <summary>The whole body, or null when it is larger than allowed. Holds no more than it has received.</summary>
     private async Task<ReadOnlyMemory<byte>?> ReadAsync(HttpContext context)
     {
-        using CancellationTokenSource deadline = new(bodyTime, time);
-        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, context.RequestAborted);
+        // The reader is asked to return, never cancelled: Kestrel could not end the body of a read that never returned, and would say so in our log each time. When the client
+        // goes, it fails by itself.
         PipeReader reader = context.Request.BodyReader;
+        using CancellationTokenSource deadline = new(bodyTime, time);
+        using CancellationTokenRegistration late = deadline.Token.Register(reader.CancelPendingRead);
         while (true)
         {
-            ReadResult read = await reader.ReadAsync(either.Token);
+            ReadResult read = await reader.ReadAsync(CancellationToken.None);
+            if (read.IsCanceled)
+            {
+                reader.AdvanceTo(read.Buffer.End);
+                throw new TimeoutException();
+            }
+
             if (read.Buffer.Length > AddCheckpointRequest.MaxSize)
             {
                 reader.AdvanceTo(read.Buffer.End);
@@ -101,6 +116,7 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
     private static Task Refuse(HttpContext context, int status, string name, string detail)
     {
         context.Response.Headers.Connection = "close";
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = 0; // or Kestrel would wait 5 s for it
         return Answers.Problem(context, status, name, detail);
     }
 }

@@ -3,6 +3,7 @@
 
 using System.Text;
 using System.Text.Json;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace TransparencyLog.Witness.Http;
 
@@ -35,6 +36,7 @@ internal static class Answers
     public static Task MethodNotAllowed(HttpContext context, string allow)
     {
         context.Response.Headers.Allow = allow;
+        if (context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true) context.Response.Headers.Connection = "close"; // what nobody reads is not drained
         return Problem(context, StatusCodes.Status405MethodNotAllowed, "method-not-allowed", $"allowed here: {allow}");
     }
 

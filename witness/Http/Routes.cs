@@ -7,6 +7,7 @@
 
 using System.Text;
 using Microsoft.AspNetCore.Http.Features;
+using TransparencyLog.Http;
 
 namespace TransparencyLog.Witness.Http;
 
@@ -20,12 +21,10 @@ internal sealed class Routes(AddCheckpointEndpoint add, ReadEndpoints read)
         IHeaderDictionary headers = context.Response.Headers;
         headers.XContentTypeOptions = "nosniff";
 
-        // H-06: a body with two lengths is read differently by different servers. Kestrel goes by the chunks and puts the length aside.
-        IHeaderDictionary request = context.Request.Headers;
-        if (request.TransferEncoding.Count > 0 && (request.ContentLength is not null || request.ContainsKey("X-Content-Length")))
+        if (!Wire.IsFramedOnce(context.Request))
         {
             headers.Connection = "close";
-            return Answers.Problem(context, StatusCodes.Status400BadRequest, "bad-request", "a body has a Content-Length or a Transfer-Encoding, not both");
+            return Answers.Problem(context, StatusCodes.Status400BadRequest, "bad-request", "a body has a Content-Length or is sent in chunks, not both, and in no other coding");
         }
 
         string target = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Globalization;
+using TransparencyLog.Http;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;
@@ -115,6 +116,7 @@ internal static class AppendEndpoints
         Hash[] leaves = [];
         Append append;
         int count;
+        ByteBudget.Share? room = null;
         try
         {
             body.CopyTo(bundle);
@@ -125,7 +127,14 @@ internal static class AppendEndpoints
                 return;
             }
 
+            // Before anything is appended: an answer that there is no room for could not be given any more.
+            if (count * MaxIndexLine > LargeAnswers.Least) room = LargeAnswers.Reserve(count * MaxIndexLine);
             append = await engine.AddAsync(bundle.AsMemory(0, length), leaves.AsMemory(0, count), context.RequestAborted).ConfigureAwait(false);
+        }
+        catch
+        {
+            room?.Dispose();
+            throw;
         }
         finally
         {
@@ -133,18 +142,21 @@ internal static class AppendEndpoints
             if (leaves.Length > 0) ArrayPool<Hash>.Shared.Return(leaves);
         }
 
-        try
+        using (room)
         {
-            await append.Durable.ConfigureAwait(false);
-        }
-        catch (Exception failure) when (failure is not UnavailableException)
-        {
-            throw Unknown();
-        }
+            try
+            {
+                await append.Durable.ConfigureAwait(false);
+            }
+            catch (Exception failure) when (failure is not UnavailableException)
+            {
+                throw Unknown();
+            }
 
-        byte[] lines = ArrayPool<byte>.Shared.Rent(count * MaxIndexLine);
-        await BytesAsync(context, 200, TextType, lines.AsMemory(0, WriteIndexes(append, count, lines))).ConfigureAwait(false);
-        ArrayPool<byte>.Shared.Return(lines);
+            byte[] lines = ArrayPool<byte>.Shared.Rent(count * MaxIndexLine);
+            await BytesAsync(context, 200, TextType, lines.AsMemory(0, WriteIndexes(append, count, lines))).ConfigureAwait(false);
+            ArrayPool<byte>.Shared.Return(lines);
+        }
     }
 
     /// <summary>Why a batch is not one; null when it is, with the leaf hash of each of its entries in an array of the pool.</summary>
@@ -231,7 +243,9 @@ internal static class AppendEndpoints
     internal static async Task BytesAsync(HttpContext context, int status, string contentType, ReadOnlyMemory<byte> bytes)
     {
         Begin(context, status, contentType, bytes.Length);
-        if (!HttpMethods.IsHead(context.Request.Method)) await context.Response.Body.WriteAsync(bytes, context.RequestAborted).ConfigureAwait(false);
+        if (HttpMethods.IsHead(context.Request.Method)) return;
+        if (bytes.Length > LargeAnswers.Least) await LargeAnswers.SendAsync(context, bytes).ConfigureAwait(false);
+        else await context.Response.Body.WriteAsync(bytes, context.RequestAborted).ConfigureAwait(false);
     }
 
     private static void Begin(HttpContext context, int status, string contentType, int length)

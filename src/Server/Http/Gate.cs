@@ -1,5 +1,6 @@
-using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
+using TransparencyLog.Http;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;
@@ -40,6 +41,10 @@ internal static class Gate
         {
             await Problem.Unavailable(unavailable).ExecuteAsync(context).ConfigureAwait(false);
         }
+        catch (ConnectionAbortedException)
+        {
+            context.Abort(); // or Kestrel would try to read the rest of the body
+        }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             // The caller has gone.
@@ -58,6 +63,13 @@ internal static class Gate
 
     private static Problem? Refuse(HttpContext context)
     {
+        HttpRequest request = context.Request;
+        if (!Wire.IsFramedOnce(request))
+        {
+            context.Response.Headers.Connection = "close";
+            return Problem.BadRequest("a body has a Content-Length or is sent in chunks, not both, and in no other coding");
+        }
+
         ReadOnlySpan<char> target = Target.Of(context);
         int query = target.IndexOf('?');
         ReadOnlySpan<char> path = query < 0 ? target : target[..query];
@@ -79,11 +91,7 @@ internal static class Gate
             return Problem.NotFound("no such resource");
         }
 
-        HttpRequest request = context.Request;
         if (request.Headers.ContentEncoding.Count > 0) return new Problem(StatusCodes.Status415UnsupportedMediaType, "encoded-body", "bodies are taken without Content-Encoding only");
-
-        // Two lengths are how one request is made to look like two. Kestrel has moved the one it does not believe to a header of its own.
-        if (request.Headers.TransferEncoding.Count > 0 && (request.Headers.ContentLength is not null || request.Headers.ContainsKey("X-Content-Length"))) return Problem.BadRequest("both Content-Length and Transfer-Encoding");
         return null;
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using TransparencyLog.Http;
 
 namespace TransparencyLog.Server.Http;
 
@@ -49,8 +50,7 @@ internal static class ReadEndpoints
             if (AcceptEncoding.PrefersGzip(context.Request.Headers.AcceptEncoding))
             {
                 Served? served = await engine.Tiles.GetGzipAsync(path, published.Tree, context.RequestAborted).ConfigureAwait(false);
-                if (served is { IsGzip: true }) context.Response.Headers.ContentEncoding = "gzip";
-                await SendAsync(context, published, served?.Bytes).ConfigureAwait(false);
+                await SendAsync(context, published, served?.Bytes, served is { IsGzip: true }).ConfigureAwait(false);
                 return;
             }
         }
@@ -58,11 +58,18 @@ internal static class ReadEndpoints
         await SendAsync(context, published, await engine.Tiles.GetAsync(path, published.Tree, context.RequestAborted).ConfigureAwait(false)).ConfigureAwait(false);
     }
 
-    private static Task SendAsync(HttpContext context, Published published, ReadOnlyMemory<byte>? bytes)
+    private static async Task SendAsync(HttpContext context, Published published, ReadOnlyMemory<byte>? bytes, bool isGzip = false)
     {
-        if (bytes is null) return NoTile(published).ExecuteAsync(context);
+        if (bytes is null)
+        {
+            await NoTile(published).ExecuteAsync(context).ConfigureAwait(false);
+            return;
+        }
+
+        using ByteBudget.Share? room = bytes.Value.Length > LargeAnswers.Least ? LargeAnswers.Reserve(bytes.Value.Length) : null;
+        if (isGzip) context.Response.Headers.ContentEncoding = "gzip";
         Immutable(context);
-        return AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", bytes.Value);
+        await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", bytes.Value).ConfigureAwait(false);
     }
 
     private static Problem NoTile(Published? published) => Problem.NotFound($"the published tree of size {published?.Size ?? 0} does not have this tile");
@@ -83,7 +90,8 @@ internal static class ReadEndpoints
         int start = EntryBundle.PrefixLength(bundle.Span, (int)(index % EntryBundle.Width));
         int length = System.Buffers.Binary.BinaryPrimitives.ReadUInt16BigEndian(bundle.Span[start..]);
         Immutable(context);
-        await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", bundle.Slice(start + 2, length)).ConfigureAwait(false);
+        byte[] entry = bundle.Slice(start + 2, length).ToArray(); // a slow reader keeps the entry alive, not its bundle
+        await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", entry).ConfigureAwait(false);
     }
 
     /// <summary>SPEC TT-12: what is below the published size never changes.</summary>
