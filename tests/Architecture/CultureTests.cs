@@ -3,8 +3,8 @@ using System.Globalization;
 namespace TransparencyLog.Tests.Architecture;
 
 /// <summary>
-/// The suites run a second time under a Turkish culture, where "i" has another capital. Without ICU, or under a misspelt name,
-/// .NET takes the invariant culture without a word, and the second run would prove nothing.
+/// The suites run under a Turkish culture, where "i" has another capital. Without ICU, or under a misspelt name,
+/// .NET takes the invariant culture without a word, and the run would prove nothing of it.
 /// </summary>
 public sealed class CultureTests
 {

@@ -157,10 +157,6 @@ internal static class DamagedDirectories
         new("a stray file in the journal", f => File.WriteAllBytes(f["journal/1"], [1]), "journal", "journal/1", null, null, "journal files only", "a file named 1"),
     ];
 
-    /// <summary>All of them; each sixth where the tests run for the second time, under another culture.</summary>
-    public static IEnumerable<PlantedDamage> InThisRun(IEnumerable<PlantedDamage> damages) =>
-        damages.Where((_, i) => i % 6 == 0 || Environment.GetEnvironmentVariable("TLOG_TEST_CULTURE") is null);
-
     private static string Leaf(long index) => MerkleHash.Leaf(LogBuilder.EntryAt(index)).ToString();
 
     /// <summary>What a file holds before the zeros at its end.</summary>

@@ -18,7 +18,7 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
 
     private readonly Scratch _scratch = new();
 
-    public static TheoryData<string> Damages => [.. DamagedDirectories.InThisRun(DamagedDirectories.All).Select(damage => damage.Name)];
+    public static TheoryData<string> Damages => [.. DamagedDirectories.All.Select(damage => damage.Name)];
 
     public void Dispose() => _scratch.Dispose();
 

@@ -128,10 +128,9 @@ internal sealed class DiskSweep(SweptWork work) : IDisposable
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
-    /// <summary>All of it, or only these actions. In the second run of the tests, under another culture, two of them: none knows of cultures.</summary>
+    /// <summary>All of it, or only these actions.</summary>
     public async Task<SweptVerdict[]> RunAsync(params string[] only)
     {
-        if (only.Length == 0 && Environment.GetEnvironmentVariable("TLOG_TEST_CULTURE") is not null) only = ["eio", "flip"];
         await work.Prepare(Path.Combine(_root, "prepared"));
         List<SweptCall> calls = [];
         SweptVerdict counted = await OneAsync("count", "", 0, default, calls);
