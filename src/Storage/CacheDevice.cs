@@ -44,10 +44,8 @@ internal sealed class CacheDevice : StorageDeviceBase
         {
             try
             {
-                ReadOnlySpan<byte> bytes = new((void*)sourceAddress, (int)numBytesToWrite);
-                Segment segment = SegmentOf(segmentId);
-                for (int i = 0; i < bytes.Length; i += Sector) segment.Sums[((int)destinationAddress + i) / Sector] = Crc32C.Of(bytes.Slice(i, Sector));
-                Posix.Write(segment.File, bytes, (long)destinationAddress, segment.Path);
+                // After a failure it is going to be thrown away: until then nobody waits for a disk that fails each time.
+                if (_failure.Cause is null) Write(new ReadOnlySpan<byte>((void*)sourceAddress, (int)numBytesToWrite), segmentId, (long)destinationAddress);
             }
             catch (Exception failure)
             {
@@ -102,6 +100,13 @@ internal sealed class CacheDevice : StorageDeviceBase
         _thread.Join();
         foreach (Segment segment in _segments.Values) segment.File.Dispose();
         _queue.Dispose();
+    }
+
+    private void Write(ReadOnlySpan<byte> bytes, int segmentId, long address)
+    {
+        Segment segment = SegmentOf(segmentId);
+        for (int i = 0; i < bytes.Length; i += Sector) segment.Sums[((int)address + i) / Sector] = Crc32C.Of(bytes.Slice(i, Sector));
+        Posix.Write(segment.File, bytes, address, segment.Path);
     }
 
     private Segment SegmentOf(int number) => _segments.GetOrAdd(number, _ =>
