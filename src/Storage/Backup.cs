@@ -267,8 +267,7 @@ public static class Backup
         private (HeadsCheck Heads, long Entries, long Segments, long From) Check(string state, HeadFiles files, Func<VerifierKey, INoteVerifier?> verifiers, long knownSegments, long knownTiles)
         {
             List<string> notes = [];
-            (_, VerifierKey key) = DirectoryCheck.ReadIdentity(state);
-            INoteVerifier verifier = verifiers(key) ?? throw DirectoryCheck.Damaged("identity", Path.Combine(state, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
+            (_, INoteVerifier verifier) = DirectoryCheck.ReadIdentity(state, verifiers);
             HeadsCheck heads = HeadsCheck.Read(files, identity, verifier, notes);
             using RecordLog upper = RecordLog.OpenReadOnly(Path.Combine(to, "tree"));
             using RecordLog segments = RecordLog.OpenReadOnly(Path.Combine(to, "segments"));

@@ -139,8 +139,7 @@ public static class Repair
         /// <summary>Goes over everything; puts it into a copy as well, when there is one to be made.</summary>
         public async Task<RepairPlan> PlanAsync(string? copy)
         {
-            (_identity, VerifierKey key) = DirectoryCheck.ReadIdentity(path);
-            _verifier = verifiers(key) ?? throw DirectoryCheck.Damaged("identity", Path.Combine(path, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
+            (_identity, _verifier) = DirectoryCheck.ReadIdentity(path, verifiers);
             _journal = options.Journal ?? LogDirectory.OptionsFor(_identity);
             _files = await HeadFiles.ReadAsync(path, _identity.Origin, inUse: false, stop).ConfigureAwait(false);
             IReadOnlyList<ClaimedRoot> claims = ReadHeads();
