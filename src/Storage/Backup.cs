@@ -101,8 +101,8 @@ public static class Backup
             long knownSegments = 0, knownTiles = 0;
             if (_before.IsComplete)
             {
-                knownSegments = RecordLog.ReadCommitFile(Path.Combine(to, _before.StateDirectory, "segments.commit")).Count;
-                knownTiles = RecordLog.ReadCommitFile(Path.Combine(to, _before.StateDirectory, "tree.commit")).Count;
+                knownSegments = RecordLog.Commit.Read(Path.Combine(to, _before.StateDirectory, "segments.commit")).Count;
+                knownTiles = RecordLog.Commit.Read(Path.Combine(to, _before.StateDirectory, "tree.commit")).Count;
             }
 
             while (CopySealed("tree") + CopySealed("segments") > Little)
@@ -138,31 +138,25 @@ public static class Backup
         private long CopySealed(string name)
         {
             string source = Path.Combine(directory, name), target = Path.Combine(to, name);
-            (byte[] commit, long count, long until) = RecordLog.ReadCommitFile(Path.Combine(source, "commit"));
-            long done = name == "tree" ? _manifest.Tree : _manifest.Segments, began = done;
+            RecordLog.Commit commit = RecordLog.Commit.Read(Path.Combine(source, "commit"));
+            long done = name == "tree" ? _manifest.Tree : _manifest.Segments, began = done, until = commit.Until;
             if (until < done) throw new StorageException($"{source} ends at {until}, the backup holds {done}: the directory is an older copy");
             byte[] buffer = new byte[1024 * 1024];
             while (done < until)
             {
                 long end = Math.Min(until, done + options.Step);
-                while (done < end)
+                foreach ((int number, long begin, long fileEnd) in RecordLog.FilesOf(done, end))
                 {
-                    (int number, long offset) = RecordLog.PlaceOf(done);
-                    long fileEnd = Math.Min(end, done - offset + (1L << 30));
-                    string file = string.Create(CultureInfo.InvariantCulture, $"data.{number}"), from = Path.Combine(source, file), copy = Path.Combine(target, file);
+                    string from = RecordLog.DataPath(source, number), copy = RecordLog.DataPath(target, number);
                     using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
                     using SafeFileHandle output = Posix.Open(copy, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
-                    while (done < fileEnd)
+                    for (long offset = begin; offset < fileEnd;)
                     {
                         stop.ThrowIfCancellationRequested();
-                        Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, fileEnd - done));
-                        if (Posix.Read(input, piece, RecordLog.PlaceOf(done).Offset, from) != piece.Length)
-                        {
-                            throw DirectoryCheck.Damaged("storage", from, $"{RecordLog.PlaceOf(fileEnd - 1).Offset + 1} bytes, as are committed", "fewer");
-                        }
-
-                        Posix.Write(output, piece, RecordLog.PlaceOf(done).Offset, copy);
-                        done += piece.Length;
+                        Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, fileEnd - offset));
+                        if (Posix.Read(input, piece, offset, from) != piece.Length) throw DirectoryCheck.Damaged("storage", from, $"{fileEnd} bytes, as are committed", "fewer");
+                        Posix.Write(output, piece, offset, copy);
+                        offset += piece.Length;
                         _copied += piece.Length;
                         _pace?.Count(piece.Length);
                     }
@@ -171,13 +165,14 @@ public static class Backup
                 }
 
                 Posix.SyncDirectory(target);
+                done = end;
                 _manifest = name == "tree" ? _manifest with { Tree = done } : _manifest with { Segments = done };
                 _manifest.Write(to);
                 if (name == "segments") options.Progress?.Invoke(done, until);
             }
 
-            CopyAddresses(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), count);
-            DurableFile.Replace(Path.Combine(target, "commit"), commit);
+            CopyAddresses(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), commit.Count);
+            DurableFile.Replace(Path.Combine(target, "commit"), commit.ToBytes());
             return done - began;
         }
 
@@ -211,14 +206,14 @@ public static class Backup
                 CopySealed("segments");
                 foreach (string name in (string[])["tree", "segments"])
                 {
-                    DurableFile.Replace(Path.Combine(state, name + ".commit"), RecordLog.ReadCommitFile(Path.Combine(to, name, "commit")).Bytes);
+                    DurableFile.Replace(Path.Combine(state, name + ".commit"), RecordLog.Commit.Read(Path.Combine(to, name, "commit")).ToBytes());
                 }
 
                 try
                 {
                     long signed = heads.Commit is not null && TreeRegister.TryParseHead(heads.Commit, out HeadRecord? commit) ? commit.Head?.Size ?? 0 : 0;
                     JournalScan scan = JournalScan.Read(Path.Combine(directory, "journal"), files, _journal, 0, null);
-                    long sealedSize = RecordLog.ReadCommitFile(Path.Combine(to, "segments", "commit")).Count * EntryBundle.Width;
+                    long sealedSize = RecordLog.Commit.Read(Path.Combine(to, "segments", "commit")).Count * EntryBundle.Width;
                     if (LogDirectory.Reconcile(scan.Files[0].FirstIndex, scan.NextIndex, sealedSize, signed) is string not) throw new StorageException($"{directory}: {not}");
                     CopyJournal(files, scan, Path.Combine(state, "journal"));
                 }

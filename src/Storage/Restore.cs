@@ -89,20 +89,12 @@ public static class Restore
     /// <summary>The records up to the commit of the state; what an interrupted backup has added behind it stays away.</summary>
     private static void CopyLog(string from, string state, string made, string name, CancellationToken stop)
     {
-        (byte[] commit, long count, long until) = RecordLog.ReadCommitFile(Path.Combine(state, name + ".commit"));
+        RecordLog.Commit commit = RecordLog.Commit.Read(Path.Combine(state, name + ".commit"));
         string source = Path.Combine(from, name), target = Path.Combine(made, name);
         DurableFile.CreateDirectory(target);
-        for (long done = 0; done < until;)
-        {
-            (int number, _) = RecordLog.PlaceOf(done);
-            string file = string.Create(CultureInfo.InvariantCulture, $"data.{number}");
-            long length = Math.Min(until - done, 1L << 30);
-            CopyFile(Path.Combine(source, file), Path.Combine(target, file), length, stop);
-            done += length;
-        }
-
-        CopyFile(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), count * 8, stop);
-        DurableFile.Replace(Path.Combine(target, "commit"), commit);
+        foreach ((int number, _, long length) in RecordLog.FilesOf(0, commit.Until)) CopyFile(RecordLog.DataPath(source, number), RecordLog.DataPath(target, number), length, stop);
+        CopyFile(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), commit.Count * 8, stop);
+        DurableFile.Replace(Path.Combine(target, "commit"), commit.ToBytes());
     }
 
     private static void CopyFile(string from, string to, long length, CancellationToken stop)

@@ -111,7 +111,7 @@ public sealed class Salvage : IEntrySource
         byte[] window = new byte[Window];
         foreach (int number in FasterDevice.ListFiles(directory))
         {
-            string path = Path.Combine(directory, $"data.{number}");
+            string path = RecordLog.DataPath(directory, number);
             using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
             for (long at = 0; ;)
             {
