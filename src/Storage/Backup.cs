@@ -141,27 +141,12 @@ public static class Backup
             RecordLog.Commit commit = RecordLog.Commit.Read(Path.Combine(source, "commit"));
             long done = name == "tree" ? _manifest.Tree : _manifest.Segments, began = done, until = commit.Until;
             if (until < done) throw new StorageException($"{source} ends at {until}, the backup holds {done}: the directory is an older copy");
-            byte[] buffer = new byte[1024 * 1024];
             while (done < until)
             {
                 long end = Math.Min(until, done + options.Step);
                 foreach ((int number, long begin, long fileEnd) in RecordLog.FilesOf(done, end))
                 {
-                    string from = RecordLog.DataPath(source, number), copy = RecordLog.DataPath(target, number);
-                    using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
-                    using SafeFileHandle output = Posix.Open(copy, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
-                    for (long offset = begin; offset < fileEnd;)
-                    {
-                        stop.ThrowIfCancellationRequested();
-                        Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, fileEnd - offset));
-                        if (Posix.Read(input, piece, offset, from) != piece.Length) throw DirectoryCheck.Damaged("storage", from, $"{fileEnd} bytes, as are committed", "fewer");
-                        Posix.Write(output, piece, offset, copy);
-                        offset += piece.Length;
-                        _copied += piece.Length;
-                        _pace?.Count(piece.Length);
-                    }
-
-                    Posix.Sync(output, copy);
+                    DurableFile.CopyRange(RecordLog.DataPath(source, number), RecordLog.DataPath(target, number), begin, fileEnd, "storage", Count);
                 }
 
                 Posix.SyncDirectory(target);
@@ -171,26 +156,17 @@ public static class Backup
                 if (name == "segments") options.Progress?.Invoke(done, until);
             }
 
-            CopyAddresses(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), commit.Count);
+            // All of it each time: 8 bytes for 256 entries, and no second number to keep.
+            DurableFile.CopyRange(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), 0, commit.Count * 8, "address", _ => stop.ThrowIfCancellationRequested());
             DurableFile.Replace(Path.Combine(target, "commit"), commit.ToBytes());
             return done - began;
-        }
 
-        private static void CopyAddresses(string from, string to, long count)
-        {
-            using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
-            using SafeFileHandle output = Posix.Open(to, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
-            byte[] buffer = new byte[1024 * 1024];
-
-            // All of it each time: 8 bytes for 256 entries, and no second number to keep.
-            for (long offset = 0; offset < count * 8; offset += buffer.Length)
+            void Count(int bytes)
             {
-                Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, (count * 8) - offset));
-                if (Posix.Read(input, piece, offset, from) != piece.Length) throw DirectoryCheck.Damaged("address", from, $"{count * 8} bytes", "fewer");
-                Posix.Write(output, piece, offset, to);
+                stop.ThrowIfCancellationRequested();
+                _copied += bytes;
+                _pace?.Count(bytes);
             }
-
-            Posix.Sync(output, to);
         }
 
         /// <summary>Copies all that changes, as of one moment.</summary>

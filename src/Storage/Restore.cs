@@ -5,7 +5,6 @@
 
 using System.Globalization;
 using System.Text;
-using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
@@ -100,18 +99,6 @@ public static class Restore
     private static void CopyFile(string from, string to, long length, CancellationToken stop)
     {
         if (!File.Exists(from)) throw DirectoryCheck.Damaged("backup", from, $"{length} bytes", "no such file");
-        using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
-        using SafeFileHandle output = Posix.Open(to, Posix.ReadWrite | Posix.Create | Posix.Truncate | Posix.NoFollow);
-        byte[] buffer = new byte[1024 * 1024];
-        for (long offset = 0; offset < length; offset += buffer.Length)
-        {
-            stop.ThrowIfCancellationRequested();
-            Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - offset));
-            int read = Posix.Read(input, piece, offset, from);
-            if (read != piece.Length) throw DirectoryCheck.Damaged("backup", from, $"{length} bytes", $"{offset + read}");
-            Posix.Write(output, piece, offset, to);
-        }
-
-        Posix.Sync(output, to);
+        DurableFile.CopyRange(from, to, 0, length, "backup", _ => stop.ThrowIfCancellationRequested());
     }
 }
