@@ -5,9 +5,7 @@
 // of that was right is decided by the roots that were signed, and, before the copy gets its name, by the check that begins at its entries. Where it was not, someone has changed
 // entries together with all that was made of them: then those of the journal come first, and after that those of other copies.
 
-using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
@@ -435,8 +433,7 @@ public static class Repair
             Put("guarded", _files.Guarded);
             string key = Path.Combine(path, _identity.KeyPath);
             if (!Path.IsPathRooted(_identity.KeyPath) && File.Exists(key)) Put(_identity.KeyPath, await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
-            string now = options.Time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
-            Put("halted", Encoding.UTF8.GetBytes($"{now}\n{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}\n"));
+            Put("halted", TreeRegister.HaltedBytes(options.Time.GetUtcNow(), $"{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}"));
             Put("log", await File.ReadAllBytesAsync(Path.Combine(path, "log"), stop).ConfigureAwait(false));
 
             void Put(string name, byte[]? bytes)

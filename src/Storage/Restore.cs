@@ -3,9 +3,6 @@
 // An older copy of a log that has signed more since would sign a second history: whoever restores cannot know whether there is one. So what is restored is halted until an
 // operator says that there is not, and its guard and its witnesses are asked at the start as always.
 
-using System.Globalization;
-using System.Text;
-
 namespace TransparencyLog.Storage;
 
 /// <summary>Makes a data directory out of a backup.</summary>
@@ -46,7 +43,7 @@ public static class Restore
             }
 
             if (key is not null && within) DurableFile.Replace(Path.Combine(made, identity.KeyPath), key);
-            DurableFile.Replace(Path.Combine(made, "halted"), Encoding.UTF8.GetBytes(Reason(manifest)));
+            DurableFile.Replace(Path.Combine(made, "halted"), TreeRegister.HaltedBytes(DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken), Reason(manifest)));
             DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));
             DirectoryReport report = await DirectoryCheck.RunAsync(made, verifiers, options, stop).ConfigureAwait(false);
             if (report.Head is TreeHead head && (head.Size != manifest.Size || head.Root != manifest.Root))
@@ -78,12 +75,9 @@ public static class Restore
         return (manifest, state, LogDirectory.ReadIdentity(state));
     }
 
-    private static string Reason(BackupManifest manifest)
-    {
-        string taken = DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken).ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
-        return $"{taken}\nrestored from a backup of that time, of size {manifest.Size}, root {manifest.Root}: what was taken and signed later is not here. "
-            + "Resume only when no newer copy exists, and nobody has seen a larger checkpoint of this log\n";
-    }
+    private static string Reason(BackupManifest manifest) =>
+        $"restored from a backup of that time, of size {manifest.Size}, root {manifest.Root}: what was taken and signed later is not here. "
+        + "Resume only when no newer copy exists, and nobody has seen a larger checkpoint of this log";
 
     /// <summary>The records up to the commit of the state; what an interrupted backup has added behind it stays away.</summary>
     private static void CopyLog(string from, string state, string made, string name, CancellationToken stop)
