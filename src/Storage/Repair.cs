@@ -68,31 +68,16 @@ public static class Repair
         string path, string to, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions? options = null, CancellationToken stop = default)
     {
         options ??= new RepairOptions();
-        LogDirectory.RequireEmpty(to);
-        string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(to)), made = target + ".repairing";
-        if (Directory.Exists(made)) throw new StorageException($"{made} is what another repair makes, or has left: remove it");
+        using StagedDirectory staged = new(to, ".repairing");
         using DirectoryLock held = DirectoryLock.Acquire(path);
         (RepairPlan plan, First first) = await FindAsync(path, verifiers, options, stop).ConfigureAwait(false);
         if (!plan.CanApply) return (plan, null);
-        DurableFile.CreateDirectory(made);
-        try
-        {
-            plan = await new Run(path, verifiers, options, first, stop).PlanAsync(made).ConfigureAwait(false);
-            DirectoryReport? report = null;
-            if (plan.CanApply)
-            {
-                report = await DirectoryCheck.RunAsync(made, verifiers, new CheckOptions { Journal = options.Journal }, stop).ConfigureAwait(false);
-                if (Directory.Exists(target)) Directory.Delete(target);
-                Directory.Move(made, target);
-                Posix.SyncDirectory(Path.GetDirectoryName(target)!);
-            }
-
-            return (plan, report);
-        }
-        finally
-        {
-            if (Directory.Exists(made)) Directory.Delete(made, recursive: true);
-        }
+        string copy = staged.Begin();
+        plan = await new Run(path, verifiers, options, first, stop).PlanAsync(copy).ConfigureAwait(false);
+        if (!plan.CanApply) return (plan, null);
+        DirectoryReport report = await DirectoryCheck.RunAsync(copy, verifiers, new CheckOptions { Journal = options.Journal }, stop).ConfigureAwait(false);
+        staged.Finish();
+        return (plan, report);
     }
 
     /// <summary>Whose entries are taken where there are different ones.</summary>

@@ -23,44 +23,32 @@ public static class Restore
         string from, string directory, Func<VerifierKey, INoteVerifier?> verifiers, byte[]? key = null, CheckOptions? options = null, CancellationToken stop = default)
     {
         (BackupManifest manifest, string state, LogIdentity identity) = Read(from);
-        LogDirectory.RequireEmpty(directory);
-        string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)), made = target + ".restoring";
+        using StagedDirectory staged = new(directory, ".restoring");
         using DirectoryLock held = DirectoryLock.Acquire(from);
         if (key is null && File.Exists(Path.Combine(state, "key.pem"))) key = await File.ReadAllBytesAsync(Path.Combine(state, "key.pem"), stop).ConfigureAwait(false);
         bool within = !Path.IsPathRooted(identity.KeyPath);
         if (key is null && within) throw new StorageException($"{from} is a backup without the key {identity.KeyPath}: the key's file is needed beside it");
-        if (Directory.Exists(made)) throw new StorageException($"{made} is what another restore makes, or has left: remove it");
-        DurableFile.CreateDirectory(made);
-        try
+        string made = staged.Begin();
+        foreach (string name in (string[])["segments", "tree"]) CopyLog(from, state, made, name, stop);
+        DurableFile.CreateDirectory(Path.Combine(made, "journal"));
+        foreach (string file in Directory.GetFiles(Path.Combine(state, "journal"))) CopyFile(file, Path.Combine(made, "journal", Path.GetFileName(file)), new FileInfo(file).Length, stop);
+        Posix.SyncDirectory(Path.Combine(made, "journal"));
+        foreach (string name in (string[])["heads.old", "heads", "commit", "published", "guarded"])
         {
-            foreach (string name in (string[])["segments", "tree"]) CopyLog(from, state, made, name, stop);
-            DurableFile.CreateDirectory(Path.Combine(made, "journal"));
-            foreach (string file in Directory.GetFiles(Path.Combine(state, "journal"))) CopyFile(file, Path.Combine(made, "journal", Path.GetFileName(file)), new FileInfo(file).Length, stop);
-            Posix.SyncDirectory(Path.Combine(made, "journal"));
-            foreach (string name in (string[])["heads.old", "heads", "commit", "published", "guarded"])
-            {
-                if (File.Exists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), new FileInfo(Path.Combine(state, name)).Length, stop);
-            }
-
-            if (key is not null && within) DurableFile.Replace(Path.Combine(made, identity.KeyPath), key);
-            DurableFile.Replace(Path.Combine(made, "halted"), TreeRegister.HaltedBytes(DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken), Reason(manifest)));
-            DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));
-            DirectoryReport report = await DirectoryCheck.RunAsync(made, verifiers, options, stop).ConfigureAwait(false);
-            if (report.Head is TreeHead head && (head.Size != manifest.Size || head.Root != manifest.Root))
-            {
-                throw DirectoryCheck.Damaged("backup", Path.Combine(from, BackupManifest.Name), $"size {head.Size}, root {head.Root}, the newest head in {state}", $"size {manifest.Size}, root {manifest.Root}");
-            }
-
-            if (Directory.Exists(target)) Directory.Delete(target);
-            Directory.Move(made, target);
-            Posix.SyncDirectory(Path.GetDirectoryName(target)!);
-            return report;
+            if (File.Exists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), new FileInfo(Path.Combine(state, name)).Length, stop);
         }
-        catch
+
+        if (key is not null && within) DurableFile.Replace(Path.Combine(made, identity.KeyPath), key);
+        DurableFile.Replace(Path.Combine(made, "halted"), TreeRegister.HaltedBytes(DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken), Reason(manifest)));
+        DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));
+        DirectoryReport report = await DirectoryCheck.RunAsync(made, verifiers, options, stop).ConfigureAwait(false);
+        if (report.Head is TreeHead head && (head.Size != manifest.Size || head.Root != manifest.Root))
         {
-            if (Directory.Exists(made)) Directory.Delete(made, recursive: true);
-            throw;
+            throw DirectoryCheck.Damaged("backup", Path.Combine(from, BackupManifest.Name), $"size {head.Size}, root {head.Root}, the newest head in {state}", $"size {manifest.Size}, root {manifest.Root}");
         }
+
+        staged.Finish();
+        return report;
     }
 
     /// <summary>Whose log a backup is of.</summary>
