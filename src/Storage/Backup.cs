@@ -112,7 +112,7 @@ public static class Backup
             long state = _before.State + 1;
             string stateDirectory = Path.Combine(to, string.Create(CultureInfo.InvariantCulture, $"state-{state}"));
             HeadFiles heads = await TakeAsync(stateDirectory).ConfigureAwait(false);
-            (HeadsCheck signed, long entries, long segments, long from) = Check(stateDirectory, heads, verifiers, knownSegments, knownTiles);
+            (HeadsCheck signed, long entries, long segments, long from) = await CheckAsync(stateDirectory, heads, verifiers, knownSegments, knownTiles).ConfigureAwait(false);
             if (_before.IsComplete && (signed.Newest?.Size ?? 0) < _before.Size)
             {
                 throw new StorageException($"{directory} has signed size {signed.Newest?.Size ?? 0}, the backup holds {_before.Size}: the directory is an older copy; nothing was replaced");
@@ -235,7 +235,7 @@ public static class Backup
         }
 
         /// <summary>The new part of the copy, from its entries up to the root that was signed, which covers the part before as well.</summary>
-        private (HeadsCheck Heads, long Entries, long Segments, long From) Check(string state, HeadFiles files, Func<VerifierKey, INoteVerifier?> verifiers, long knownSegments, long knownTiles)
+        private async Task<(HeadsCheck Heads, long Entries, long Segments, long From)> CheckAsync(string state, HeadFiles files, Func<VerifierKey, INoteVerifier?> verifiers, long knownSegments, long knownTiles)
         {
             List<string> notes = [];
             (_, INoteVerifier verifier) = DirectoryCheck.ReadIdentity(state, verifiers);
@@ -243,7 +243,7 @@ public static class Backup
             using RecordLog upper = RecordLog.OpenReadOnly(Path.Combine(to, "tree"));
             using RecordLog segments = RecordLog.OpenReadOnly(Path.Combine(to, "segments"));
             long from = Math.Min(knownSegments, TileStore.LevelOneCount(knownTiles) * EntryBundle.Width) / EntryBundle.Width * EntryBundle.Width;
-            TreeCheck tree = new(heads.Claims, SegmentsCheck.EdgeAt(segments, upper, from));
+            TreeCheck tree = new(heads.Claims, await TileStore.RestoreEdgeAsync(from, (level, index) => ValueTask.FromResult(TileStore.ReadTile(upper, level, index).Root)).ConfigureAwait(false));
             DirectoryCheck.Require(tree.CheckBegin());
             SegmentsCheck check = new(to, segments, upper, tree, from: from);
             check.Run(_ => { }, stop);

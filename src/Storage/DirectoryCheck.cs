@@ -174,7 +174,7 @@ public static class DirectoryCheck
         return (identity, verifiers(key) ?? throw Damaged("identity", file, "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}"));
     }
 
-    private static string RequireRecordLog(string path, string name)
+    internal static string RequireRecordLog(string path, string name)
     {
         string directory = Path.Combine(path, name);
         if (!Directory.Exists(directory)) throw Damaged("storage", directory, "a directory", "nothing");

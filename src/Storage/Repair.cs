@@ -283,11 +283,9 @@ public static class Repair
 
         private RecordLog? Open(string name)
         {
-            string directory = Path.Combine(path, name);
             try
             {
-                if (!Directory.Exists(directory) || !File.Exists(Path.Combine(directory, "addresses"))) throw DirectoryCheck.Damaged("storage", directory, "a record log with its addresses", "none");
-                return RecordLog.OpenReadOnly(directory);
+                return RecordLog.OpenReadOnly(DirectoryCheck.RequireRecordLog(path, name));
             }
             catch (DamageException failure)
             {
@@ -383,16 +381,7 @@ public static class Repair
                 if (upper is null || TileStore.RecordNumber(tile.Level, tile.Index) >= upper.Count) continue;
                 TilePath name = new(tile.Level, tile.Index);
                 string tilePlace = $"{Path.Combine(path, "tree")}, record {TileStore.RecordNumber(tile.Level, tile.Index)}, {name}";
-                try
-                {
-                    FullTile found = TileStore.ReadTile(upper, tile.Level, tile.Index);
-                    if (TreeCheck.Compare(name, tile.Hashes.Span, found.Hashes.Span, tilePlace) is Damage damage) AddStep(damage, "made of the entries");
-                    else if (found.Root != tile.Root) AddStep(new Damage("tile", tilePlace, segment, null, $"root {tile.Root}, from the entries", $"root {found.Root}") { Tile = name }, "made of the entries");
-                }
-                catch (DamageException failure)
-                {
-                    AddStep(failure.Damage with { Segment = segment, Tile = name }, "made of the entries");
-                }
+                if (SegmentsCheck.CompareTile(upper, tile, tilePlace, segment) is Damage damage) AddStep(damage, "made of the entries");
             }
         }
 
