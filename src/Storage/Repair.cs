@@ -51,7 +51,9 @@ public static class Repair
     public static async Task<RepairPlan> PlanAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions? options = null, CancellationToken stop = default)
     {
         using DirectoryLock held = DirectoryLock.Acquire(path);
-        return (await FindAsync(path, verifiers, options ?? new RepairOptions(), stop).ConfigureAwait(false)).Plan;
+        options ??= new RepairOptions();
+        Original original = await ReadAsync(path, verifiers, options, stop).ConfigureAwait(false);
+        return (await FindAsync(original, options, stop).ConfigureAwait(false)).Plan;
     }
 
     /// <summary>
@@ -70,10 +72,11 @@ public static class Repair
         options ??= new RepairOptions();
         using StagedDirectory staged = new(to, ".repairing");
         using DirectoryLock held = DirectoryLock.Acquire(path);
-        (RepairPlan plan, First first) = await FindAsync(path, verifiers, options, stop).ConfigureAwait(false);
+        Original original = await ReadAsync(path, verifiers, options, stop).ConfigureAwait(false);
+        (RepairPlan plan, First first) = await FindAsync(original, options, stop).ConfigureAwait(false);
         if (!plan.CanApply) return (plan, null);
         string copy = staged.Begin();
-        plan = await new Run(path, verifiers, options, first, stop).PlanAsync(copy).ConfigureAwait(false);
+        plan = await new Run(original, options, first, stop).PlanAsync(copy).ConfigureAwait(false);
         if (!plan.CanApply) return (plan, null);
         DirectoryReport report = await DirectoryCheck.RunAsync(copy, verifiers, new CheckOptions { Journal = options.Journal }, stop).ConfigureAwait(false);
         staged.Finish();
@@ -88,13 +91,39 @@ public static class Repair
         Others,
     }
 
+    /// <summary>What is read once, since the directory does not change, and is the same whichever way is tried.</summary>
+    /// <param name="Path">The data directory.</param>
+    /// <param name="Identity">Whose log it is.</param>
+    /// <param name="Verifier">Of its key.</param>
+    /// <param name="Files">What tells which heads were signed.</param>
+    /// <param name="Whole">What is still whole of entries, seals and tiles.</param>
+    /// <param name="FirstDamage">What fsck names first.</param>
+    private sealed record Original(string Path, LogIdentity Identity, INoteVerifier Verifier, HeadFiles Files, Salvage Whole, Damage? FirstDamage);
+
+    private static async Task<Original> ReadAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, CancellationToken stop)
+    {
+        (LogIdentity identity, INoteVerifier verifier) = DirectoryCheck.ReadIdentity(path, verifiers);
+        HeadFiles files = await HeadFiles.ReadAsync(path, identity.Origin, inUse: false, stop).ConfigureAwait(false);
+        Damage? first = null;
+        try
+        {
+            await DirectoryCheck.RunAsync(path, verifiers, new CheckOptions { Journal = options.Journal, InUse = true }, stop).ConfigureAwait(false);
+        }
+        catch (DamageException failure)
+        {
+            first = failure.Damage;
+        }
+
+        return new Original(path, identity, verifier, files, Salvage.Of(path, identity.Origin, stop), first);
+    }
+
     /// <summary>The first way in which everything can be mended; what the usual one gives where none can.</summary>
-    private static async Task<(RepairPlan Plan, First First)> FindAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, CancellationToken stop)
+    private static async Task<(RepairPlan Plan, First First)> FindAsync(Original original, RepairOptions options, CancellationToken stop)
     {
         RepairPlan? usual = null;
         foreach (First first in Enum.GetValues<First>())
         {
-            RepairPlan plan = await new Run(path, verifiers, options, first, stop).PlanAsync(null).ConfigureAwait(false);
+            RepairPlan plan = await new Run(original, options, first, stop).PlanAsync(null).ConfigureAwait(false);
             if (plan.CanApply) return (plan, first);
             usual ??= plan;
         }
@@ -102,33 +131,29 @@ public static class Repair
         return (usual!, First.MostVotes);
     }
 
-    private sealed class Run(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, First prefer, CancellationToken stop)
+    private sealed class Run(Original original, RepairOptions options, First prefer, CancellationToken stop)
     {
         private const string LeftOut = "left out: the log publishes its newest head again";
 
         private readonly List<RepairStep> _steps = [];
         private readonly RightEdge _edge = new();
         private readonly List<FullTile> _completed = [];
-        private LogIdentity _identity = null!;
-        private INoteVerifier _verifier = null!;
-        private JournalOptions _journal = null!;
-        private HeadFiles _files = null!;
+        private readonly string _path = original.Path;
+        private readonly LogIdentity _identity = original.Identity;
+        private readonly INoteVerifier _verifier = original.Verifier;
+        private readonly JournalOptions _journal = options.Journal ?? LogDirectory.OptionsFor(original.Identity);
+        private readonly Salvage _own = original.Whole;
+        private readonly IEntrySource[] _sources = prefer == First.Others ? [.. options.Sources, original.Whole] : [original.Whole, .. options.Sources];
+        private HeadFiles _files = original.Files;
         private bool _headsAnew;      // they are damaged, and the copy's begin with _head
         private bool _dropPublished;
         private TreeHead? _head;
-        private Salvage _own = null!;
-        private IEntrySource[] _sources = [];
 
         /// <summary>Goes over everything; puts it into a copy as well, when there is one to be made.</summary>
         public async Task<RepairPlan> PlanAsync(string? copy)
         {
-            (_identity, _verifier) = DirectoryCheck.ReadIdentity(path, verifiers);
-            _journal = options.Journal ?? LogDirectory.OptionsFor(_identity);
-            _files = await HeadFiles.ReadAsync(path, _identity.Origin, inUse: false, stop).ConfigureAwait(false);
             IReadOnlyList<ClaimedRoot> claims = ReadHeads();
-            _own = Salvage.Of(path, _identity.Origin, stop);
-            _sources = prefer == First.Others ? [.. options.Sources, _own] : [_own, .. options.Sources];
-            string published = Path.Combine(path, "published");
+            string published = Path.Combine(_path, "published");
             TreeCheck tree = new(claims.Where(claim => claim.Place != published)), shown = new(claims.Where(claim => claim.Place == published));
             bool anyShown = claims.Any(claim => claim.Place == published) && (shown.CheckBegin() is not Damage ofNothing || NotShown(ofNothing));
             bool right = tree.CheckBegin() is null;
@@ -152,7 +177,7 @@ public static class Repair
                     stop.ThrowIfCancellationRequested();
                     if (await DecideAsync(segment).ConfigureAwait(false) is not { } truth)
                     {
-                        string place = Path.Combine(path, "segments");
+                        string place = Path.Combine(_path, "segments");
                         AddStep(new Damage("entry-bundle", place, segment, null, "256 entries whose root is stated", "none, neither in its parts nor in the journal nor elsewhere"), null);
                         right = false;
                         break;
@@ -168,7 +193,7 @@ public static class Repair
                 if (segment == count) await ReadTailAsync(count * EntryBundle.Width, signed, tail).ConfigureAwait(false);
                 foreach (byte[] entry in tail) Add(MerkleHash.Leaf(entry));
                 entries = tree.Size;
-                if (right && tree.Finish(Path.Combine(path, "journal")) is Damage missing) AddStep(missing, null);
+                if (right && tree.Finish(Path.Combine(_path, "journal")) is Damage missing) AddStep(missing, null);
             }
             finally
             {
@@ -179,7 +204,7 @@ public static class Repair
                 }
             }
 
-            await AddFirstOfFsckAsync().ConfigureAwait(false);
+            if (original.FirstDamage is Damage first) AddFirst(first);
             RepairPlan plan = new(_steps, entries, _head);
             if (copy is not null && plan.CanApply) await WriteRestAsync(copy, entries, tail).ConfigureAwait(false);
             return plan;
@@ -209,25 +234,17 @@ public static class Repair
         }
 
         /// <summary>What fsck names first is among the steps, whatever it is: files that do not belong, the journal, commit files.</summary>
-        private async Task AddFirstOfFsckAsync()
+        private void AddFirst(Damage damage)
         {
-            try
+            bool known = _steps.Exists(step => step.Damage.Segment == damage.Segment && damage.Segment is not null) || (_headsAnew && damage.Kind is "heads" or "commit" or "checkpoint" or "signature");
+            if (known || _steps.Exists(step => step.Damage == damage)) return;
+            bool holds = _steps.TrueForAll(step => step.Remedy is not null);
+            AddStep(damage, !holds ? null : damage.Kind switch
             {
-                await DirectoryCheck.RunAsync(path, verifiers, new CheckOptions { Journal = options.Journal, InUse = true }, stop).ConfigureAwait(false);
-            }
-            catch (DamageException failure)
-            {
-                Damage damage = failure.Damage;
-                bool known = _steps.Exists(step => step.Damage.Segment == damage.Segment && damage.Segment is not null) || (_headsAnew && damage.Kind is "heads" or "commit" or "checkpoint" or "signature");
-                if (known || _steps.Exists(step => step.Damage == damage)) return;
-                bool holds = _steps.TrueForAll(step => step.Remedy is not null);
-                AddStep(damage, !holds ? null : damage.Kind switch
-                {
-                    "stray-file" => "left behind: nothing that does not belong is copied",
-                    "journal" or "size" => "the journal is written anew, with the entries behind the last segment",
-                    _ => "written anew from the entries",
-                });
-            }
+                "stray-file" => "left behind: nothing that does not belong is copied",
+                "journal" or "size" => "the journal is written anew, with the entries behind the last segment",
+                _ => "written anew from the entries",
+            });
         }
 
         /// <summary>What was signed. Where its files are damaged, the newest head that one of them still names, if it is sure that there was none behind it.</summary>
@@ -285,7 +302,7 @@ public static class Repair
         {
             try
             {
-                return RecordLog.OpenReadOnly(DirectoryCheck.RequireRecordLog(path, name));
+                return RecordLog.OpenReadOnly(DirectoryCheck.RequireRecordLog(_path, name));
             }
             catch (DamageException failure)
             {
@@ -358,7 +375,7 @@ public static class Repair
         {
             _completed.Clear();
             foreach (Hash leaf in truth.Leaves) _edge.Append(leaf, _completed);
-            string place = $"{Path.Combine(path, "segments")}, record {segment}", remedy = $"entries from {truth.From}, seal and tile from them";
+            string place = $"{Path.Combine(_path, "segments")}, record {segment}", remedy = $"entries from {truth.From}, seal and tile from them";
             if (segments is not null && segment < segments.Count)
             {
                 try
@@ -366,7 +383,8 @@ public static class Repair
                     Seal seal = TileStore.ReadSeal(segments, segment);
                     ReadOnlyMemory<byte> bundle = TileStore.ReadBundle(segments, segment, seal);
                     TreeCheck one = new([]);
-                    if (one.Add(bundle.Span, seal.Tile.Span, EntryBundle.Width, $"{place}, parts", place) is Damage damage) AddStep(damage with { Segment = segment, Index = damage.Index + (segment * EntryBundle.Width) }, remedy);
+                    Hash[]? leaves = bundle.Span.SequenceEqual(truth.Bundle.Span) ? truth.Leaves : null;
+                    if (one.Add(bundle.Span, seal.Tile.Span, EntryBundle.Width, $"{place}, parts", place, leaves) is Damage damage) AddStep(damage with { Segment = segment, Index = damage.Index + (segment * EntryBundle.Width) }, remedy);
                     else if (seal.Root != truth.Root) AddStep(new Damage("seal", place, segment, null, $"root {truth.Root}", $"root {seal.Root}"), remedy);
                     else if (one.Root() != truth.Root) AddStep(new Damage("entry-bundle", place, segment, null, $"entries with the root {truth.Root}", $"others, with {one.Root()}"), remedy);
                 }
@@ -380,7 +398,7 @@ public static class Repair
             {
                 if (upper is null || TileStore.RecordNumber(tile.Level, tile.Index) >= upper.Count) continue;
                 TilePath name = new(tile.Level, tile.Index);
-                string tilePlace = $"{Path.Combine(path, "tree")}, record {TileStore.RecordNumber(tile.Level, tile.Index)}, {name}";
+                string tilePlace = $"{Path.Combine(_path, "tree")}, record {TileStore.RecordNumber(tile.Level, tile.Index)}, {name}";
                 if (SegmentsCheck.CompareTile(upper, tile, tilePlace, segment) is Damage damage) AddStep(damage, "made of the entries");
             }
         }
@@ -389,7 +407,7 @@ public static class Repair
         private async Task WriteRestAsync(string copy, long entries, List<byte[]> tail)
         {
             await WriteJournalAsync(Path.Combine(copy, "journal"), entries, tail).ConfigureAwait(false);
-            string reason = $"repaired from {path}: {string.Join("; ", _steps.Take(3).Select(step => step.Damage.Kind))}";
+            string reason = $"repaired from {_path}: {string.Join("; ", _steps.Take(3).Select(step => step.Damage.Kind))}";
             if (_headsAnew)
             {
                 byte[] line = new HeadRecord(options.Time.GetUtcNow().ToUnixTimeMilliseconds(), reason, _head).ToBytes();
@@ -405,10 +423,10 @@ public static class Repair
 
             if (!_dropPublished) Put("published", _files.Published);
             Put("guarded", _files.Guarded);
-            string key = Path.Combine(path, _identity.KeyPath);
+            string key = Path.Combine(_path, _identity.KeyPath);
             if (!Path.IsPathRooted(_identity.KeyPath) && File.Exists(key)) Put(_identity.KeyPath, await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
             Put("halted", TreeRegister.HaltedBytes(options.Time.GetUtcNow(), $"{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}"));
-            Put("log", await File.ReadAllBytesAsync(Path.Combine(path, "log"), stop).ConfigureAwait(false));
+            Put("log", await File.ReadAllBytesAsync(Path.Combine(_path, "log"), stop).ConfigureAwait(false));
 
             void Put(string name, byte[]? bytes)
             {
