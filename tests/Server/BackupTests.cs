@@ -225,7 +225,7 @@ public sealed class BackupTests
         // A version that is not known is refused, of the backup and of the directory.
         string manifest = Path.Combine(to, "backup"), identity = Path.Combine(older, "log");
         await File.WriteAllTextAsync(manifest, (await File.ReadAllTextAsync(manifest)).Replace("tlog-backup v1", "tlog-backup v2", StringComparison.Ordinal));
-        await Refused("of a version that this program does not know", () => BackUpAsync(log, to));
+        await Refused("is of version v2, which this program does not know", () => BackUpAsync(log, to));
         await File.WriteAllTextAsync(identity, (await File.ReadAllTextAsync(identity)).Replace("tlog-directory v1", "tlog-directory v2", StringComparison.Ordinal));
         await Refused("is of version v2, which this program does not know", () => LogDirectory.OpenAsync(older, null, TimeProvider.System));
 
