@@ -96,9 +96,9 @@ public static class Repair
     /// <param name="Identity">Whose log it is.</param>
     /// <param name="Verifier">Of its key.</param>
     /// <param name="Files">What tells which heads were signed.</param>
-    /// <param name="Whole">What is still whole of entries, seals and tiles.</param>
+    /// <param name="Salvage">What is still whole of entries, seals and tiles.</param>
     /// <param name="FirstDamage">What fsck names first.</param>
-    private sealed record Original(string Path, LogIdentity Identity, INoteVerifier Verifier, HeadFiles Files, Salvage Whole, Damage? FirstDamage);
+    private sealed record Original(string Path, LogIdentity Identity, INoteVerifier Verifier, HeadFiles Files, Salvage Salvage, Damage? FirstDamage);
 
     private static async Task<Original> ReadAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, CancellationToken stop)
     {
@@ -138,12 +138,8 @@ public static class Repair
         private readonly List<RepairStep> _steps = [];
         private readonly RightEdge _edge = new();
         private readonly List<FullTile> _completed = [];
-        private readonly string _path = original.Path;
-        private readonly LogIdentity _identity = original.Identity;
-        private readonly INoteVerifier _verifier = original.Verifier;
         private readonly JournalOptions _journal = options.Journal ?? LogDirectory.OptionsFor(original.Identity);
-        private readonly Salvage _own = original.Whole;
-        private readonly IEntrySource[] _sources = prefer == First.Others ? [.. options.Sources, original.Whole] : [original.Whole, .. options.Sources];
+        private readonly IEntrySource[] _sources = prefer == First.Others ? [.. options.Sources, original.Salvage] : [original.Salvage, .. options.Sources];
         private HeadFiles _files = original.Files;
         private bool _headsAnew;      // they are damaged, and the copy's begin with _head
         private bool _dropPublished;
@@ -153,7 +149,7 @@ public static class Repair
         public async Task<RepairPlan> PlanAsync(string? copy)
         {
             IReadOnlyList<ClaimedRoot> claims = ReadHeads();
-            string published = Path.Combine(_path, "published");
+            string published = Path.Combine(original.Path, "published");
             TreeCheck tree = new(claims.Where(claim => claim.Place != published)), shown = new(claims.Where(claim => claim.Place == published));
             bool anyShown = claims.Any(claim => claim.Place == published) && (shown.CheckBegin() is not Damage ofNothing || NotShown(ofNothing));
             bool right = tree.CheckBegin() is null;
@@ -170,14 +166,14 @@ public static class Repair
             try
             {
                 using RecordLog? segments = Open("segments"), upper = Open("tree");
-                long count = Math.Max(Math.Max(_own.Segments, signed / EntryBundle.Width), _own.JournalEnd / EntryBundle.Width);
+                long count = Math.Max(Math.Max(original.Salvage.Segments, signed / EntryBundle.Width), original.Salvage.JournalEnd / EntryBundle.Width);
                 long segment = 0;
                 for (; segment < count; segment++)
                 {
                     stop.ThrowIfCancellationRequested();
                     if (await DecideAsync(segment).ConfigureAwait(false) is not { } truth)
                     {
-                        string place = Path.Combine(_path, "segments");
+                        string place = Path.Combine(original.Path, "segments");
                         AddStep(new Damage("entry-bundle", place, segment, null, "256 entries whose root is stated", "none, neither in its parts nor in the journal nor elsewhere"), null);
                         right = false;
                         break;
@@ -193,7 +189,7 @@ public static class Repair
                 if (segment == count) await ReadTailAsync(count * EntryBundle.Width, signed, tail).ConfigureAwait(false);
                 foreach (byte[] entry in tail) Add(MerkleHash.Leaf(entry));
                 entries = tree.Size;
-                if (right && tree.Finish(Path.Combine(_path, "journal")) is Damage missing) AddStep(missing, null);
+                if (right && tree.Finish(Path.Combine(original.Path, "journal")) is Damage missing) AddStep(missing, null);
             }
             finally
             {
@@ -253,7 +249,7 @@ public static class Repair
             List<string> notes = [];
             try
             {
-                HeadsCheck heads = HeadsCheck.Read(_files, _identity, _verifier, notes);
+                HeadsCheck heads = HeadsCheck.Read(_files, original.Identity, original.Verifier, notes);
                 _head = heads.Newest;
                 return heads.Claims;
             }
@@ -294,7 +290,7 @@ public static class Repair
             {
                 if (bytes is null || !TreeRegister.TryParseHead(bytes, out HeadRecord? record) || record.Head is not TreeHead head) return;
                 if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
-                if (checkpoint.Origin == _identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && note.Verify([_verifier]).Status == NoteStatus.Verified) found.Add((from, head));
+                if (checkpoint.Origin == original.Identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && note.Verify([original.Verifier]).Status == NoteStatus.Verified) found.Add((from, head));
             }
         }
 
@@ -302,7 +298,7 @@ public static class Repair
         {
             try
             {
-                return RecordLog.OpenReadOnly(DirectoryCheck.RequireRecordLog(_path, name));
+                return RecordLog.OpenReadOnly(DirectoryCheck.RequireRecordLog(original.Path, name));
             }
             catch (DamageException failure)
             {
@@ -316,17 +312,17 @@ public static class Repair
         {
             List<(string From, ReadOnlyMemory<byte> Bundle, Hash[] Leaves, Hash Root)> candidates = [];
             Dictionary<Hash, int> votes = [];
-            Seal? seal = _own.SealOf(segment);
+            Seal? seal = original.Salvage.SealOf(segment);
             if (seal is not null)
             {
                 Vote(seal.Root);
                 Vote(MerkleHash.Root(MemoryMarshal.Cast<byte, Hash>(seal.Tile.Span)));
             }
 
-            if (_own.TileOf(1, segment >> 8) is FullTile above) Vote(new Hash(above.Hashes.Span.Slice((int)(segment & 255) * Hash.Size, Hash.Size)));
-            if (prefer != First.Journal) Offer("its own parts", _own.FromParts(segment));
-            Offer("the journal", _own.FromJournal(segment * EntryBundle.Width, EntryBundle.Width));
-            if (prefer == First.Journal && candidates.Count == 0) Offer("its own parts", _own.FromParts(segment));
+            if (original.Salvage.TileOf(1, segment >> 8) is FullTile above) Vote(new Hash(above.Hashes.Span.Slice((int)(segment & 255) * Hash.Size, Hash.Size)));
+            if (prefer != First.Journal) Offer("its own parts", original.Salvage.FromParts(segment));
+            Offer("the journal", original.Salvage.FromJournal(segment * EntryBundle.Width, EntryBundle.Width));
+            if (prefer == First.Journal && candidates.Count == 0) Offer("its own parts", original.Salvage.FromParts(segment));
 
             // Others are asked only where they are needed: they may be far away.
             if (candidates.Count == 0 || votes.Count > 1 || prefer == First.Others)
@@ -358,7 +354,7 @@ public static class Repair
 
         private async Task ReadTailAsync(long from, long signed, List<byte[]> tail)
         {
-            long end = Math.Max(_own.JournalEnd, signed);
+            long end = Math.Max(original.Salvage.JournalEnd, signed);
             for (int width = (int)Math.Max(0, end - from); width > 0; width--)
             {
                 foreach (IEntrySource source in _sources)
@@ -375,7 +371,7 @@ public static class Repair
         {
             _completed.Clear();
             foreach (Hash leaf in truth.Leaves) _edge.Append(leaf, _completed);
-            string place = $"{Path.Combine(_path, "segments")}, record {segment}", remedy = $"entries from {truth.From}, seal and tile from them";
+            string place = $"{Path.Combine(original.Path, "segments")}, record {segment}", remedy = $"entries from {truth.From}, seal and tile from them";
             if (segments is not null && segment < segments.Count)
             {
                 try
@@ -398,7 +394,7 @@ public static class Repair
             {
                 if (upper is null || TileStore.RecordNumber(tile.Level, tile.Index) >= upper.Count) continue;
                 TilePath name = new(tile.Level, tile.Index);
-                string tilePlace = $"{Path.Combine(_path, "tree")}, record {TileStore.RecordNumber(tile.Level, tile.Index)}, {name}";
+                string tilePlace = $"{Path.Combine(original.Path, "tree")}, record {TileStore.RecordNumber(tile.Level, tile.Index)}, {name}";
                 if (SegmentsCheck.CompareTile(upper, tile, tilePlace, segment) is Damage damage) AddStep(damage, "made of the entries");
             }
         }
@@ -407,7 +403,7 @@ public static class Repair
         private async Task WriteRestAsync(string copy, long entries, List<byte[]> tail)
         {
             await WriteJournalAsync(Path.Combine(copy, "journal"), entries, tail).ConfigureAwait(false);
-            string reason = $"repaired from {_path}: {string.Join("; ", _steps.Take(3).Select(step => step.Damage.Kind))}";
+            string reason = $"repaired from {original.Path}: {string.Join("; ", _steps.Take(3).Select(step => step.Damage.Kind))}";
             if (_headsAnew)
             {
                 byte[] line = new HeadRecord(options.Time.GetUtcNow().ToUnixTimeMilliseconds(), reason, _head).ToBytes();
@@ -423,10 +419,10 @@ public static class Repair
 
             if (!_dropPublished) Put("published", _files.Published);
             Put("guarded", _files.Guarded);
-            string key = Path.Combine(_path, _identity.KeyPath);
-            if (!Path.IsPathRooted(_identity.KeyPath) && File.Exists(key)) Put(_identity.KeyPath, await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
+            string key = Path.Combine(original.Path, original.Identity.KeyPath);
+            if (!Path.IsPathRooted(original.Identity.KeyPath) && File.Exists(key)) Put(original.Identity.KeyPath, await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
             Put("halted", TreeRegister.HaltedBytes(options.Time.GetUtcNow(), $"{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}"));
-            Put("log", await File.ReadAllBytesAsync(Path.Combine(_path, "log"), stop).ConfigureAwait(false));
+            Put("log", await File.ReadAllBytesAsync(Path.Combine(original.Path, "log"), stop).ConfigureAwait(false));
 
             void Put(string name, byte[]? bytes)
             {
