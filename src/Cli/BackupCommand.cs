@@ -37,7 +37,7 @@ internal static class BackupCommand
         NativeSha256.TryUse();
         BackupOptions options = new() { BytesPerSecond = (rate ?? 0) * 1_000_000L, WithKey = withKey, Time = around.Time };
         BackupReport report = await DamageAsync(() => Backup.RunAsync(data, to, Verifiers.TryCreate, options, stop), $"{to} was not brought up to date", around, stop);
-        await PrintAsync(report.Entries, report.Segments, report.Head, around, stop);
+        await around.PrintTreeAsync(report.Entries, report.Segments, report.Head?.Size, report.Head?.Root, stop);
         await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"copied {report.Copied}"), stop);
         return ExitCode.Ok;
     }
@@ -49,7 +49,7 @@ internal static class BackupCommand
         FsckProgress progress = new(around);
         DirectoryReport report = await DamageAsync(
             () => progress.EndAsync(Restore.RunAsync(from, to, Verifiers.TryCreate, key, new CheckOptions { Progress = progress.Tell }, stop)), $"{to} was not made", around, stop);
-        await PrintAsync(report.Entries, report.Segments, report.Head, around, stop);
+        await around.PrintTreeAsync(report.Entries, report.Segments, report.Head?.Size, report.Head?.Root, stop);
         await around.SayAsync($"{to} is halted: tlog-server resume --data {to} --reason TEXT, once it is sure that no newer copy exists");
         return ExitCode.Ok;
     }
@@ -63,7 +63,6 @@ internal static class BackupCommand
             : throw new CliException(ExitCode.Usage, $"{path} is another key: the backup is of {identity.VerifierKey}, the key gives {vkey}");
     }
 
-    /// <summary>Damage is a line on standard output and exit code 1, as with fsck.</summary>
     private static async Task<T> DamageAsync<T>(Func<Task<T>> work, string consequence, Surroundings around, CancellationToken stop)
     {
         try
@@ -72,16 +71,7 @@ internal static class BackupCommand
         }
         catch (DamageException failure)
         {
-            await around.PrintAsync(failure.Damage.ToString(), stop);
-            throw new CliException(ExitCode.DoesNotHold, $"damaged; the line on standard output names the first place; {consequence}");
+            throw await around.EndAsync(failure.Damage, "damaged", consequence, stop);
         }
-    }
-
-    private static async Task PrintAsync(long entries, long segments, TreeHead? head, Surroundings around, CancellationToken stop)
-    {
-        await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"entries {entries}"), stop);
-        await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"segments {segments}"), stop);
-        await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"size {head?.Size ?? 0}"), stop);
-        await around.PrintAsync($"root {head?.Root ?? MerkleHash.Empty}", stop);
     }
 }

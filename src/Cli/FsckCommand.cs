@@ -42,9 +42,7 @@ internal static class FsckCommand
         }
         catch (Exception failure) when (DamageOf(failure) is Damage damage)
         {
-            await around.PrintAsync(damage.ToString(), stop);
-            await around.SayAsync($"{target} is damaged; the line on standard output names the first place; nothing was changed");
-            return ExitCode.DoesNotHold;
+            throw await around.EndAsync(damage, $"{target} is damaged", "nothing was changed", stop);
         }
 
         await around.PrintAsync($"seconds {around.Time.GetElapsedTime(started).TotalSeconds.ToString("F1", CultureInfo.InvariantCulture)}", stop);
@@ -89,7 +87,8 @@ internal static class FsckCommand
 
             await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"damages {found.Steps.Count}, of which {found.Steps.Count(step => step.Remedy is not null)} can be repaired"), stop);
             if (copy is null) return found.Steps.Count == 0 ? ExitCode.Ok : ExitCode.DoesNotHold;
-            await SummarizeAsync(around, copy.Entries, copy.Segments, copy.Head is TreeHead head ? new Checkpoint(identity.Origin, head.Size, head.Root) : null, identity.VerifierKey, stop);
+            await around.PrintTreeAsync(copy.Entries, copy.Segments, copy.Head?.Size, copy.Head?.Root, stop);
+            await around.PrintAsync($"signed by {identity.VerifierKey}", stop);
             await around.SayAsync($"{to} is whole and halted: tlog-server resume --data {to} --reason TEXT, once it is sure that nobody has seen a larger checkpoint");
             return ExitCode.Ok;
         }
@@ -121,7 +120,8 @@ internal static class FsckCommand
         using LogReader log = LogUrl.Open(url);
         RemoteReport report = await progress.EndAsync(RemoteCheck.RunAsync(log, policy, progress.Tell, stop));
         Checkpoint checkpoint = report.Checkpoint;
-        await SummarizeAsync(around, checkpoint.Size, checkpoint.Size / EntryBundle.Width, checkpoint, report.Verified is null ? "not checked" : string.Join(", ", report.Verified.Keys), stop);
+        await around.PrintTreeAsync(checkpoint.Size, checkpoint.Size / EntryBundle.Width, checkpoint.Size, checkpoint.Root, stop);
+        await around.PrintAsync($"signed by {(report.Verified is null ? "not checked" : string.Join(", ", report.Verified.Keys))}", stop);
         foreach (WitnessedBy witness in report.Verified?.Cosigned ?? []) await around.PrintAsync($"cosigned by {witness.Witness.Name}", stop);
         if (report.Verified is null) await around.SayAsync("who signed the checkpoint was not checked: give --policy or --vkey");
     }
@@ -140,12 +140,12 @@ internal static class FsckCommand
         }
 
         foreach (string note in report.Notes) await around.SayAsync(note);
-        Checkpoint? checkpoint = report.Head is TreeHead head ? new Checkpoint(report.Identity.Origin, head.Size, head.Root) : null;
         if (policy is not null && report.Head is not null) await RequirePolicyAsync(path, policy, report, around);
-        await SummarizeAsync(around, report.Entries, report.Segments, checkpoint, checkpoint is null ? "nobody" : report.Identity.VerifierKey, stop);
+        await around.PrintTreeAsync(report.Entries, report.Segments, report.Head?.Size, report.Head?.Root, stop);
+        await around.PrintAsync($"signed by {(report.Head is null ? "nobody" : report.Identity.VerifierKey)}", stop);
         await around.PrintAsync($"heads {report.Heads}", stop);
-        if (checkpoint is null) await around.SayAsync("nothing is signed yet");
-        else if (report.Entries > checkpoint.Size) await around.SayAsync($"{report.Entries - checkpoint.Size} entries are durable and not signed yet");
+        if (report.Head is not TreeHead head) await around.SayAsync("nothing is signed yet");
+        else if (report.Entries > head.Size) await around.SayAsync($"{report.Entries - head.Size} entries are durable and not signed yet");
     }
 
     private static async Task RequirePolicyAsync(string path, Policy policy, DirectoryReport report, Surroundings around)
@@ -162,16 +162,6 @@ internal static class FsckCommand
 
         string place = Path.Combine(path, report.Published is null ? "commit" : "published");
         throw new DamageException(new Damage("checkpoint", place, null, null, "a checkpoint that the policy accepts", verdict.Reason));
-    }
-
-    private static async Task SummarizeAsync(
-        Surroundings around, long entries, long segments, Checkpoint? checkpoint, string signers, CancellationToken stop)
-    {
-        await around.PrintAsync($"entries {entries}", stop);
-        await around.PrintAsync($"segments {segments}", stop);
-        await around.PrintAsync($"size {checkpoint?.Size ?? 0}", stop);
-        await around.PrintAsync($"root {checkpoint?.Root ?? MerkleHash.Empty}", stop);
-        await around.PrintAsync($"signed by {signers}", stop);
     }
 
     private static Damage? DamageOf(Exception failure) => failure switch

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace TransparencyLog.Cli;
@@ -41,8 +42,24 @@ internal sealed record Surroundings(Stream In, Stream Out, TextWriter Error, Tim
         await Out.FlushAsync(stop);
     }
 
+    /// <summary>Writes what a log, or a copy of one, was found to hold; of one that has signed nothing, the empty tree.</summary>
+    public async Task PrintTreeAsync(long entries, long segments, long? size, Hash? root, CancellationToken stop)
+    {
+        await PrintAsync(string.Create(CultureInfo.InvariantCulture, $"entries {entries}"), stop);
+        await PrintAsync(string.Create(CultureInfo.InvariantCulture, $"segments {segments}"), stop);
+        await PrintAsync(string.Create(CultureInfo.InvariantCulture, $"size {size ?? 0}"), stop);
+        await PrintAsync($"root {root ?? MerkleHash.Empty}", stop);
+    }
+
     /// <summary>Writes a line for people.</summary>
     public Task SayAsync(string line) => Error.WriteLineAsync($"tlog: {Printable.Line(line)}");
+
+    /// <summary>Damage is a line for programs, and ends the command with exit code 1.</summary>
+    public async Task<CliException> EndAsync(Damage damage, string damaged, string consequence, CancellationToken stop)
+    {
+        await PrintAsync(damage.ToString(), stop);
+        return new CliException(ExitCode.DoesNotHold, $"{damaged}; the line on standard output names the first place; {consequence}");
+    }
 }
 
 /// <summary>Text of strangers (origins, witness names, answers) on its way to a terminal.</summary>

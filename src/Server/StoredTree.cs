@@ -49,25 +49,8 @@ internal sealed class StoredTree : IDisposable
     }
 
     /// <summary>The right edge of the first <paramref name="segments"/> segments, from the roots of their tiles.</summary>
-    public static async Task<RightEdge> RestoreEdgeAsync(ITileStore tiles, long segments, CancellationToken stop)
-    {
-        List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty];
-        for (int level = 1; segments >> (8 * (level - 1)) > 0; level++)
-        {
-            long full = segments >> (8 * (level - 1));
-            long first = full >> 8 << 8;
-            byte[] hashes = new byte[(full - first) * Hash.Size];
-            for (long i = first; i < full; i++)
-            {
-                Hash root = await tiles.GetRootAsync(level - 1, i, stop).ConfigureAwait(false);
-                root.CopyTo(hashes.AsSpan((int)(i - first) * Hash.Size));
-            }
-
-            partial.Add(hashes);
-        }
-
-        return RightEdge.Restore(segments * EntryBundle.Width, partial);
-    }
+    public static Task<RightEdge> RestoreEdgeAsync(ITileStore tiles, long segments, CancellationToken stop) =>
+        TileStore.RestoreEdgeAsync(segments, (level, index) => tiles.GetRootAsync(level, index, stop));
 
     /// <summary>
     /// Throws <see cref="DamageException"/> unless the stored entries give this tree: its root, its partial tiles, its open bundle, and the segments sealed since the last

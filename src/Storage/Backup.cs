@@ -101,8 +101,8 @@ public static class Backup
             long knownSegments = 0, knownTiles = 0;
             if (_before.IsComplete)
             {
-                knownSegments = RecordLog.ReadCommitFile(Path.Combine(to, _before.StateDirectory, "segments.commit")).Count;
-                knownTiles = RecordLog.ReadCommitFile(Path.Combine(to, _before.StateDirectory, "tree.commit")).Count;
+                knownSegments = RecordLog.Commit.Read(Path.Combine(to, _before.StateDirectory, "segments.commit")).Count;
+                knownTiles = RecordLog.Commit.Read(Path.Combine(to, _before.StateDirectory, "tree.commit")).Count;
             }
 
             while (CopySealed("tree") + CopySealed("segments") > Little)
@@ -112,7 +112,7 @@ public static class Backup
             long state = _before.State + 1;
             string stateDirectory = Path.Combine(to, string.Create(CultureInfo.InvariantCulture, $"state-{state}"));
             HeadFiles heads = await TakeAsync(stateDirectory).ConfigureAwait(false);
-            (HeadsCheck signed, long entries, long segments, long from) = Check(stateDirectory, heads, verifiers, knownSegments, knownTiles);
+            (HeadsCheck signed, long entries, long segments, long from) = await CheckAsync(stateDirectory, heads, verifiers, knownSegments, knownTiles).ConfigureAwait(false);
             if (_before.IsComplete && (signed.Newest?.Size ?? 0) < _before.Size)
             {
                 throw new StorageException($"{directory} has signed size {signed.Newest?.Size ?? 0}, the backup holds {_before.Size}: the directory is an older copy; nothing was replaced");
@@ -138,64 +138,35 @@ public static class Backup
         private long CopySealed(string name)
         {
             string source = Path.Combine(directory, name), target = Path.Combine(to, name);
-            (byte[] commit, long count, long until) = RecordLog.ReadCommitFile(Path.Combine(source, "commit"));
-            long done = name == "tree" ? _manifest.Tree : _manifest.Segments, began = done;
+            RecordLog.Commit commit = RecordLog.Commit.Read(Path.Combine(source, "commit"));
+            long done = name == "tree" ? _manifest.Tree : _manifest.Segments, began = done, until = commit.Until;
             if (until < done) throw new StorageException($"{source} ends at {until}, the backup holds {done}: the directory is an older copy");
-            byte[] buffer = new byte[1024 * 1024];
             while (done < until)
             {
                 long end = Math.Min(until, done + options.Step);
-                while (done < end)
+                foreach ((int number, long begin, long fileEnd) in RecordLog.FilesOf(done, end))
                 {
-                    (int number, long offset) = RecordLog.PlaceOf(done);
-                    long fileEnd = Math.Min(end, done - offset + (1L << 30));
-                    string file = string.Create(CultureInfo.InvariantCulture, $"data.{number}"), from = Path.Combine(source, file), copy = Path.Combine(target, file);
-                    using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
-                    using SafeFileHandle output = Posix.Open(copy, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
-                    while (done < fileEnd)
-                    {
-                        stop.ThrowIfCancellationRequested();
-                        Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, fileEnd - done));
-                        if (Posix.Read(input, piece, RecordLog.PlaceOf(done).Offset, from) != piece.Length)
-                        {
-                            throw DirectoryCheck.Damaged("storage", from, $"{RecordLog.PlaceOf(fileEnd - 1).Offset + 1} bytes, as are committed", "fewer");
-                        }
-
-                        Posix.Write(output, piece, RecordLog.PlaceOf(done).Offset, copy);
-                        done += piece.Length;
-                        _copied += piece.Length;
-                        _pace?.Count(piece.Length);
-                    }
-
-                    Posix.Sync(output, copy);
+                    DurableFile.CopyRange(RecordLog.DataPath(source, number), RecordLog.DataPath(target, number), begin, fileEnd, "storage", Count);
                 }
 
                 Posix.SyncDirectory(target);
+                done = end;
                 _manifest = name == "tree" ? _manifest with { Tree = done } : _manifest with { Segments = done };
                 _manifest.Write(to);
                 if (name == "segments") options.Progress?.Invoke(done, until);
             }
 
-            CopyAddresses(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), count);
-            DurableFile.Replace(Path.Combine(target, "commit"), commit);
-            return done - began;
-        }
-
-        private static void CopyAddresses(string from, string to, long count)
-        {
-            using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
-            using SafeFileHandle output = Posix.Open(to, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
-            byte[] buffer = new byte[1024 * 1024];
-
             // All of it each time: 8 bytes for 256 entries, and no second number to keep.
-            for (long offset = 0; offset < count * 8; offset += buffer.Length)
-            {
-                Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, (count * 8) - offset));
-                if (Posix.Read(input, piece, offset, from) != piece.Length) throw DirectoryCheck.Damaged("address", from, $"{count * 8} bytes", "fewer");
-                Posix.Write(output, piece, offset, to);
-            }
+            DurableFile.CopyRange(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), 0, commit.Count * 8, "address", _ => stop.ThrowIfCancellationRequested());
+            DurableFile.Replace(Path.Combine(target, "commit"), commit.ToBytes());
+            return done - began;
 
-            Posix.Sync(output, to);
+            void Count(int bytes)
+            {
+                stop.ThrowIfCancellationRequested();
+                _copied += bytes;
+                _pace?.Count(bytes);
+            }
         }
 
         /// <summary>Copies all that changes, as of one moment.</summary>
@@ -211,14 +182,14 @@ public static class Backup
                 CopySealed("segments");
                 foreach (string name in (string[])["tree", "segments"])
                 {
-                    DurableFile.Replace(Path.Combine(state, name + ".commit"), RecordLog.ReadCommitFile(Path.Combine(to, name, "commit")).Bytes);
+                    DurableFile.Replace(Path.Combine(state, name + ".commit"), RecordLog.Commit.Read(Path.Combine(to, name, "commit")).ToBytes());
                 }
 
                 try
                 {
                     long signed = heads.Commit is not null && TreeRegister.TryParseHead(heads.Commit, out HeadRecord? commit) ? commit.Head?.Size ?? 0 : 0;
                     JournalScan scan = JournalScan.Read(Path.Combine(directory, "journal"), files, _journal, 0, null);
-                    long sealedSize = RecordLog.ReadCommitFile(Path.Combine(to, "segments", "commit")).Count * EntryBundle.Width;
+                    long sealedSize = RecordLog.Commit.Read(Path.Combine(to, "segments", "commit")).Count * EntryBundle.Width;
                     if (LogDirectory.Reconcile(scan.Files[0].FirstIndex, scan.NextIndex, sealedSize, signed) is string not) throw new StorageException($"{directory}: {not}");
                     CopyJournal(files, scan, Path.Combine(state, "journal"));
                 }
@@ -264,16 +235,15 @@ public static class Backup
         }
 
         /// <summary>The new part of the copy, from its entries up to the root that was signed, which covers the part before as well.</summary>
-        private (HeadsCheck Heads, long Entries, long Segments, long From) Check(string state, HeadFiles files, Func<VerifierKey, INoteVerifier?> verifiers, long knownSegments, long knownTiles)
+        private async Task<(HeadsCheck Heads, long Entries, long Segments, long From)> CheckAsync(string state, HeadFiles files, Func<VerifierKey, INoteVerifier?> verifiers, long knownSegments, long knownTiles)
         {
             List<string> notes = [];
-            (_, VerifierKey key) = DirectoryCheck.ReadIdentity(state);
-            INoteVerifier verifier = verifiers(key) ?? throw DirectoryCheck.Damaged("identity", Path.Combine(state, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
+            (_, INoteVerifier verifier) = DirectoryCheck.ReadIdentity(state, verifiers);
             HeadsCheck heads = HeadsCheck.Read(files, identity, verifier, notes);
             using RecordLog upper = RecordLog.OpenReadOnly(Path.Combine(to, "tree"));
             using RecordLog segments = RecordLog.OpenReadOnly(Path.Combine(to, "segments"));
             long from = Math.Min(knownSegments, TileStore.LevelOneCount(knownTiles) * EntryBundle.Width) / EntryBundle.Width * EntryBundle.Width;
-            TreeCheck tree = new(heads.Claims, SegmentsCheck.EdgeAt(segments, upper, from));
+            TreeCheck tree = new(heads.Claims, await TileStore.RestoreEdgeAsync(from, (level, index) => ValueTask.FromResult(TileStore.ReadTile(upper, level, index).Root)).ConfigureAwait(false));
             DirectoryCheck.Require(tree.CheckBegin());
             SegmentsCheck check = new(to, segments, upper, tree, from: from);
             check.Run(_ => { }, stop);

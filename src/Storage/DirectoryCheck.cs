@@ -67,8 +67,7 @@ public static class DirectoryCheck
         string path, Func<VerifierKey, INoteVerifier?> verifiers, CheckOptions? options = null, CancellationToken stop = default)
     {
         options ??= new CheckOptions();
-        (LogIdentity identity, VerifierKey key) = ReadIdentity(path);
-        INoteVerifier verifier = verifiers(key) ?? throw Damaged("identity", Path.Combine(path, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
+        (LogIdentity identity, INoteVerifier verifier) = ReadIdentity(path, verifiers);
         using DirectoryLock? held = options.InUse ? null : DirectoryLock.Acquire(path);
         List<string> notes = [];
         HeadsCheck heads = HeadsCheck.Read(await HeadFiles.ReadAsync(path, identity.Origin, options.InUse, stop).ConfigureAwait(false), identity, verifier, notes);
@@ -151,7 +150,8 @@ public static class DirectoryCheck
     internal static DamageException Damaged(string kind, string place, string expected, string found, long? segment = null) =>
         new(new Damage(kind, place, segment, null, expected, found));
 
-    internal static (LogIdentity, VerifierKey) ReadIdentity(string path)
+    /// <summary>Whose log it is, and the verifier of its key.</summary>
+    internal static (LogIdentity Identity, INoteVerifier Verifier) ReadIdentity(string path, Func<VerifierKey, INoteVerifier?> verifiers)
     {
         string file = Path.Combine(path, "log");
         if (!File.Exists(file) && (Directory.Exists(Path.Combine(path, "segments")) || Directory.Exists(Path.Combine(path, "journal"))))
@@ -170,12 +170,11 @@ public static class DirectoryCheck
             throw Damaged("identity", file, "a vkey whose key ID is that of its parts", "another text");
         }
 
-        return key.Name == identity.Origin
-            ? (identity, key)
-            : throw Damaged("identity", file, "a vkey whose name is the origin", "another name");
+        if (key.Name != identity.Origin) throw Damaged("identity", file, "a vkey whose name is the origin", "another name");
+        return (identity, verifiers(key) ?? throw Damaged("identity", file, "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}"));
     }
 
-    private static string RequireRecordLog(string path, string name)
+    internal static string RequireRecordLog(string path, string name)
     {
         string directory = Path.Combine(path, name);
         if (!Directory.Exists(directory)) throw Damaged("storage", directory, "a directory", "nothing");

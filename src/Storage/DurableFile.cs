@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Small files that are replaced as a whole, and directories that are made to last.</summary>
+/// <summary>Small files that are replaced as a whole, large ones that are copied, and directories that are made to last.</summary>
 public static class DurableFile
 {
     /// <summary>
@@ -43,6 +43,30 @@ public static class DurableFile
         }
 
         Take(temporary, path);
+    }
+
+    /// <summary>Copies a range of a file to the same place in another, which is made where there is none, and syncs that.</summary>
+    /// <param name="from">The file that has the bytes.</param>
+    /// <param name="to">The file that gets them.</param>
+    /// <param name="begin">The first offset.</param>
+    /// <param name="end">The offset behind the last.</param>
+    /// <param name="kind">The kind of damage that it is when the file ends before.</param>
+    /// <param name="next">Is told the length of each piece before it is copied; may wait, or throw to end it.</param>
+    internal static void CopyRange(string from, string to, long begin, long end, string kind, Action<int> next)
+    {
+        using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
+        using SafeFileHandle output = Posix.Open(to, Posix.ReadWrite | Posix.Create | Posix.NoFollow);
+        byte[] buffer = new byte[1024 * 1024];
+        for (long offset = begin; offset < end; offset += buffer.Length)
+        {
+            Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, end - offset));
+            next(piece.Length);
+            int read = Posix.Read(input, piece, offset, from);
+            if (read != piece.Length) throw DirectoryCheck.Damaged(kind, from, $"{end} bytes", $"{offset + read}");
+            Posix.Write(output, piece, offset, to);
+        }
+
+        Posix.Sync(output, to);
     }
 
     /// <summary>Reads a small file whole. False when it does not exist; a <see cref="StorageException"/> when it is larger than <paramref name="limit"/> bytes.</summary>

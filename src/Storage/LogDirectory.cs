@@ -19,19 +19,19 @@ namespace TransparencyLog.Storage;
 /// <param name="JournalFileBytes">The size of each file of its journal: <see cref="JournalOptions.FileBytes"/>.</param>
 public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath, int JournalFileBytes = JournalOptions.DefaultFileBytes)
 {
-    private const string Header = "tlog-directory v1";
+    internal const string Header = "tlog-directory v1";
     internal const int MaxSize = 16 * 1024;
 
     internal byte[] ToBytes() =>
         Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Header}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\njournal {JournalFileBytes}\n"));
 
-    /// <summary>The version, where the first line names one that is not ours; null otherwise.</summary>
-    internal static string? VersionOf(byte[] bytes)
+    /// <summary>The refusal of a file whose first line is <paramref name="header"/> with another number at its end than 1; null of any other.</summary>
+    internal static StorageException? OtherVersion(string path, ReadOnlySpan<byte> bytes, string header)
     {
-        ReadOnlySpan<byte> line = bytes.AsSpan(0, Math.Max(0, bytes.AsSpan().IndexOf((byte)'\n')));
-        if (!line.StartsWith("tlog-directory v"u8) || line.Length > 40) return null;
-        ReadOnlySpan<byte> number = line["tlog-directory v"u8.Length..];
-        return Strict.TryReadSize(number, out long version) && version != 1 ? $"v{version.ToString(CultureInfo.InvariantCulture)}" : null;
+        ReadOnlySpan<byte> name = Encoding.ASCII.GetBytes(header[..^1]), line = bytes[..Math.Max(0, bytes.IndexOf((byte)'\n'))];
+        return line.StartsWith(name) && Strict.TryReadSize(line[name.Length..], out long version) && version != 1
+            ? new StorageException($"{path} is of version v{version}, which this program does not know: it reads v1. Nothing was changed; a newer program reads it")
+            : null;
     }
 
     internal static bool TryParse(byte[] bytes, [NotNullWhen(true)] out LogIdentity? identity)
@@ -106,16 +106,14 @@ public sealed class LogDirectory : IAsyncDisposable
     public static LogIdentity ReadIdentity(string path)
     {
         if (!Directory.Exists(path)) throw new StorageException($"{path} does not exist; tlog-server create makes a new log");
-        if (!DurableFile.TryRead(Path.Combine(path, "log"), LogIdentity.MaxSize, out byte[] bytes))
+        string file = Path.Combine(path, "log");
+        if (!DurableFile.TryRead(file, LogIdentity.MaxSize, out byte[] bytes))
         {
             throw new StorageException($"{path} is not a log: it has no file named log; tlog-server create makes a new log");
         }
 
         if (LogIdentity.TryParse(bytes, out LogIdentity? identity)) return identity;
-        throw new StorageException(
-            LogIdentity.VersionOf(bytes) is string version
-                ? $"{Path.Combine(path, "log")} is of version {version}, which this program does not know: it reads v1. Nothing was changed; a newer program reads it"
-                : $"{Path.Combine(path, "log")} is damaged: expected five lines that begin with tlog-directory v1");
+        throw LogIdentity.OtherVersion(file, bytes, LogIdentity.Header) ?? new StorageException($"{file} is damaged: expected five lines that begin with {LogIdentity.Header}");
     }
 
     /// <summary>

@@ -52,7 +52,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     {
         _directory = directory;
         _uncached = uncached;
-        Commit commit = ReadCommit(directory);
+        Commit commit = Commit.Read(Path.Combine(directory, "commit"));
         Count = DurableCount = commit.Count;
         _lastAddress = commit.LastAddress;
         _committedUntil = commit.Until;
@@ -111,8 +111,9 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     /// <summary>Of a log that was opened for reading: looks what was committed since.</summary>
     public void Refresh()
     {
-        Commit commit = ReadCommit(_directory);
-        if (commit.Count < Count) throw Damaged("storage", Path.Combine(_directory, "commit"), $"at least the {Count} records of a commit before", $"{commit.Count}");
+        string path = Path.Combine(_directory, "commit");
+        Commit commit = Commit.Read(path);
+        if (commit.Count < Count) throw Damaged("storage", path, $"at least the {Count} records of a commit before", $"{commit.Count}");
         Volatile.Write(ref _committedUntil, commit.Until);
         lock (_position) _lastAddress = commit.LastAddress;
         Count = DurableCount = commit.Count;
@@ -250,15 +251,19 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>The commit file of a log as bytes, and what it covers: so many records, up to an address.</summary>
-    internal static (byte[] Bytes, long Count, long Until) ReadCommitFile(string path)
-    {
-        if (!DurableFile.TryRead(path, CommitLimit, out byte[] bytes)) throw Damaged("storage", path, "a commit file", "nothing");
-        return Commit.TryParse(bytes, out Commit? commit) ? (bytes, commit.Count, commit.Until) : throw Damaged("storage", path, "a whole commit file", $"{bytes.Length} bytes whose CRC does not match");
-    }
+    /// <summary>The file with what has addresses from <paramref name="number"/> GiB on.</summary>
+    internal static string DataPath(string directory, int number) => Path.Combine(directory, $"data.{number}");
 
-    /// <summary>The file in which an address lies, and the offset in it.</summary>
-    internal static (int File, long Offset) PlaceOf(long address) => ((int)(address >> DeviceSegmentBits), address & OffsetMask);
+    /// <summary>The files in which the bytes between two addresses lie, and from which offset to which.</summary>
+    internal static IEnumerable<(int Number, long Begin, long End)> FilesOf(long from, long to)
+    {
+        while (from < to)
+        {
+            long begin = from & OffsetMask, end = Math.Min(begin + (to - from), 1L << DeviceSegmentBits);
+            yield return ((int)(from >> DeviceSegmentBits), begin, end);
+            from += end - begin;
+        }
+    }
 
     public void Dispose() => Close();
 
@@ -392,7 +397,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     {
         int number = (int)(address >> DeviceSegmentBits);
         if (_readers.TryGetValue(number, out DataFile file)) return file;
-        string path = Path.Combine(_directory, $"data.{number}");
+        string path = DataPath(_directory, number);
         if (!File.Exists(path)) throw Damaged("storage", place, path, "no such file");
         DataFile opened = new(Posix.Open(path, Posix.ReadOnly | Posix.NoFollow), path);
         file = _readers.GetOrAdd(number, opened);
@@ -425,16 +430,15 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
 
     private readonly record struct DataFile(SafeFileHandle Handle, string Path);
 
-    private static Commit ReadCommit(string directory)
-    {
-        string path = Path.Combine(directory, "commit");
-        if (!DurableFile.TryRead(path, CommitLimit, out byte[] bytes)) throw Damaged("storage", path, "a commit file", "nothing");
-        return Commit.TryParse(bytes, out Commit? commit) ? commit : throw Damaged("storage", path, "a whole commit file", $"{bytes.Length} bytes whose CRC does not match");
-    }
-
     /// <summary>Our commit file: what FASTER wants back, and what we check it against.</summary>
-    private sealed record Commit(byte[] Metadata, long Number, long Until, long Count, long LastAddress)
+    internal sealed record Commit(byte[] Metadata, long Number, long Until, long Count, long LastAddress)
     {
+        public static Commit Read(string path)
+        {
+            if (!DurableFile.TryRead(path, CommitLimit, out byte[] bytes)) throw Damaged("storage", path, "a commit file", "nothing");
+            return TryParse(bytes, out Commit? commit) ? commit : throw Damaged("storage", path, "a whole commit file", $"{bytes.Length} bytes whose CRC does not match");
+        }
+
         public byte[] ToBytes()
         {
             byte[] bytes = new byte[8 + 32 + 4 + Metadata.Length + 4];
@@ -449,7 +453,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
             return bytes;
         }
 
-        public static bool TryParse(byte[] bytes, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Commit? commit)
+        private static bool TryParse(byte[] bytes, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Commit? commit)
         {
             commit = null;
             if (bytes.Length < 48 || !bytes.AsSpan(0, 8).SequenceEqual(CommitMagic)) return false;

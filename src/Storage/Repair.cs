@@ -5,9 +5,7 @@
 // of that was right is decided by the roots that were signed, and, before the copy gets its name, by the check that begins at its entries. Where it was not, someone has changed
 // entries together with all that was made of them: then those of the journal come first, and after that those of other copies.
 
-using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
@@ -53,7 +51,9 @@ public static class Repair
     public static async Task<RepairPlan> PlanAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions? options = null, CancellationToken stop = default)
     {
         using DirectoryLock held = DirectoryLock.Acquire(path);
-        return (await FindAsync(path, verifiers, options ?? new RepairOptions(), stop).ConfigureAwait(false)).Plan;
+        options ??= new RepairOptions();
+        Original original = await ReadAsync(path, verifiers, options, stop).ConfigureAwait(false);
+        return (await FindAsync(original, options, stop).ConfigureAwait(false)).Plan;
     }
 
     /// <summary>
@@ -70,31 +70,17 @@ public static class Repair
         string path, string to, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions? options = null, CancellationToken stop = default)
     {
         options ??= new RepairOptions();
-        LogDirectory.RequireEmpty(to);
-        string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(to)), made = target + ".repairing";
-        if (Directory.Exists(made)) throw new StorageException($"{made} is what another repair makes, or has left: remove it");
+        using StagedDirectory staged = new(to, ".repairing");
         using DirectoryLock held = DirectoryLock.Acquire(path);
-        (RepairPlan plan, First first) = await FindAsync(path, verifiers, options, stop).ConfigureAwait(false);
+        Original original = await ReadAsync(path, verifiers, options, stop).ConfigureAwait(false);
+        (RepairPlan plan, First first) = await FindAsync(original, options, stop).ConfigureAwait(false);
         if (!plan.CanApply) return (plan, null);
-        DurableFile.CreateDirectory(made);
-        try
-        {
-            plan = await new Run(path, verifiers, options, first, stop).PlanAsync(made).ConfigureAwait(false);
-            DirectoryReport? report = null;
-            if (plan.CanApply)
-            {
-                report = await DirectoryCheck.RunAsync(made, verifiers, new CheckOptions { Journal = options.Journal }, stop).ConfigureAwait(false);
-                if (Directory.Exists(target)) Directory.Delete(target);
-                Directory.Move(made, target);
-                Posix.SyncDirectory(Path.GetDirectoryName(target)!);
-            }
-
-            return (plan, report);
-        }
-        finally
-        {
-            if (Directory.Exists(made)) Directory.Delete(made, recursive: true);
-        }
+        string copy = staged.Begin();
+        plan = await new Run(original, options, first, stop).PlanAsync(copy).ConfigureAwait(false);
+        if (!plan.CanApply) return (plan, null);
+        DirectoryReport report = await DirectoryCheck.RunAsync(copy, verifiers, new CheckOptions { Journal = options.Journal }, stop).ConfigureAwait(false);
+        staged.Finish();
+        return (plan, report);
     }
 
     /// <summary>Whose entries are taken where there are different ones.</summary>
@@ -105,13 +91,39 @@ public static class Repair
         Others,
     }
 
+    /// <summary>What is read once, since the directory does not change, and is the same whichever way is tried.</summary>
+    /// <param name="Path">The data directory.</param>
+    /// <param name="Identity">Whose log it is.</param>
+    /// <param name="Verifier">Of its key.</param>
+    /// <param name="Files">What tells which heads were signed.</param>
+    /// <param name="Salvage">What is still whole of entries, seals and tiles.</param>
+    /// <param name="FirstDamage">What fsck names first.</param>
+    private sealed record Original(string Path, LogIdentity Identity, INoteVerifier Verifier, HeadFiles Files, Salvage Salvage, Damage? FirstDamage);
+
+    private static async Task<Original> ReadAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, CancellationToken stop)
+    {
+        (LogIdentity identity, INoteVerifier verifier) = DirectoryCheck.ReadIdentity(path, verifiers);
+        HeadFiles files = await HeadFiles.ReadAsync(path, identity.Origin, inUse: false, stop).ConfigureAwait(false);
+        Damage? first = null;
+        try
+        {
+            await DirectoryCheck.RunAsync(path, verifiers, new CheckOptions { Journal = options.Journal, InUse = true }, stop).ConfigureAwait(false);
+        }
+        catch (DamageException failure)
+        {
+            first = failure.Damage;
+        }
+
+        return new Original(path, identity, verifier, files, Salvage.Of(path, identity.Origin, stop), first);
+    }
+
     /// <summary>The first way in which everything can be mended; what the usual one gives where none can.</summary>
-    private static async Task<(RepairPlan Plan, First First)> FindAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, CancellationToken stop)
+    private static async Task<(RepairPlan Plan, First First)> FindAsync(Original original, RepairOptions options, CancellationToken stop)
     {
         RepairPlan? usual = null;
         foreach (First first in Enum.GetValues<First>())
         {
-            RepairPlan plan = await new Run(path, verifiers, options, first, stop).PlanAsync(null).ConfigureAwait(false);
+            RepairPlan plan = await new Run(original, options, first, stop).PlanAsync(null).ConfigureAwait(false);
             if (plan.CanApply) return (plan, first);
             usual ??= plan;
         }
@@ -119,34 +131,25 @@ public static class Repair
         return (usual!, First.MostVotes);
     }
 
-    private sealed class Run(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, First prefer, CancellationToken stop)
+    private sealed class Run(Original original, RepairOptions options, First prefer, CancellationToken stop)
     {
         private const string LeftOut = "left out: the log publishes its newest head again";
 
         private readonly List<RepairStep> _steps = [];
         private readonly RightEdge _edge = new();
         private readonly List<FullTile> _completed = [];
-        private LogIdentity _identity = null!;
-        private INoteVerifier _verifier = null!;
-        private JournalOptions _journal = null!;
-        private HeadFiles _files = null!;
+        private readonly JournalOptions _journal = options.Journal ?? LogDirectory.OptionsFor(original.Identity);
+        private readonly IEntrySource[] _sources = prefer == First.Others ? [.. options.Sources, original.Salvage] : [original.Salvage, .. options.Sources];
+        private HeadFiles _files = original.Files;
         private bool _headsAnew;      // they are damaged, and the copy's begin with _head
         private bool _dropPublished;
         private TreeHead? _head;
-        private Salvage _own = null!;
-        private IEntrySource[] _sources = [];
 
         /// <summary>Goes over everything; puts it into a copy as well, when there is one to be made.</summary>
         public async Task<RepairPlan> PlanAsync(string? copy)
         {
-            (_identity, VerifierKey key) = DirectoryCheck.ReadIdentity(path);
-            _verifier = verifiers(key) ?? throw DirectoryCheck.Damaged("identity", Path.Combine(path, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
-            _journal = options.Journal ?? LogDirectory.OptionsFor(_identity);
-            _files = await HeadFiles.ReadAsync(path, _identity.Origin, inUse: false, stop).ConfigureAwait(false);
             IReadOnlyList<ClaimedRoot> claims = ReadHeads();
-            _own = Salvage.Of(path, _identity.Origin, stop);
-            _sources = prefer == First.Others ? [.. options.Sources, _own] : [_own, .. options.Sources];
-            string published = Path.Combine(path, "published");
+            string published = Path.Combine(original.Path, "published");
             TreeCheck tree = new(claims.Where(claim => claim.Place != published)), shown = new(claims.Where(claim => claim.Place == published));
             bool anyShown = claims.Any(claim => claim.Place == published) && (shown.CheckBegin() is not Damage ofNothing || NotShown(ofNothing));
             bool right = tree.CheckBegin() is null;
@@ -163,14 +166,14 @@ public static class Repair
             try
             {
                 using RecordLog? segments = Open("segments"), upper = Open("tree");
-                long count = Math.Max(Math.Max(_own.Segments, signed / EntryBundle.Width), _own.JournalEnd / EntryBundle.Width);
+                long count = Math.Max(Math.Max(original.Salvage.Segments, signed / EntryBundle.Width), original.Salvage.JournalEnd / EntryBundle.Width);
                 long segment = 0;
                 for (; segment < count; segment++)
                 {
                     stop.ThrowIfCancellationRequested();
                     if (await DecideAsync(segment).ConfigureAwait(false) is not { } truth)
                     {
-                        string place = Path.Combine(path, "segments");
+                        string place = Path.Combine(original.Path, "segments");
                         AddStep(new Damage("entry-bundle", place, segment, null, "256 entries whose root is stated", "none, neither in its parts nor in the journal nor elsewhere"), null);
                         right = false;
                         break;
@@ -186,7 +189,7 @@ public static class Repair
                 if (segment == count) await ReadTailAsync(count * EntryBundle.Width, signed, tail).ConfigureAwait(false);
                 foreach (byte[] entry in tail) Add(MerkleHash.Leaf(entry));
                 entries = tree.Size;
-                if (right && tree.Finish(Path.Combine(path, "journal")) is Damage missing) AddStep(missing, null);
+                if (right && tree.Finish(Path.Combine(original.Path, "journal")) is Damage missing) AddStep(missing, null);
             }
             finally
             {
@@ -197,7 +200,7 @@ public static class Repair
                 }
             }
 
-            await AddFirstOfFsckAsync().ConfigureAwait(false);
+            if (original.FirstDamage is Damage first) AddFirst(first);
             RepairPlan plan = new(_steps, entries, _head);
             if (copy is not null && plan.CanApply) await WriteRestAsync(copy, entries, tail).ConfigureAwait(false);
             return plan;
@@ -227,25 +230,17 @@ public static class Repair
         }
 
         /// <summary>What fsck names first is among the steps, whatever it is: files that do not belong, the journal, commit files.</summary>
-        private async Task AddFirstOfFsckAsync()
+        private void AddFirst(Damage damage)
         {
-            try
+            bool known = _steps.Exists(step => step.Damage.Segment == damage.Segment && damage.Segment is not null) || (_headsAnew && damage.Kind is "heads" or "commit" or "checkpoint" or "signature");
+            if (known || _steps.Exists(step => step.Damage == damage)) return;
+            bool holds = _steps.TrueForAll(step => step.Remedy is not null);
+            AddStep(damage, !holds ? null : damage.Kind switch
             {
-                await DirectoryCheck.RunAsync(path, verifiers, new CheckOptions { Journal = options.Journal, InUse = true }, stop).ConfigureAwait(false);
-            }
-            catch (DamageException failure)
-            {
-                Damage damage = failure.Damage;
-                bool known = _steps.Exists(step => step.Damage.Segment == damage.Segment && damage.Segment is not null) || (_headsAnew && damage.Kind is "heads" or "commit" or "checkpoint" or "signature");
-                if (known || _steps.Exists(step => step.Damage == damage)) return;
-                bool holds = _steps.TrueForAll(step => step.Remedy is not null);
-                AddStep(damage, !holds ? null : damage.Kind switch
-                {
-                    "stray-file" => "left behind: nothing that does not belong is copied",
-                    "journal" or "size" => "the journal is written anew, with the entries behind the last segment",
-                    _ => "written anew from the entries",
-                });
-            }
+                "stray-file" => "left behind: nothing that does not belong is copied",
+                "journal" or "size" => "the journal is written anew, with the entries behind the last segment",
+                _ => "written anew from the entries",
+            });
         }
 
         /// <summary>What was signed. Where its files are damaged, the newest head that one of them still names, if it is sure that there was none behind it.</summary>
@@ -254,7 +249,7 @@ public static class Repair
             List<string> notes = [];
             try
             {
-                HeadsCheck heads = HeadsCheck.Read(_files, _identity, _verifier, notes);
+                HeadsCheck heads = HeadsCheck.Read(_files, original.Identity, original.Verifier, notes);
                 _head = heads.Newest;
                 return heads.Claims;
             }
@@ -295,17 +290,15 @@ public static class Repair
             {
                 if (bytes is null || !TreeRegister.TryParseHead(bytes, out HeadRecord? record) || record.Head is not TreeHead head) return;
                 if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
-                if (checkpoint.Origin == _identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && note.Verify([_verifier]).Status == NoteStatus.Verified) found.Add((from, head));
+                if (checkpoint.Origin == original.Identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && note.Verify([original.Verifier]).Status == NoteStatus.Verified) found.Add((from, head));
             }
         }
 
         private RecordLog? Open(string name)
         {
-            string directory = Path.Combine(path, name);
             try
             {
-                if (!Directory.Exists(directory) || !File.Exists(Path.Combine(directory, "addresses"))) throw DirectoryCheck.Damaged("storage", directory, "a record log with its addresses", "none");
-                return RecordLog.OpenReadOnly(directory);
+                return RecordLog.OpenReadOnly(DirectoryCheck.RequireRecordLog(original.Path, name));
             }
             catch (DamageException failure)
             {
@@ -319,17 +312,17 @@ public static class Repair
         {
             List<(string From, ReadOnlyMemory<byte> Bundle, Hash[] Leaves, Hash Root)> candidates = [];
             Dictionary<Hash, int> votes = [];
-            Seal? seal = _own.SealOf(segment);
+            Seal? seal = original.Salvage.SealOf(segment);
             if (seal is not null)
             {
                 Vote(seal.Root);
                 Vote(MerkleHash.Root(MemoryMarshal.Cast<byte, Hash>(seal.Tile.Span)));
             }
 
-            if (_own.TileOf(1, segment >> 8) is FullTile above) Vote(new Hash(above.Hashes.Span.Slice((int)(segment & 255) * Hash.Size, Hash.Size)));
-            if (prefer != First.Journal) Offer("its own parts", _own.FromParts(segment));
-            Offer("the journal", _own.FromJournal(segment * EntryBundle.Width, EntryBundle.Width));
-            if (prefer == First.Journal && candidates.Count == 0) Offer("its own parts", _own.FromParts(segment));
+            if (original.Salvage.TileOf(1, segment >> 8) is FullTile above) Vote(new Hash(above.Hashes.Span.Slice((int)(segment & 255) * Hash.Size, Hash.Size)));
+            if (prefer != First.Journal) Offer("its own parts", original.Salvage.FromParts(segment));
+            Offer("the journal", original.Salvage.FromJournal(segment * EntryBundle.Width, EntryBundle.Width));
+            if (prefer == First.Journal && candidates.Count == 0) Offer("its own parts", original.Salvage.FromParts(segment));
 
             // Others are asked only where they are needed: they may be far away.
             if (candidates.Count == 0 || votes.Count > 1 || prefer == First.Others)
@@ -361,7 +354,7 @@ public static class Repair
 
         private async Task ReadTailAsync(long from, long signed, List<byte[]> tail)
         {
-            long end = Math.Max(_own.JournalEnd, signed);
+            long end = Math.Max(original.Salvage.JournalEnd, signed);
             for (int width = (int)Math.Max(0, end - from); width > 0; width--)
             {
                 foreach (IEntrySource source in _sources)
@@ -378,7 +371,7 @@ public static class Repair
         {
             _completed.Clear();
             foreach (Hash leaf in truth.Leaves) _edge.Append(leaf, _completed);
-            string place = $"{Path.Combine(path, "segments")}, record {segment}", remedy = $"entries from {truth.From}, seal and tile from them";
+            string place = $"{Path.Combine(original.Path, "segments")}, record {segment}", remedy = $"entries from {truth.From}, seal and tile from them";
             if (segments is not null && segment < segments.Count)
             {
                 try
@@ -386,7 +379,8 @@ public static class Repair
                     Seal seal = TileStore.ReadSeal(segments, segment);
                     ReadOnlyMemory<byte> bundle = TileStore.ReadBundle(segments, segment, seal);
                     TreeCheck one = new([]);
-                    if (one.Add(bundle.Span, seal.Tile.Span, EntryBundle.Width, $"{place}, parts", place) is Damage damage) AddStep(damage with { Segment = segment, Index = damage.Index + (segment * EntryBundle.Width) }, remedy);
+                    Hash[]? leaves = bundle.Span.SequenceEqual(truth.Bundle.Span) ? truth.Leaves : null;
+                    if (one.Add(bundle.Span, seal.Tile.Span, EntryBundle.Width, $"{place}, parts", place, leaves) is Damage damage) AddStep(damage with { Segment = segment, Index = damage.Index + (segment * EntryBundle.Width) }, remedy);
                     else if (seal.Root != truth.Root) AddStep(new Damage("seal", place, segment, null, $"root {truth.Root}", $"root {seal.Root}"), remedy);
                     else if (one.Root() != truth.Root) AddStep(new Damage("entry-bundle", place, segment, null, $"entries with the root {truth.Root}", $"others, with {one.Root()}"), remedy);
                 }
@@ -400,17 +394,8 @@ public static class Repair
             {
                 if (upper is null || TileStore.RecordNumber(tile.Level, tile.Index) >= upper.Count) continue;
                 TilePath name = new(tile.Level, tile.Index);
-                string tilePlace = $"{Path.Combine(path, "tree")}, record {TileStore.RecordNumber(tile.Level, tile.Index)}, {name}";
-                try
-                {
-                    FullTile found = TileStore.ReadTile(upper, tile.Level, tile.Index);
-                    if (TreeCheck.Compare(name, tile.Hashes.Span, found.Hashes.Span, tilePlace) is Damage damage) AddStep(damage, "made of the entries");
-                    else if (found.Root != tile.Root) AddStep(new Damage("tile", tilePlace, segment, null, $"root {tile.Root}, from the entries", $"root {found.Root}") { Tile = name }, "made of the entries");
-                }
-                catch (DamageException failure)
-                {
-                    AddStep(failure.Damage with { Segment = segment, Tile = name }, "made of the entries");
-                }
+                string tilePlace = $"{Path.Combine(original.Path, "tree")}, record {TileStore.RecordNumber(tile.Level, tile.Index)}, {name}";
+                if (SegmentsCheck.CompareTile(upper, tile, tilePlace, segment) is Damage damage) AddStep(damage, "made of the entries");
             }
         }
 
@@ -418,7 +403,7 @@ public static class Repair
         private async Task WriteRestAsync(string copy, long entries, List<byte[]> tail)
         {
             await WriteJournalAsync(Path.Combine(copy, "journal"), entries, tail).ConfigureAwait(false);
-            string reason = $"repaired from {path}: {string.Join("; ", _steps.Take(3).Select(step => step.Damage.Kind))}";
+            string reason = $"repaired from {original.Path}: {string.Join("; ", _steps.Take(3).Select(step => step.Damage.Kind))}";
             if (_headsAnew)
             {
                 byte[] line = new HeadRecord(options.Time.GetUtcNow().ToUnixTimeMilliseconds(), reason, _head).ToBytes();
@@ -434,11 +419,10 @@ public static class Repair
 
             if (!_dropPublished) Put("published", _files.Published);
             Put("guarded", _files.Guarded);
-            string key = Path.Combine(path, _identity.KeyPath);
-            if (!Path.IsPathRooted(_identity.KeyPath) && File.Exists(key)) Put(_identity.KeyPath, await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
-            string now = options.Time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
-            Put("halted", Encoding.UTF8.GetBytes($"{now}\n{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}\n"));
-            Put("log", await File.ReadAllBytesAsync(Path.Combine(path, "log"), stop).ConfigureAwait(false));
+            string key = Path.Combine(original.Path, original.Identity.KeyPath);
+            if (!Path.IsPathRooted(original.Identity.KeyPath) && File.Exists(key)) Put(original.Identity.KeyPath, await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
+            Put("halted", TreeRegister.HaltedBytes(options.Time.GetUtcNow(), $"{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}"));
+            Put("log", await File.ReadAllBytesAsync(Path.Combine(original.Path, "log"), stop).ConfigureAwait(false));
 
             void Put(string name, byte[]? bytes)
             {

@@ -3,10 +3,6 @@
 // An older copy of a log that has signed more since would sign a second history: whoever restores cannot know whether there is one. So what is restored is halted until an
 // operator says that there is not, and its guard and its witnesses are asked at the start as always.
 
-using System.Globalization;
-using System.Text;
-using Microsoft.Win32.SafeHandles;
-
 namespace TransparencyLog.Storage;
 
 /// <summary>Makes a data directory out of a backup.</summary>
@@ -27,44 +23,32 @@ public static class Restore
         string from, string directory, Func<VerifierKey, INoteVerifier?> verifiers, byte[]? key = null, CheckOptions? options = null, CancellationToken stop = default)
     {
         (BackupManifest manifest, string state, LogIdentity identity) = Read(from);
-        LogDirectory.RequireEmpty(directory);
-        string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)), made = target + ".restoring";
+        using StagedDirectory staged = new(directory, ".restoring");
         using DirectoryLock held = DirectoryLock.Acquire(from);
         if (key is null && File.Exists(Path.Combine(state, "key.pem"))) key = await File.ReadAllBytesAsync(Path.Combine(state, "key.pem"), stop).ConfigureAwait(false);
         bool within = !Path.IsPathRooted(identity.KeyPath);
         if (key is null && within) throw new StorageException($"{from} is a backup without the key {identity.KeyPath}: the key's file is needed beside it");
-        if (Directory.Exists(made)) throw new StorageException($"{made} is what another restore makes, or has left: remove it");
-        DurableFile.CreateDirectory(made);
-        try
+        string made = staged.Begin();
+        foreach (string name in (string[])["segments", "tree"]) CopyLog(from, state, made, name, stop);
+        DurableFile.CreateDirectory(Path.Combine(made, "journal"));
+        foreach (string file in Directory.GetFiles(Path.Combine(state, "journal"))) CopyFile(file, Path.Combine(made, "journal", Path.GetFileName(file)), new FileInfo(file).Length, stop);
+        Posix.SyncDirectory(Path.Combine(made, "journal"));
+        foreach (string name in (string[])["heads.old", "heads", "commit", "published", "guarded"])
         {
-            foreach (string name in (string[])["segments", "tree"]) CopyLog(from, state, made, name, stop);
-            DurableFile.CreateDirectory(Path.Combine(made, "journal"));
-            foreach (string file in Directory.GetFiles(Path.Combine(state, "journal"))) CopyFile(file, Path.Combine(made, "journal", Path.GetFileName(file)), new FileInfo(file).Length, stop);
-            Posix.SyncDirectory(Path.Combine(made, "journal"));
-            foreach (string name in (string[])["heads.old", "heads", "commit", "published", "guarded"])
-            {
-                if (File.Exists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), new FileInfo(Path.Combine(state, name)).Length, stop);
-            }
-
-            if (key is not null && within) DurableFile.Replace(Path.Combine(made, identity.KeyPath), key);
-            DurableFile.Replace(Path.Combine(made, "halted"), Encoding.UTF8.GetBytes(Reason(manifest)));
-            DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));
-            DirectoryReport report = await DirectoryCheck.RunAsync(made, verifiers, options, stop).ConfigureAwait(false);
-            if (report.Head is TreeHead head && (head.Size != manifest.Size || head.Root != manifest.Root))
-            {
-                throw DirectoryCheck.Damaged("backup", Path.Combine(from, BackupManifest.Name), $"size {head.Size}, root {head.Root}, the newest head in {state}", $"size {manifest.Size}, root {manifest.Root}");
-            }
-
-            if (Directory.Exists(target)) Directory.Delete(target);
-            Directory.Move(made, target);
-            Posix.SyncDirectory(Path.GetDirectoryName(target)!);
-            return report;
+            if (File.Exists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), new FileInfo(Path.Combine(state, name)).Length, stop);
         }
-        catch
+
+        if (key is not null && within) DurableFile.Replace(Path.Combine(made, identity.KeyPath), key);
+        DurableFile.Replace(Path.Combine(made, "halted"), TreeRegister.HaltedBytes(DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken), Reason(manifest)));
+        DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));
+        DirectoryReport report = await DirectoryCheck.RunAsync(made, verifiers, options, stop).ConfigureAwait(false);
+        if (report.Head is TreeHead head && (head.Size != manifest.Size || head.Root != manifest.Root))
         {
-            if (Directory.Exists(made)) Directory.Delete(made, recursive: true);
-            throw;
+            throw DirectoryCheck.Damaged("backup", Path.Combine(from, BackupManifest.Name), $"size {head.Size}, root {head.Root}, the newest head in {state}", $"size {manifest.Size}, root {manifest.Root}");
         }
+
+        staged.Finish();
+        return report;
     }
 
     /// <summary>Whose log a backup is of.</summary>
@@ -79,47 +63,24 @@ public static class Restore
         return (manifest, state, LogDirectory.ReadIdentity(state));
     }
 
-    private static string Reason(BackupManifest manifest)
-    {
-        string taken = DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken).ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
-        return $"{taken}\nrestored from a backup of that time, of size {manifest.Size}, root {manifest.Root}: what was taken and signed later is not here. "
-            + "Resume only when no newer copy exists, and nobody has seen a larger checkpoint of this log\n";
-    }
+    private static string Reason(BackupManifest manifest) =>
+        $"restored from a backup of that time, of size {manifest.Size}, root {manifest.Root}: what was taken and signed later is not here. "
+        + "Resume only when no newer copy exists, and nobody has seen a larger checkpoint of this log";
 
     /// <summary>The records up to the commit of the state; what an interrupted backup has added behind it stays away.</summary>
     private static void CopyLog(string from, string state, string made, string name, CancellationToken stop)
     {
-        (byte[] commit, long count, long until) = RecordLog.ReadCommitFile(Path.Combine(state, name + ".commit"));
+        RecordLog.Commit commit = RecordLog.Commit.Read(Path.Combine(state, name + ".commit"));
         string source = Path.Combine(from, name), target = Path.Combine(made, name);
         DurableFile.CreateDirectory(target);
-        for (long done = 0; done < until;)
-        {
-            (int number, _) = RecordLog.PlaceOf(done);
-            string file = string.Create(CultureInfo.InvariantCulture, $"data.{number}");
-            long length = Math.Min(until - done, 1L << 30);
-            CopyFile(Path.Combine(source, file), Path.Combine(target, file), length, stop);
-            done += length;
-        }
-
-        CopyFile(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), count * 8, stop);
-        DurableFile.Replace(Path.Combine(target, "commit"), commit);
+        foreach ((int number, _, long length) in RecordLog.FilesOf(0, commit.Until)) CopyFile(RecordLog.DataPath(source, number), RecordLog.DataPath(target, number), length, stop);
+        CopyFile(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), commit.Count * 8, stop);
+        DurableFile.Replace(Path.Combine(target, "commit"), commit.ToBytes());
     }
 
     private static void CopyFile(string from, string to, long length, CancellationToken stop)
     {
         if (!File.Exists(from)) throw DirectoryCheck.Damaged("backup", from, $"{length} bytes", "no such file");
-        using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
-        using SafeFileHandle output = Posix.Open(to, Posix.ReadWrite | Posix.Create | Posix.Truncate | Posix.NoFollow);
-        byte[] buffer = new byte[1024 * 1024];
-        for (long offset = 0; offset < length; offset += buffer.Length)
-        {
-            stop.ThrowIfCancellationRequested();
-            Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - offset));
-            int read = Posix.Read(input, piece, offset, from);
-            if (read != piece.Length) throw DirectoryCheck.Damaged("backup", from, $"{length} bytes", $"{offset + read}");
-            Posix.Write(output, piece, offset, to);
-        }
-
-        Posix.Sync(output, to);
+        DurableFile.CopyRange(from, to, 0, length, "backup", _ => stop.ThrowIfCancellationRequested());
     }
 }

@@ -25,6 +25,7 @@ public sealed class Salvage : IEntrySource
     private readonly Dictionary<long, Found> _seals = [], _tiles = [];
     private readonly Dictionary<(long Number, long Place), Found> _parts = [];
     private readonly List<(long First, int Count, Found Entries)> _frames = []; // by first index
+    private long[] _reach = []; // behind the last entry of this frame and those before it: never decreases
 
     private Salvage(string path) => Name = path;
 
@@ -35,7 +36,7 @@ public sealed class Salvage : IEntrySource
     internal long Segments { get; private set; }
 
     /// <summary>Behind the last entry in the journal; 0 when it has none.</summary>
-    internal long JournalEnd => _frames.Count == 0 ? 0 : _frames.Max(frame => frame.First + frame.Count);
+    internal long JournalEnd => _reach is [.., long end] ? end : 0;
 
     /// <summary>Searches a directory, which need not be a log any more.</summary>
     /// <param name="path">The data directory.</param>
@@ -92,9 +93,11 @@ public sealed class Salvage : IEntrySource
     {
         using MemoryStream bundle = new();
         long next = first;
-        foreach ((long begin, int frameCount, Found entries) in _frames)
+        for (int i = FirstThatReaches(first); i < _frames.Count; i++)
         {
-            if (begin > next || begin + frameCount <= next) continue;
+            (long begin, int frameCount, Found entries) = _frames[i];
+            if (begin > next) break;
+            if (begin + frameCount <= next) continue;
             byte[] bytes = entries.Read();
             int from = EntryBundle.PrefixLength(bytes, (int)(next - begin)), take = (int)Math.Min(first + count - next, begin + frameCount - next);
             bundle.Write(bytes, from, EntryBundle.PrefixLength(bytes.AsSpan(from), take));
@@ -105,13 +108,27 @@ public sealed class Salvage : IEntrySource
         return null;
     }
 
+    /// <summary>The first frame before which none has this entry.</summary>
+    private int FirstThatReaches(long entry)
+    {
+        int low = 0, high = _reach.Length;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (_reach[middle] > entry) high = middle;
+            else low = middle + 1;
+        }
+
+        return low;
+    }
+
     private static void Scan(string directory, Action<bool, long, long, Found> record, CancellationToken stop)
     {
         if (!Directory.Exists(directory)) return;
         byte[] window = new byte[Window];
         foreach (int number in FasterDevice.ListFiles(directory))
         {
-            string path = Path.Combine(directory, $"data.{number}");
+            string path = RecordLog.DataPath(directory, number);
             using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow);
             for (long at = 0; ;)
             {
@@ -172,6 +189,8 @@ public sealed class Salvage : IEntrySource
         }
 
         _frames.Sort((one, other) => one.First.CompareTo(other.First));
+        long end = 0;
+        _reach = [.. _frames.Select(frame => end = Math.Max(end, frame.First + frame.Count))];
     }
 
     /// <summary>Bytes in a file.</summary>

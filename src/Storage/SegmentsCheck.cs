@@ -9,7 +9,7 @@ namespace TransparencyLog.Storage;
 /// <param name="upper">Its tree; opened before the segments, which a server commits first.</param>
 /// <param name="tree">What the entries are added to.</param>
 /// <param name="pace">Given the bytes of each segment that was checked, waits where they came too fast; null for as fast as it goes.</param>
-/// <param name="from">The first segment to check, a multiple of 256; the tree is that of those before (<see cref="EdgeAt"/>).</param>
+/// <param name="from">The first segment to check, a multiple of 256; the tree is that of those before.</param>
 internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog upper, TreeCheck tree, Action<long>? pace = null, long from = 0)
 {
     /// <summary>
@@ -32,22 +32,6 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
 
     /// <summary>The segments before this one were checked, or believed.</summary>
     public long Checked { get; private set; } = from;
-
-    /// <summary>The right edge of the first <paramref name="count"/> segments, a multiple of 256, from the roots in the tree: believed, until a root that was signed is compared.</summary>
-    public static RightEdge EdgeAt(RecordLog segments, RecordLog upper, long count)
-    {
-        if (count % EntryBundle.Width != 0 || count > segments.Count) throw new ArgumentOutOfRangeException(nameof(count));
-        List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty, ReadOnlyMemory<byte>.Empty];
-        for (int level = 2; count >> (8 * (level - 1)) > 0; level++)
-        {
-            long full = count >> (8 * (level - 1)), first = full >> 8 << 8;
-            byte[] hashes = new byte[(full - first) * Hash.Size];
-            for (long i = first; i < full; i++) TileStore.ReadTile(upper, level - 1, i).Root.CopyTo(hashes.AsSpan((int)(i - first) * Hash.Size));
-            partial.Add(hashes);
-        }
-
-        return RightEdge.Restore(count * EntryBundle.Width, partial);
-    }
 
     /// <summary>Goes on up to the last segment that is committed.</summary>
     /// <param name="progress">Is told how many entries were checked, after each segment.</param>
@@ -141,23 +125,29 @@ internal sealed class SegmentsCheck(string path, RecordLog segments, RecordLog u
         }
 
         _tiles = number + 1;
-        FullTile found;
+        DirectoryCheck.Require(CompareTile(upper, tile, place, segment));
+        return tile.Root;
+    }
+
+    /// <summary>What is wrong with a tile that is stored; null when it is as the entries make it.</summary>
+    /// <param name="upper">The tree.</param>
+    /// <param name="tile">What the entries make.</param>
+    /// <param name="place">Names its record.</param>
+    /// <param name="segment">The segment that completes it.</param>
+    internal static Damage? CompareTile(RecordLog upper, FullTile tile, string place, long segment)
+    {
+        TilePath name = new(tile.Level, tile.Index);
         try
         {
-            found = TileStore.ReadTile(upper, tile.Level, tile.Index);
-        }
-        catch (DamageException failure) when (failure.Damage.Kind == "tile")
-        {
-            throw Bad("tile", place, segment, failure.Damage.Expected, failure.Damage.Found, name);
+            FullTile found = TileStore.ReadTile(upper, tile.Level, tile.Index);
+            return TreeCheck.Compare(name, tile.Hashes.Span, found.Hashes.Span, place)
+                ?? (found.Root == tile.Root ? null : new Damage("tile", place, segment, null, $"root {tile.Root}, from the entries", $"root {found.Root}") { Tile = name });
         }
         catch (DamageException failure)
         {
-            throw new DamageException(failure.Damage with { Tile = name });
+            // What the store finds knows no path.
+            return failure.Damage with { Place = failure.Damage.Kind == "tile" ? place : failure.Damage.Place, Segment = segment, Tile = name };
         }
-
-        DirectoryCheck.Require(TreeCheck.Compare(name, tile.Hashes.Span, found.Hashes.Span, place));
-        if (found.Root != tile.Root) throw Bad("tile", place, segment, $"root {tile.Root}, from the entries", $"root {found.Root}", name);
-        return tile.Root;
     }
 
     /// <summary>What the record log finds by itself knows its record; the segment is added here. A root covers all entries before it.</summary>

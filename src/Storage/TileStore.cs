@@ -204,6 +204,23 @@ public sealed class TileStore : ITileStore
         return ValueTask.FromResult(_uncommittedSegments.TryGetValue(index, out SealedSegment? segment) ? segment.Root : ReadSeal(_segments, index).Root);
     }
 
+    /// <summary>The right edge of the first segments, from the roots of their tiles: believed, until a root that was signed is compared.</summary>
+    /// <param name="segments">How many segments.</param>
+    /// <param name="rootOf">Gives the root of a full tile, by its level and index.</param>
+    public static async Task<RightEdge> RestoreEdgeAsync(long segments, Func<int, long, ValueTask<Hash>> rootOf)
+    {
+        List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty];
+        for (int level = 1; segments >> (8 * (level - 1)) > 0; level++)
+        {
+            long full = segments >> (8 * (level - 1)), first = full >> 8 << 8;
+            byte[] hashes = new byte[(full - first) * Hash.Size];
+            for (long i = first; i < full; i++) (await rootOf(level - 1, i).ConfigureAwait(false)).CopyTo(hashes.AsSpan((int)(i - first) * Hash.Size));
+            partial.Add(hashes);
+        }
+
+        return RightEdge.Restore(segments * EntryBundle.Width, partial);
+    }
+
     /// <summary>Waits for the commit in flight and closes; what is not committed stays in the journal.</summary>
     public async ValueTask DisposeAsync()
     {

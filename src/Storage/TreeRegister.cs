@@ -152,11 +152,10 @@ public sealed class TreeRegister : ITreeRegister
         if (Halted is not null) return ValueTask.CompletedTask;
         string kept = evidence.Length <= MaxEvidence ? evidence : evidence[..MaxEvidence] + " ...";
         Halted = kept; // first in memory: whatever fails below, nothing is signed any more
-        string now = _time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
-        string directory = Path.GetDirectoryName(_haltedPath)!;
-        HaltReserve.Use(directory, () =>
+        byte[] halted = HaltedBytes(_time.GetUtcNow(), kept);
+        HaltReserve.Use(Path.GetDirectoryName(_haltedPath)!, () =>
         {
-            DurableFile.Replace(_haltedPath, Encoding.UTF8.GetBytes($"{now}\n{kept}\n"));
+            DurableFile.Replace(_haltedPath, halted);
             return true;
         });
         if (!_failed) Note($"halted: {kept}");
@@ -177,6 +176,10 @@ public sealed class TreeRegister : ITreeRegister
 
     /// <inheritdoc/>
     public void Dispose() => _history.Dispose();
+
+    /// <summary>What `halted` holds: a time, in the next line why.</summary>
+    internal static byte[] HaltedBytes(DateTimeOffset time, string why) =>
+        Encoding.UTF8.GetBytes($"{time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture)}\n{why}\n");
 
     /// <summary>The record in a file that holds one, zeros perhaps behind it.</summary>
     internal static bool TryReadHead(string path, [NotNullWhen(true)] out HeadRecord? record)

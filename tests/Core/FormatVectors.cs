@@ -9,7 +9,7 @@ internal static class FormatVectors
     public const string RootLine = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=";
     public const string CheckpointText = "example.com/behind-the-sofa\n20852163\n" + RootLine + "\n";
 
-    private static readonly string Folder = Find();
+    private static readonly string Folder = Path.Combine(Repository.Root, "tests", "vectors");
 
     /// <summary>The document, whose array under <paramref name="property"/> has exactly <paramref name="count"/> cases.</summary>
     public static JsonElement[] Cases(string file, string property, int count)
@@ -31,16 +31,6 @@ internal static class FormatVectors
     public static byte[] Latin1(string text) => Encoding.Latin1.GetBytes(text);
 
     public static string Line(JsonElement element, string property) => element.GetProperty(property).GetString()!;
-
-    private static string Find()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "TransparencyLog.sln"))) return Path.Combine(folder.FullName, "tests", "vectors");
-        }
-
-        throw new InvalidOperationException($"no TransparencyLog.sln above {AppContext.BaseDirectory}");
-    }
 }
 
 /// <summary>A verifier whose signatures anyone can make: SHA-256 of the key name and the text, twice; a timestamp before it for cosignatures.</summary>

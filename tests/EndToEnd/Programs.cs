@@ -13,7 +13,7 @@ internal static class Programs
     public const string Origin = "example.com/log";
 
     /// <summary>The folder above the tests that holds the solution.</summary>
-    public static string Root { get; } = FindRoot();
+    public static string Root => Repository.Root;
 
     public static string Server { get; } = Built("tlog-server");
 
@@ -50,16 +50,6 @@ internal static class Programs
     {
         string path = Path.Combine(Root, "bin", name);
         return File.Exists(path) ? path : throw new InvalidOperationException($"{path} is not there: make build");
-    }
-
-    private static string FindRoot()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "TransparencyLog.sln"))) return folder.FullName;
-        }
-
-        throw new InvalidOperationException($"no TransparencyLog.sln above {AppContext.BaseDirectory}");
     }
 }
 

@@ -25,7 +25,7 @@ internal sealed record TextCase(string Row, string Kind, string What, string Ver
 
 internal static class TextTable
 {
-    public static readonly IReadOnlyList<TextCase> Cases = [.. File.ReadLines(Path.Combine(Folder(), "texts.txt")).Where(line => line.Length > 0 && line[0] != '#').Select(Parse)];
+    public static readonly IReadOnlyList<TextCase> Cases = [.. File.ReadLines(Path.Combine(Repository.Root, "tests/Hostile/texts.txt")).Where(line => line.Length > 0 && line[0] != '#').Select(Parse)];
 
     private static TextCase Parse(string line)
     {
@@ -69,15 +69,5 @@ internal static class TextTable
         }
 
         return [.. bytes];
-    }
-
-    private static string Folder()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "TransparencyLog.sln"))) return Path.Combine(folder.FullName, "tests/Hostile");
-        }
-
-        throw new InvalidOperationException($"no TransparencyLog.sln above {AppContext.BaseDirectory}");
     }
 }

@@ -44,8 +44,7 @@ public sealed class BackupTests
         await log.CheckLog(log.Engine.Size);
 
         // The last one is served, byte for byte, and signs nothing until its operator says so.
-        await log.StopAsync();
-        Directory.Delete(log.Data, recursive: true);
+        await LoseAsync(log);
         Directory.Move(Path.Combine(log.Root, "restored-3"), log.Data);
         await log.ServeAsync(new LogSetup());
         Assert.Equal(EngineState.Halted, log.Engine.State);
@@ -87,13 +86,13 @@ public sealed class BackupTests
                 Assert.InRange(done, 1, all);
                 if (interruptions % 5 != 0) continue;
                 string old = Path.Combine(log.Root, $"old-{interruptions}");
-                DirectoryReport before = await Restore.RunAsync(to, old, Verifiers.TryCreate, [1], Small);
+                DirectoryReport before = await RestoreAsync(to, old);
                 Assert.Equal(first, before.Head!.Size);
             }
         }
 
         string restored = Path.Combine(log.Root, "restored");
-        Assert.Equal(log.Engine.Size, (await Restore.RunAsync(to, restored, Verifiers.TryCreate, [1], Small)).Entries);
+        Assert.Equal(log.Engine.Size, (await RestoreAsync(to, restored)).Entries);
     }
 
     [Fact]
@@ -105,16 +104,14 @@ public sealed class BackupTests
         string to = Path.Combine(log.Root, "backup");
         await BackUpAsync(log, to, withKey: true);
         await log.AddAsync("two", "published");
-        await log.StopAsync();
-        Directory.Delete(log.Data, recursive: true);
-        await Restore.RunAsync(to, log.Data, Verifiers.TryCreate, null, Small with { Progress = null }).ContinueWith(
-            restoring => Assert.Contains("older copy", Assert.IsType<DamageException>(restoring.Exception!.InnerException).Message), TaskScheduler.Default);
+        await LoseAsync(log);
+        Assert.Contains("older copy", (await Assert.ThrowsAsync<DamageException>(() => RestoreAsync(to, log.Data, withKey: true))).Message);
         Assert.False(Directory.Exists(log.Data));
 
         // Where the guard cannot be reached the copy is made; the start does not do without it, halted or resumed.
         string away = log.GuardDirectory + ".away";
         Directory.Move(log.GuardDirectory, away);
-        await Restore.RunAsync(to, log.Data, Verifiers.TryCreate, null, Small);
+        await RestoreAsync(to, log.Data, withKey: true);
         await Assert.ThrowsAnyAsync<StorageException>(() => log.ServeAsync(new LogSetup()));
         await Assert.ThrowsAnyAsync<StorageException>(() => log.ServeAsync(new LogSetup { Guard = true }));
         Directory.Move(away, log.GuardDirectory);
@@ -132,9 +129,8 @@ public sealed class BackupTests
         string to = Path.Combine(log.Root, "backup");
         await BackUpAsync(log, to, withKey: true);
         await log.AddAsync("two", "published");
-        await log.StopAsync();
-        Directory.Delete(log.Data, recursive: true);
-        await Restore.RunAsync(to, log.Data, Verifiers.TryCreate, null, Small);
+        await LoseAsync(log);
+        await RestoreAsync(to, log.Data, withKey: true);
         await ResumeAsync(log);
         await witnessed.RestartAsync();
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Halted, "the log halts");
@@ -159,7 +155,7 @@ public sealed class BackupTests
         Damage damage = (await Assert.ThrowsAsync<DamageException>(() => BackUpAsync(log, to))).Damage;
         Assert.Equal("storage", damage.Kind);
         Assert.NotNull(damage.Segment);
-        Assert.Equal(first, (await Restore.RunAsync(to, Path.Combine(log.Root, "restored"), Verifiers.TryCreate, [1], Small)).Head!.Size);
+        Assert.Equal(first, (await RestoreAsync(to, Path.Combine(log.Root, "restored"))).Head!.Size);
     }
 
     [Fact]
@@ -182,7 +178,7 @@ public sealed class BackupTests
                 await File.WriteAllBytesAsync(file, bytes);
                 StorageException failure = await Assert.ThrowsAnyAsync<StorageException>(async () =>
                 {
-                    DirectoryReport report = await Restore.RunAsync(to, restored, Verifiers.TryCreate, [1], Small);
+                    DirectoryReport report = await RestoreAsync(to, restored);
                     Assert.Fail($"{file}, offset {at}: {string.Join("; ", report.Notes)}");
                 });
                 Assert.False(Directory.Exists(restored), failure.Message);
@@ -194,7 +190,7 @@ public sealed class BackupTests
         }
 
         Assert.InRange(found, 30, 100);
-        await Restore.RunAsync(to, restored, Verifiers.TryCreate, [1], Small);
+        await RestoreAsync(to, restored);
     }
 
     [Fact]
@@ -207,10 +203,10 @@ public sealed class BackupTests
         await Refused("without the key key.pem", () => Restore.RunAsync(to, restored, Verifiers.TryCreate));
         await Refused("is a backup of", () => BackUpAsync(other, to));
         await Refused("is not empty", () => BackUpAsync(log, other.Data));
-        await Refused("is not empty", () => Restore.RunAsync(to, other.Data, Verifiers.TryCreate, [1], Small));
+        await Refused("is not empty", () => RestoreAsync(to, other.Data));
         using (DirectoryLock held = DirectoryLock.Acquire(to)) await Refused("is in use by process", () => BackUpAsync(log, to));
         Directory.CreateDirectory(restored + ".restoring");
-        await Refused("remove it", () => Restore.RunAsync(to, restored, Verifiers.TryCreate, [1], Small));
+        await Refused("remove it", () => RestoreAsync(to, restored));
 
         // An older copy of the log does not take the place of what is newer.
         string older = Path.Combine(log.Root, "older");
@@ -225,7 +221,7 @@ public sealed class BackupTests
         // A version that is not known is refused, of the backup and of the directory.
         string manifest = Path.Combine(to, "backup"), identity = Path.Combine(older, "log");
         await File.WriteAllTextAsync(manifest, (await File.ReadAllTextAsync(manifest)).Replace("tlog-backup v1", "tlog-backup v2", StringComparison.Ordinal));
-        await Refused("of a version that this program does not know", () => BackUpAsync(log, to));
+        await Refused("is of version v2, which this program does not know", () => BackUpAsync(log, to));
         await File.WriteAllTextAsync(identity, (await File.ReadAllTextAsync(identity)).Replace("tlog-directory v1", "tlog-directory v2", StringComparison.Ordinal));
         await Refused("is of version v2, which this program does not know", () => LogDirectory.OpenAsync(older, null, TimeProvider.System));
 
@@ -234,6 +230,15 @@ public sealed class BackupTests
 
     private static Task<BackupReport> BackUpAsync(TestLog log, string to, bool withKey = false) =>
         Backup.RunAsync(log.Data, to, Verifiers.TryCreate, new BackupOptions { Journal = TestLog.Journal, WithKey = withKey });
+
+    /// <summary>A backup without the key gets a file that is none: nothing here signs with it.</summary>
+    private static Task<DirectoryReport> RestoreAsync(string from, string to, bool withKey = false) => Restore.RunAsync(from, to, Verifiers.TryCreate, withKey ? null : [1], Small);
+
+    private static async Task LoseAsync(TestLog log)
+    {
+        await log.StopAsync();
+        Directory.Delete(log.Data, recursive: true);
+    }
 
     private static async Task ResumeAsync(TestLog log)
     {

@@ -26,7 +26,7 @@ public sealed partial class MetricsTests
         await log.GetAsync("/strange{label=\"x\"}");
         await log.PostAsync("/add", []);
         Assert.Equal(Series, (await ReadAsync(log)).Keys.Order(StringComparer.Ordinal));
-        string document = await File.ReadAllTextAsync(Path.Combine(RepositoryRoot(), "spec/operations.md"));
+        string document = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "spec/operations.md"));
         foreach (string name in Series.Select(series => series.Split('{')[0]).Distinct()) Assert.Contains($"`{name}", document);
         Assert.Equal(HttpStatusCode.NotFound, (await log.GetAsync("/metrics?x")).Status);
     }
@@ -87,13 +87,6 @@ public sealed partial class MetricsTests
         }
 
         return series;
-    }
-
-    private static string RepositoryRoot()
-    {
-        string directory = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(directory, "TransparencyLog.sln"))) directory = Path.GetDirectoryName(directory)!;
-        return directory;
     }
 
     [GeneratedRegex("^# TYPE ([a-z_]+) (counter|gauge)$", RegexOptions.NonBacktracking)]

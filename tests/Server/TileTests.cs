@@ -13,7 +13,7 @@ public sealed class TileTests
         await using TestLog log = await TestLog.StartAsync();
         await log.AddBatchAsync(Entries(0, 300));
         await log.CheckLog(300);
-        using JsonDocument vectors = JsonDocument.Parse(await File.ReadAllBytesAsync(VectorFile("tiles/paths.json")));
+        using JsonDocument vectors = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(Repository.Root, "tests/vectors/tiles/paths.json")));
         int count = 0;
         foreach (JsonElement path in vectors.RootElement.GetProperty("invalid").EnumerateArray())
         {
@@ -173,15 +173,5 @@ public sealed class TileTests
         (int status, string answer) = await RawHttp.SendAsync(log.Url, "GET", target);
         Assert.True(status is 404, $"{target}: {answer}");
         Assert.Contains("urn:transparency-log:problem:not-found", answer);
-    }
-
-    private static string VectorFile(string path)
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "TransparencyLog.sln"))) return Path.Combine(folder.FullName, "tests", "vectors", path);
-        }
-
-        throw new InvalidOperationException($"no TransparencyLog.sln above {AppContext.BaseDirectory}");
     }
 }

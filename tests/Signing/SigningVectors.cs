@@ -7,7 +7,7 @@ namespace TransparencyLog.Tests.Signing;
 /// <summary>The vector files with real signatures, and keys from the texts they give.</summary>
 internal static class SigningVectors
 {
-    public static string Folder { get; } = Find();
+    public static string Folder { get; } = Path.Combine(Repository.Root, "tests", "vectors");
 
     public static JsonElement Document(string file)
     {
@@ -43,15 +43,5 @@ internal static class SigningVectors
     {
         KeyFile file = KeyText.Read(Utf8(goKey), "vector");
         return new NoteSigner(file.Name!, file.Key);
-    }
-
-    private static string Find()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "TransparencyLog.sln"))) return Path.Combine(folder.FullName, "tests", "vectors");
-        }
-
-        throw new InvalidOperationException($"no TransparencyLog.sln above {AppContext.BaseDirectory}");
     }
 }

@@ -8,7 +8,7 @@ public sealed class ScenarioTests
     [Fact]
     public async Task The_scenario_of_sigsum_and_litewitness_is_answered_as_its_nine_steps_say()
     {
-        using JsonDocument scenario = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(Root(), "tests/vectors/witness/scenario-sigsum.json")));
+        using JsonDocument scenario = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(Repository.Root, "tests/vectors/witness/scenario-sigsum.json")));
         JsonElement log = scenario.RootElement.GetProperty("log");
         VerifierKey key = VerifierKey.Create(log.GetProperty("origin").GetString()!, VerifierKey.Ed25519, Convert.FromHexString(log.GetProperty("ed25519PublicKeyHex").GetString()!));
         await using TestWitness witness = TestWitness.Create();
@@ -30,12 +30,5 @@ public sealed class ScenarioTests
         }
 
         Assert.Equal(9, steps);
-    }
-
-    private static string Root()
-    {
-        string folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "TransparencyLog.sln"))) folder = Path.GetDirectoryName(folder)!;
-        return folder;
     }
 }

@@ -1,9 +1,9 @@
-// What goes back over HTTP: the bodies that c2sp.org/tlog-witness fixes as plain text, everything else as application/problem+json
-// (RFC 9457) with a stable type, urn:transparency-log:problem:NAME as the log server's. Nothing of a request is repeated in an answer.
+// What goes back over HTTP: the bodies that c2sp.org/tlog-witness fixes as plain text, everything else as application/problem+json as the
+// log server's (ProblemJson.cs). Nothing of a request is repeated in an answer.
 
 using System.Text;
-using System.Text.Json;
 using Microsoft.AspNetCore.Http.Features;
+using TransparencyLog.Http;
 
 namespace TransparencyLog.Witness.Http;
 
@@ -29,7 +29,7 @@ internal static class Answers
     public static Task Problem(HttpContext context, int status, string name, string detail)
     {
         context.Response.Headers.CacheControl = "no-store";
-        return Bytes(context, status, ToProblem(status, name, detail), "application/problem+json");
+        return Bytes(context, status, ProblemJson.ToBytes(status, name, detail), ProblemJson.ContentType);
     }
 
     /// <summary>The method is not one of this resource.</summary>
@@ -65,20 +65,4 @@ internal static class Answers
         Unavailability.Busy => "another request of this log is not finished; whether this one was stored is unknown, and asking again is safe",
         _ => throw new System.Diagnostics.UnreachableException($"{why} has no words"),
     };
-
-    private static byte[] ToProblem(int status, string name, string detail)
-    {
-        using MemoryStream body = new();
-        using (Utf8JsonWriter json = new(body))
-        {
-            json.WriteStartObject();
-            json.WriteString("type", $"urn:transparency-log:problem:{name}");
-            json.WriteString("title", name.Replace('-', ' '));
-            json.WriteNumber("status", status);
-            json.WriteString("detail", detail);
-            json.WriteEndObject();
-        }
-
-        return body.ToArray();
-    }
 }

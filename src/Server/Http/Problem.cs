@@ -1,11 +1,10 @@
 using System.Globalization;
-using System.Text.Json;
-using Microsoft.AspNetCore.Http.Features;
+using TransparencyLog.Http;
 
 namespace TransparencyLog.Server.Http;
 
 /// <summary>
-/// Refusals as application/problem+json (RFC 9457) with a stable type, urn:transparency-log:problem:NAME; spec/log-api.md lists the names.
+/// Refusals as application/problem+json; spec/log-api.md lists the names.
 /// The text is ours: nothing of a request and no exception's text but that of our own refusals goes out.
 /// </summary>
 internal sealed class Problem(int status, string name, string detail, int? retryAfterSeconds = null) : IResult
@@ -22,25 +21,15 @@ internal sealed class Problem(int status, string name, string detail, int? retry
     {
         HttpResponse response = httpContext.Response;
         response.StatusCode = status;
-        response.ContentType = "application/problem+json";
+        response.ContentType = ProblemJson.ContentType;
         response.Headers.CacheControl = "no-store";
 
         // What was not read of the request is not drained: the connection ends with the answer, and the caller is told.
         bool unread = RequestBody.IsUnread(httpContext);
         if (unread && HttpProtocol.IsHttp11(httpContext.Request.Protocol)) response.Headers.Connection = "close";
         if (retryAfterSeconds is int seconds) response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
-        using MemoryStream body = new();
-        using (Utf8JsonWriter json = new(body))
-        {
-            json.WriteStartObject();
-            json.WriteString("type", $"urn:transparency-log:problem:{name}");
-            json.WriteString("title", name.Replace('-', ' '));
-            json.WriteNumber("status", status);
-            json.WriteString("detail", detail);
-            json.WriteEndObject();
-        }
-
+        byte[] body = ProblemJson.ToBytes(status, name, detail);
         response.ContentLength = body.Length;
-        if (!HttpMethods.IsHead(httpContext.Request.Method)) await response.Body.WriteAsync(body.GetBuffer().AsMemory(0, (int)body.Length)).ConfigureAwait(false);
+        if (!HttpMethods.IsHead(httpContext.Request.Method)) await response.Body.WriteAsync(body).ConfigureAwait(false);
     }
 }

@@ -1,4 +1,4 @@
-namespace TransparencyLog.Tests.Architecture;
+namespace TransparencyLog.Tests;
 
 /// <summary>Where the tests find the repository: the folder above them that holds the solution.</summary>
 internal static class Repository

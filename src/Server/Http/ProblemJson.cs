@@ -1,0 +1,31 @@
+// The body of a refusal: application/problem+json (RFC 9457) with a stable type, urn:transparency-log:problem:NAME. tlog-witness compiles this file too
+// (witness/TransparencyLog.Witness.csproj).
+
+using System.Text.Json;
+
+namespace TransparencyLog.Http;
+
+/// <summary>Writes the object that both servers refuse with.</summary>
+internal static class ProblemJson
+{
+    public const string ContentType = "application/problem+json";
+
+    /// <param name="status">The status of the answer.</param>
+    /// <param name="name">The last part of the type; with spaces it is the title.</param>
+    /// <param name="detail">What was wrong, and what is allowed, for people.</param>
+    public static byte[] ToBytes(int status, string name, string detail)
+    {
+        using MemoryStream body = new();
+        using (Utf8JsonWriter json = new(body))
+        {
+            json.WriteStartObject();
+            json.WriteString("type", $"urn:transparency-log:problem:{name}");
+            json.WriteString("title", name.Replace('-', ' '));
+            json.WriteNumber("status", status);
+            json.WriteString("detail", detail);
+            json.WriteEndObject();
+        }
+
+        return body.ToArray();
+    }
+}
