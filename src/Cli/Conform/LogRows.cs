@@ -82,6 +82,7 @@ internal sealed class LogRows(LogTester log)
                 if (log.Seen.FirstOrDefault(other => other.Size == one.Size && other.Root != one.Root) is SeenCheckpoint other) throw new RowFailedException(string.Create(CultureInfo.InvariantCulture, $"two roots for size {one.Size}: {one.Root} and {other.Root}"));
             }
 
+            if (log.Seen.All(one => one.Size == log.Newest.Size)) throw new NotObservedException("all checkpoints that were seen have one size: --watch, while the log grows");
             if (await log.RootAsync(log.Newest.Size) != log.Newest.Root) throw new NotObservedException("the tiles do not give the root of the newest checkpoint (TT-06)");
             foreach (SeenCheckpoint one in log.Seen.Where(one => one.Size < log.Newest.Size).DistinctBy(one => one.Size))
             {
