@@ -6,6 +6,7 @@
 //
 // The letters are those of FIPS 204. The ring is in MlDsaPolynomial.cs, bytes and sampling are in MlDsaCoding.cs, what is done and what is not
 // claimed against side channels stands in spec/decisions/ml-dsa.md.
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 
 namespace TransparencyLog.Signing;
@@ -277,6 +278,39 @@ public sealed class MlDsa44PrivateKey : IDisposable
         seed.CopyTo(destination);
     }
 
+    /// <summary>
+    /// Whether 2,560 bytes are this key as algorithm 24, skEncode, writes it: rho (32) || K (32) || tr (64) || s1 and s2 (96 a polynomial, 3 bits of
+    /// 2 - coefficient) || t0 (416, 13 bits of 2^12 - coefficient).
+    /// </summary>
+    internal bool IsExpandedTo(ReadOnlySpan<byte> expanded)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        bool same = publicKey.Bytes.Span[..MlDsa44.ShortSize].SequenceEqual(Take(ref expanded, MlDsa44.ShortSize));
+        same &= CryptographicOperations.FixedTimeEquals(key, Take(ref expanded, MlDsa44.ShortSize));
+        same &= publicKey.Tr.SequenceEqual(Take(ref expanded, MlDsa44.LongSize));
+        Span<int> one = stackalloc int[N];
+        foreach ((int[] secrets, int bits, int zero) in new[] { (s1, 3, 2), (s2, 3, 2), (t0, 13, 1 << (MlDsaPolynomial.D - 1)) })
+        {
+            for (int i = 0; i < secrets.Length; i += N)
+            {
+                MlDsaCoding.Unpack(Take(ref expanded, 32 * bits), bits, one);
+                for (int j = 0; j < N; j++) one[j] = zero - one[j];
+                MlDsaPolynomial.Ntt(one);
+                same &= CryptographicOperations.FixedTimeEquals(Bytes(one), Bytes(secrets.AsSpan(i, N)));
+            }
+        }
+
+        Zero(one);
+        return same;
+
+        static ReadOnlySpan<byte> Take(ref ReadOnlySpan<byte> from, int size)
+        {
+            ReadOnlySpan<byte> taken = from[..size];
+            from = from[size..];
+            return taken;
+        }
+    }
+
     /// <summary>Algorithm 2, with 32 bytes of random: zeros for the deterministic variant.</summary>
     /// <exception cref="ArgumentException">The context has more than 255 bytes.</exception>
     internal byte[] Sign(ReadOnlySpan<byte> message, ReadOnlySpan<byte> context, ReadOnlySpan<byte> random)
@@ -411,5 +445,7 @@ public sealed class MlDsa44PrivateKey : IDisposable
         MlDsaPolynomial.InverseNtt(product);
     }
 
-    private static void Zero(Span<int> secrets) => CryptographicOperations.ZeroMemory(System.Runtime.InteropServices.MemoryMarshal.AsBytes(secrets));
+    private static Span<byte> Bytes(Span<int> secrets) => MemoryMarshal.AsBytes(secrets);
+
+    private static void Zero(Span<int> secrets) => CryptographicOperations.ZeroMemory(Bytes(secrets));
 }

@@ -28,13 +28,16 @@ public sealed class IndependentTests
             string line = await node.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) ?? throw new InvalidOperationException("node ended early");
             byte[][] fields = [.. line.Split(' ').Select(Convert.FromHexString)];
             using MlDsa44PrivateKey key = MlDsa44PrivateKey.FromSeed(fields[0]);
-            byte[] message = fields[2];
+            byte[] message = fields[3];
 
             // Theirs: the same key of the seed, the same deterministic signature, and the hedged one verifies.
             Assert.True(key.PublicKey.Span.SequenceEqual(fields[1]), line);
-            Assert.True(key.SignDeterministic(message).AsSpan().SequenceEqual(fields[3]), line);
-            Assert.True(MlDsa44.Verify(fields[1], message, fields[4]), line);
-            Assert.False(MlDsa44.Verify(fields[1], message, Flipped(fields[4])), line);
+            Assert.True(key.IsExpandedTo(fields[2]), line);
+            Assert.False(key.IsExpandedTo(Flipped(fields[2])), line);
+            Assert.True(key.SignDeterministic(message).AsSpan().SequenceEqual(fields[4]), line);
+            Assert.True(MlDsa44.Verify(fields[1], message, fields[5]), line);
+            Assert.False(MlDsa44.Verify(fields[1], message, Flipped(fields[5])), line);
+            if (i < 20) ReadBothForms(fields[0], fields[2]);
 
             // Ours, for them: a hedged one, and every tenth of them damaged.
             using MlDsa44PrivateKey own = MlDsa44PrivateKey.Generate();
@@ -53,6 +56,29 @@ public sealed class IndependentTests
         await writing;
         await node.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.Equal(0, node.ExitCode);
+    }
+
+    // RFC 9881 section 6: seed and expanded key, in a file.
+    private static void ReadBothForms(byte[] seed, byte[] expanded)
+    {
+        using (MlDsa44PrivateKey key = KeyText.ReadAny(Pem(seed, expanded), "both").MlDsa44("both").Key)
+        {
+            byte[] same = new byte[32];
+            key.ExportSeed(same);
+            Assert.Equal(seed, same);
+        }
+
+        Assert.Contains("not that of its seed", Assert.Throws<KeyFileException>(() => KeyText.ReadAny(Pem(seed, Flipped(expanded)), "both")).Message);
+        Assert.Contains("not that of its seed", Assert.Throws<KeyFileException>(() => KeyText.ReadAny(Pem(Flipped(seed), expanded), "both")).Message);
+
+        static byte[] Pem(byte[] seed, byte[] expanded)
+        {
+            byte[] der =
+            [
+                .. Convert.FromHexString("30820a3e020100300b060960864801650304031104820a2a" + "30820a26" + "0420"), .. seed, .. Convert.FromHexString("04820a00"), .. expanded,
+            ];
+            return SigningVectors.Utf8($"-----BEGIN PRIVATE KEY-----\n{Convert.ToBase64String(der)}\n-----END PRIVATE KEY-----\n");
+        }
     }
 
     private static string Hex(ReadOnlySpan<byte> bytes) => Convert.ToHexStringLower(bytes);

@@ -2,8 +2,8 @@
 //
 //     node ml-dsa.mjs COUNT
 //
-// First it writes COUNT lines of hex: seed, public key, message, signature (deterministic) and signature (hedged). Then it reads COUNT lines
-// "public key, message, signature" and answers each with 1 or 0: whether it verifies.
+// First it writes COUNT lines of hex: seed, public key, expanded private key, message, signature (deterministic) and
+// signature (hedged). Then it reads COUNT lines "public key, message, signature" and answers each with 1 or 0: whether it verifies.
 import { randomBytes, randomInt } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { ml_dsa44 } from '@noble/post-quantum/ml-dsa';
@@ -18,7 +18,7 @@ for (let i = 0; i < count; i++) {
   const { publicKey, secretKey } = ml_dsa44.keygen(seed);
   const same = ml_dsa44.sign(secretKey, message);
   const hedged = ml_dsa44.sign(secretKey, message, undefined, new Uint8Array(randomBytes(32)));
-  process.stdout.write([seed, publicKey, message, same, hedged].map(hex).join(' ') + '\n');
+  process.stdout.write([seed, publicKey, secretKey, message, same, hedged].map(hex).join(' ') + '\n');
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
