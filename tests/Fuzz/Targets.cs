@@ -9,6 +9,7 @@ internal static class Targets
     [
         // From the network.
         ("add-checkpoint", NoteTargets.AddCheckpoint),
+        ("sign-subtree", NoteTargets.SignSubtree),
         ("note", NoteTargets.Note),
         ("checkpoint", NoteTargets.Checkpoint),
         ("signature-line", NoteTargets.SignatureLine),
