@@ -85,7 +85,7 @@ internal static class ConformCommand
         WitnessRows rows = new(witness);
         IEnumerable<Row> all =
         [
-            .. rows.First(), .. rows.Requests(), .. rows.Refusals(), .. new MonitorRows(witness).All(), .. rows.Answers(), .. WitnessRows.Unseen(),
+            .. rows.First(), .. rows.Requests(), .. rows.Refusals(), .. new SubtreeRows(witness).All(), .. new MonitorRows(witness).All(), .. rows.Answers(), .. WitnessRows.Unseen(),
         ];
         IReadOnlyList<RowResult> results = await ConformReport.RunAsync(all, witness.SettleAsync);
         int requests = witness.Submission.Requests + (ReferenceEquals(witness.Monitoring, witness.Submission) ? 0 : witness.Monitoring.Requests);

@@ -26,9 +26,15 @@ internal sealed record Reply(int Status, byte[] Body, IReadOnlyDictionary<string
         try
         {
             using GZipStream unzip = new(new MemoryStream(Body), CompressionMode.Decompress);
-            byte[] buffer = new byte[Prefix.MaxBody + 1];
-            int length = unzip.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
-            return length > Prefix.MaxBody ? null : buffer[..length];
+            using MemoryStream read = new();
+            byte[] buffer = new byte[16 * 1024];
+            while (unzip.Read(buffer) is > 0 and int length)
+            {
+                read.Write(buffer, 0, length);
+                if (read.Length > Prefix.MaxBody) return null;
+            }
+
+            return read.ToArray();
         }
         catch (InvalidDataException)
         {

@@ -387,7 +387,6 @@ internal sealed class WitnessRows(WitnessTester witness)
         .. Row.UnseenAll("a duty of the operator over all of its cosigners", "CO-12 M", "CO-22 M"),
         .. Row.UnseenAll("asked of a configuration", "CO-14 D"),
         .. Row.UnseenAll("asked of clients; that such requests are taken, TW-33 and TW-22 show", "TW-02 M", "TW-07 MAY", "TW-40 MAY", "TW-41 M"),
-        Row.Unseen("CO-15", "M", "only sign-subtree makes such signatures"),
         Row.Unseen("TW-38", "M", "no request shows what is on a disk when the answer leaves"),
         Row.Unseen("TW-43", "D", "no request makes a store fail"),
     ];

@@ -57,20 +57,40 @@ public enum WitnessFault
     MonitorsOfAnotherType,
     ConnectionsClosed,
     FirstContactUnchecked,
+    ExtensionsWithMlDsa,
+    MlDsaAnotherKeyId,
+    MlDsaAnotherSize,
+    SubtreesNotOffered,
+    SubtreePutIsAnswered,
+    SubtreeLeadingZeros,
+    SubtreeSixtyFourLines,
+    SubtreeOfAnyRange,
+    SubtreeNotProven,
+    SubtreeUncosigned,
+    SubtreeUnknownOriginIs400,
+    SubtreeWithTime,
+    SubtreeOfEd25519,
+    SubtreeOfAnotherHash,
 }
 
-/// <summary>One origin, the keys that are trusted for it, and one fault.</summary>
-internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INoteVerifier> trusted, WitnessFault fault, TimeProvider time)
+/// <summary>One origin, the keys that are trusted for it, and one fault. It signs with Ed25519, and with ML-DSA-44 and subtrees too unless it is told not to.</summary>
+internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INoteVerifier> trusted, WitnessFault fault, TimeProvider time, bool mlDsa = true)
 {
     public const string Name = "witness.example/reference";
 
     private static readonly Ed25519PrivateKey Private = Ed25519PrivateKey.FromSeed([.. Enumerable.Repeat((byte)42, Ed25519.SeedSize)]);
+
+    private static readonly MlDsa44PrivateKey MlDsaPrivate = MlDsa44PrivateKey.FromSeed([.. Enumerable.Repeat((byte)43, MlDsa44.SeedSize)]);
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, State> _states = []; // by origin, or by key where the fault says so; guarded by _lock
     private ulong _back = 1_000;
 
     public static VerifierKey Key { get; } = VerifierKey.Create(Name, VerifierKey.Ed25519Cosignature, Private.PublicKey.Span);
+
+    public static VerifierKey MlDsaKey { get; } = VerifierKey.Create(Name, VerifierKey.MlDsa44Cosignature, MlDsaPrivate.PublicKey.Span);
+
+    private static readonly INoteVerifier[] Own = [Verifiers.TryCreate(Key)!, Verifiers.TryCreate(MlDsaKey)!];
 
     private sealed record State(long Size, Hash Root, ulong Time, byte[] Answer, byte[] Shown, byte[]? ShownBefore);
 
@@ -80,6 +100,9 @@ internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INot
         {
             "add-checkpoint" when request.Method == "POST" || (fault == WitnessFault.PutIsAnswered && request.Method == "PUT") => await AddAsync(request.Body),
             "add-checkpoint" => SiteAnswer.Text(405, "POST\n"),
+            "sign-subtree" when !mlDsa || fault == WitnessFault.SubtreesNotOffered => SiteAnswer.Text(404, "not found\n"),
+            "sign-subtree" when request.Method == "POST" || (fault == WitnessFault.SubtreePutIsAnswered && request.Method == "PUT") => SignSubtree(request.Body),
+            "sign-subtree" => SiteAnswer.Text(405, "POST\n"),
             _ when request.Path.EndsWith("/checkpoint", StringComparison.Ordinal) => Show(request),
             _ => SiteAnswer.Text(404, "not found\n"),
         };
@@ -105,7 +128,7 @@ internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INot
         byte[] text = note.Text.ToArray();
         if (fault == WitnessFault.LenientCheckpoints) text = Encoding.UTF8.GetBytes(LeadingZero().Replace(Encoding.UTF8.GetString(text), "$1"));
         if (!Checkpoint.TryParse(text, out Checkpoint? checkpoint)) return SiteAnswer.Text(400, "malformed checkpoint\n");
-        if (checkpoint!.Extensions.Count > 0 && fault != WitnessFault.ExtensionsNotSigned) return SiteAnswer.Text(400, "extension lines\n");
+        if (checkpoint!.Extensions.Count > 0 && fault is not (WitnessFault.ExtensionsNotSigned or WitnessFault.ExtensionsWithMlDsa)) return SiteAnswer.Text(400, "extension lines\n");
         if (request.OldSize > checkpoint.Size && fault != WitnessFault.OldAboveSize) return SiteAnswer.Text(400, "old size above the checkpoint's\n");
         if (checkpoint.Size == 0 && checkpoint.Root != MerkleHash.Empty && fault != WitnessFault.RootOfEmptyTree) return SiteAnswer.Text(422, "root of size zero\n");
 
@@ -158,19 +181,20 @@ internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INot
         };
         byte[] text = fault == WitnessFault.ExtensionsNotSigned ? new Checkpoint(checkpoint.Origin, checkpoint.Size, checkpoint.Root).ToText() : note.Text.ToArray();
         NoteSignature line = Sign(text, now);
-        string answer = line.ToLine();
+        NoteSignature[] lines = mlDsa ? [line, SignMlDsa(checkpoint, now)] : [line];
+        string answer = string.Concat(lines.Select(one => one.ToLine()));
         if (fault == WitnessFault.EchoesLines) answer += string.Concat(note.Signatures.Select(one => one.ToLine()));
         if (fault == WitnessFault.Base64WithTrailingBits)
         {
-            int last = answer.IndexOf('=') - 1; // 76 bytes end in "==" behind a character of which four bits are unused
+            int last = answer.IndexOf("==", StringComparison.Ordinal) - 1; // 76 bytes end in "==" behind a character of which four bits are unused
             answer = $"{answer[..last]}{(char)(answer[last] + 1)}{answer[(last + 1)..]}";
         }
 
         NoteSignature[] shown = fault switch
         {
-            WitnessFault.MonitorsWithoutTheLog => [line],
-            WitnessFault.MonitorsWithEverything => [.. note.Signatures, line],
-            _ => [.. verification.Verified.Select(one => one.Signature), line],
+            WitnessFault.MonitorsWithoutTheLog => lines,
+            WitnessFault.MonitorsWithEverything => [.. note.Signatures, .. lines],
+            _ => [.. verification.Verified.Select(one => one.Signature), .. lines],
         };
         byte[] bytes = Encoding.UTF8.GetBytes(answer);
         _states[state] = new State(checkpoint.Size, checkpoint.Root, now, bytes, new Note(note.Text, shown).ToBytes(), latest?.Shown);
@@ -185,6 +209,39 @@ internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INot
         BinaryPrimitives.WriteUInt64BigEndian(signature, now);
         made.CopyTo(signature, 8);
         return new NoteSignature(Name, fault == WitnessFault.AnotherKeyId ? Key.KeyId ^ 1 : Key.KeyId, fault == WitnessFault.ShortSignature ? signature[..^1] : signature);
+    }
+
+    private NoteSignature SignMlDsa(Checkpoint checkpoint, ulong now)
+    {
+        byte[] signature = MlDsaSignature(now, 0, checkpoint.Size + (fault == WitnessFault.MlDsaAnotherSize ? 1 : 0), checkpoint.Root);
+        return new NoteSignature(Name, fault == WitnessFault.MlDsaAnotherKeyId ? MlDsaKey.KeyId ^ 1 : MlDsaKey.KeyId, signature);
+    }
+
+    private byte[] MlDsaSignature(ulong now, long start, long end, Hash hash)
+    {
+        byte[] made = MlDsaPrivate.Sign(Cosignature.MlDsa44Message(Name, now, origin, start, end, hash)), signature = new byte[8 + made.Length];
+        BinaryPrimitives.WriteUInt64BigEndian(signature, now);
+        made.CopyTo(signature, 8);
+        return signature;
+    }
+
+    private SiteAnswer SignSubtree(byte[] body)
+    {
+        string text = Encoding.Latin1.GetString(body);
+        int head = text.IndexOf('\n');
+        if (fault == WitnessFault.SubtreeLeadingZeros) text = LeadingZeroOfRange().Replace(text, "subtree 8 13\n");
+        if (fault == WitnessFault.SubtreeSixtyFourLines && text.Split("\n\n")[0].Split('\n').Length == 66) text = text.Remove(head + 1, Hash.LineSize);
+        if (fault == WitnessFault.SubtreeOfAnyRange && SmallRange().IsMatch(text) && !SignSubtreeRequest.TryParse(body, out _, out _)) text = $"subtree 4 8{text[head..]}";
+        if (!SignSubtreeRequest.TryParse(Encoding.Latin1.GetBytes(text), out SignSubtreeRequest? request, out _)) return SiteAnswer.Text(400, "malformed request\n");
+        if (!Note.TryParse(request!.Checkpoint.Span, out Note? note) || !Checkpoint.TryParse(note!.Text.Span, out Checkpoint? checkpoint)) return SiteAnswer.Text(400, "malformed checkpoint\n");
+        if (checkpoint!.Origin != origin) return SiteAnswer.Text(fault == WitnessFault.SubtreeUnknownOriginIs400 ? 400 : 404, "unknown origin\n");
+        bool cosigned = note.Signatures.Any(line => Own.Any(key => key.Key.KeyId == line.KeyId && key.Key.Name == line.Name && key.Verify(note.Text.Span, line.Signature.Span)));
+        if (!cosigned && fault != WitnessFault.SubtreeUncosigned) return SiteAnswer.Text(403, "never cosigned\n");
+        if (request.End > checkpoint.Size) return SiteAnswer.Text(400, "behind the end\n");
+        if (!SubtreeProof.VerifyConsistency(request.Start, request.End, checkpoint.Size, request.Hash, checkpoint.Root, [.. request.Proof]) && fault != WitnessFault.SubtreeNotProven) return SiteAnswer.Text(422, "no proof\n");
+        ulong now = fault == WitnessFault.SubtreeWithTime && request.Start == 0 ? 1_800_000_000ul : 0;
+        NoteSignature line = new(Name, MlDsaKey.KeyId, MlDsaSignature(now, request.Start, request.End, fault == WitnessFault.SubtreeOfAnotherHash ? MerkleHash.Empty : request.Hash));
+        return SiteAnswer.Text(200, fault == WitnessFault.SubtreeOfEd25519 ? line.ToLine() + Sign(note.Text.ToArray(), 0).ToLine() : line.ToLine());
     }
 
     private SiteAnswer Show(SiteRequest request)
@@ -227,6 +284,12 @@ internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INot
         const string Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         return Alphabet[Alphabet.IndexOf(last) & ~3];
     }
+
+    [GeneratedRegex("^subtree (0|[1-9][0-9]?) (0|[1-9][0-9]?)\n", RegexOptions.CultureInvariant)]
+    private static partial Regex SmallRange();
+
+    [GeneratedRegex("^subtree 08 13\n", RegexOptions.CultureInvariant)]
+    private static partial Regex LeadingZeroOfRange();
 
     [GeneratedRegex("^old 0+([0-9])", RegexOptions.CultureInvariant)]
     private static partial Regex LeadingZeroOfOld();
