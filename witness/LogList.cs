@@ -60,7 +60,7 @@ internal static class LogList
         List<string> reasons = [];
         foreach (ListedLog log in listed)
         {
-            if (Objection(log.Key, log.Origin, witness, out INoteVerifier? verifier) is string objection) reasons.Add(string.Create(CultureInfo.InvariantCulture, $"the log with key ID {log.Key.KeyId:x8}: {objection}"));
+            if (Objection(log.Key, log.Origin, witness, [VerifierKey.Ed25519], out INoteVerifier? verifier) is string objection) reasons.Add(string.Create(CultureInfo.InvariantCulture, $"the log with key ID {log.Key.KeyId:x8}: {objection}"));
             else taken.Add(new TrustedLog(log.Origin, [verifier!], log.QueriesPerDay));
         }
 
@@ -81,7 +81,7 @@ internal static class LogList
         Dictionary<string, List<INoteVerifier>> origins = new(StringComparer.Ordinal);
         foreach (VerifierKey key in policy.Logs.Select(log => log.Key))
         {
-            string? objection = Objection(key, key.Name, witness, out INoteVerifier? verifier);
+            string? objection = Objection(key, key.Name, witness, [VerifierKey.Ed25519, VerifierKey.MlDsa44Cosignature], out INoteVerifier? verifier);
             // SPEC TW-12: state is kept per origin line; all keys of an origin share one state.
             if (!origins.TryGetValue(key.Name, out List<INoteVerifier>? known)) origins.Add(key.Name, known = []);
             if (known.Count == MaxKeysOfOrigin) objection ??= $"an origin has at most {MaxKeysOfOrigin} keys";
@@ -92,8 +92,8 @@ internal static class LogList
         return [.. origins.Select(origin => new TrustedLog(origin.Key, origin.Value, null))];
     }
 
-    /// <summary>Why a log is not taken; null when it is, and then there is a verifier.</summary>
-    private static string? Objection(VerifierKey key, string origin, IReadOnlyList<VerifierKey> witness, out INoteVerifier? verifier)
+    /// <summary>Why a log is not taken; null when it is, and then there is a verifier. Lists of the network have Ed25519 keys alone.</summary>
+    private static string? Objection(VerifierKey key, string origin, IReadOnlyList<VerifierKey> witness, byte[] types, out INoteVerifier? verifier)
     {
         verifier = null;
         if (Encoding.UTF8.GetByteCount(origin) > MaxOrigin) return $"an origin has at most {MaxOrigin} bytes";
@@ -101,8 +101,9 @@ internal static class LogList
         // and one key must not sign both a note and a cosignature.
         if (witness.Any(own => own.Name == key.Name || own.Name == origin)) return "a log cannot have the name of this witness";
         if (witness.Any(own => own.PublicKey.Span.SequenceEqual(key.PublicKey.Span))) return "a log cannot have the key of this witness";
-        verifier = key.SignatureType == VerifierKey.Ed25519 ? Verifiers.TryCreate(key) : null;
-        return verifier is null ? string.Create(CultureInfo.InvariantCulture, $"a key of type 0x{key.SignatureType:x2}; a log's is Ed25519 (0x01), and not of small order") : null;
+        verifier = types.Contains(key.SignatureType) ? Verifiers.TryCreate(key) : null;
+        return verifier is not null ? null : string.Create(
+            CultureInfo.InvariantCulture, $"the type of the key is 0x{key.SignatureType:x2}; taken here: {(types.Length == 1 ? "Ed25519 (0x01), not of small order" : "Ed25519 (0x01), not of small order, and ML-DSA-44 (0x06)")}");
     }
 
     /// <summary>The parser has said which lines are log lines; this finds the one that a key stands on, for the operator.</summary>

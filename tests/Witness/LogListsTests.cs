@@ -192,7 +192,7 @@ public sealed class LogListsTests : IAsyncDisposable
 
         Assert.Contains(_messages.Said, one => one.Contains("the name of this witness", StringComparison.Ordinal));
         Assert.Contains(_messages.Said, one => one.Contains("the key of this witness", StringComparison.Ordinal));
-        Assert.Contains(_messages.Said, one => one.Contains("a key of type 0x06", StringComparison.Ordinal));
+        Assert.Contains(_messages.Said, one => one.Contains("type of the key is 0x06", StringComparison.Ordinal));
     }
 
     [Fact]

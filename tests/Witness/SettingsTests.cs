@@ -188,7 +188,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Contains("no log in it", Refusal("# none\n"));
         Assert.Contains("no log in it", Refusal("logs/v0\n"));
         Assert.Contains("line 3: after vkey", Refusal($"logs/v0\nvkey {log.NoteSigner.Key}\nqpd 0\ncontact c\n"));
-        Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.MlDsa44Cosignature, new byte[1312])}"));
+        Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.Ecdsa, new byte[91])}"));
         // The identity point: a signature by it proves nothing.
         Assert.Contains("small order", Refusal(Line("example.com/p", VerifierKey.Ed25519, [1, .. new byte[31]])));
         Assert.Contains("logs:", Assert.Throws<UsageException>(() => LogList.Read(Path.Combine(_root, "none"), [Witness])).Message);
@@ -205,7 +205,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Contains("name of this witness", Refusal($"logs/v0\n{first}vkey {new TestLog(Witness.Name, 1).NoteSigner.Key}\nqpd 1\ncontact c\n"));
         Assert.Contains("name of this witness", Refusal($"logs/v0\nvkey {log.NoteSigner.Key}\norigin {Witness.Name}\nqpd 1\ncontact c\n"));
         Assert.Contains("key of this witness", Refusal($"logs/v0\nvkey {VerifierKey.Create("example.com/c", VerifierKey.Ed25519, Witness.PublicKey.Span)}\nqpd 1\ncontact c\n"));
-        Assert.Contains("a key of type 0x06", Refusal($"logs/v0\nvkey {VerifierKey.Create("example.com/c", VerifierKey.MlDsa44Cosignature, new byte[1312])}\nqpd 1\ncontact c\n"));
+        Assert.Contains("type of the key is 0x06", Refusal($"logs/v0\nvkey {VerifierKey.Create("example.com/c", VerifierKey.MlDsa44Cosignature, new byte[1312])}\nqpd 1\ncontact c\n"));
         Assert.Contains("at most 255 bytes", Refusal($"logs/v0\nvkey {log.NoteSigner.Key}\norigin {new string('o', 256)}\nqpd 1\ncontact c\n"));
     }
 
