@@ -26,6 +26,7 @@ internal static class Targets
         // From whoever set it up.
         ("vkey", NoteTargets.VerifierKey),
         ("policy", ConfigurationTargets.Policy),
+        ("log-list", ConfigurationTargets.LogsV0),
         ("settings", ConfigurationTargets.Settings),
         ("key-file", ConfigurationTargets.KeyFile),
 
