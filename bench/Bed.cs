@@ -8,6 +8,10 @@ internal sealed class Bed(string work) : IDisposable
     /// <summary>The setting that turns the answering of duplicates with their first index off.</summary>
     public static readonly IReadOnlyDictionary<string, string> DuplicatesOff = new Dictionary<string, string>(StringComparer.Ordinal) { ["TLOG_DUPLICATE_TABLE_BYTES"] = "0" };
 
+    /// <summary>The settings of a witness that takes all that a log can ask.</summary>
+    public static readonly IReadOnlyDictionary<string, string> WitnessUnlimited =
+        new Dictionary<string, string>(StringComparer.Ordinal) { ["TLOG_WITNESS_RATE_PER_DAY"] = "2147483647", ["TLOG_WITNESS_RATE_BURST"] = "1000000" };
+
     private readonly List<Served> _servers = [];
 
     public string PathOf(string name) => Path.Combine(work, name);

@@ -116,7 +116,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
             string name = Report.Text($"w{i}");
             string witnessDirectory = Path.Combine(work, name);
             string key = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", witnessDirectory, "--name", $"witness.example/{name}")).Trim();
-            Served witness = await _bed.ServeAsync(name, null, "bin/tlog-witness", "serve", "--data", witnessDirectory, "--listen", "http://127.0.0.1:0", "--logs", logs);
+            Served witness = await _bed.ServeAsync(name, Bed.WitnessUnlimited, "bin/tlog-witness", "serve", "--data", witnessDirectory, "--listen", "http://127.0.0.1:0", "--logs", logs);
             policy.Append($"witness {name} {key} {witness.Url}\n");
         }
 
@@ -142,7 +142,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
         string vkey = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", directory, "--name", "witness.example/bench")).Trim();
         if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) || key is null) throw new InvalidOperationException($"not a vkey: {vkey}");
         _witnessKey = key;
-        _witness = await _bed.ServeAsync("witness", null, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", logs);
+        _witness = await _bed.ServeAsync("witness", Bed.WitnessUnlimited, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", logs);
     }
 
     /// <summary>Everything that will be measured, on both sides, until it runs as fast as it will.</summary>

@@ -2,14 +2,15 @@
 // satisfies every row of spec/conformance.md 5.2 at once:
 //
 //     framing 400, origin 404, note 400, signatures 403, checkpoint 400, sizes 400, root of size 0 422
-//     [lock of the origin]  old size 409, consistency 422, clock, sign, store, show to monitors  [unlock]  200
+//     [lock of the origin]  old size 409, consistency 422, rate 429, clock, sign, store, show to monitors  [unlock]  200
 
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
 /// <summary>The witness: what it may sign, and in which order of effects. Safe for concurrent use.</summary>
-internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, WitnessStore store, Evidence evidence, DiskSpace space, TimeProvider time, TimeSpan limit, ILogger log)
+internal sealed class CheckpointWitness(
+    WitnessedLogs logs, IReadOnlyList<ICosigner> cosigners, WitnessStore store, Evidence evidence, DiskSpace space, TimeProvider time, TimeSpan limit, ILogger log)
 {
     private readonly CosignatureClock _clock = new(time);
     private readonly OncePerMinute _clockLog = new(time);
@@ -33,12 +34,17 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
 
         // SPEC TW-20: if the origin is unknown, 404. Before anything that costs: a stranger's note is not even parsed.
         if (logs.Find(request.Checkpoint.Span) is not WitnessedLog known) return new CosignOutcome.UnknownOrigin();
+        return await JudgeAsync(known, request, stop) with { Log = known };
+    }
+
+    private async Task<CosignOutcome> JudgeAsync(WitnessedLog known, AddCheckpointRequest request, CancellationToken stop)
+    {
         using IDisposable coming = store.Announce();
         if (!Note.TryParse(request.Checkpoint.Span, out Note? note) || note is null) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
 
         // SPEC TW-21: without a signature by a trusted key, or with one that fails, 403. SPEC TW-22: unknown keys are ignored.
         // Our own key is not among the trusted: a line with our name is a stranger's like any other (W-05).
-        NoteVerification verification = note.Verify(known.Keys);
+        NoteVerification verification = note.Verify(known.Trust.Keys);
         if (verification.Status == NoteStatus.BadSignature) return new CosignOutcome.NotSigned("invalid signature: a line with the name and ID of a trusted key does not verify");
         if (verification.Status == NoteStatus.NoKnownKey) return new CosignOutcome.NotSigned("no signature by a key that is trusted for this log");
 
@@ -85,11 +91,16 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
             CosignedCheckpoint? latest = known.Latest;
             if (Judge(known, latest, request, checkpoint, logLines) is CosignOutcome refusal) return refusal;
 
-            // A note keeps the lines it had: the same checkpoint with fewer of them takes none away.
+            // 2. How often. Only what would be cosigned counts, so that strangers cannot use up what a log may ask for: what they send without its signature is refused
+            // before, and so is whatever it has signed and everybody can read, but for its newest checkpoint, and that has a limit of its own (W-13).
             bool refresh = latest is not null && latest.Checkpoint == checkpoint;
+            RateLimits limits = known.Trust.Limits;
+            if (!(refresh ? limits.Refresh : limits.Growth).TryTake(out TimeSpan wait)) return new CosignOutcome.TooOften(wait);
+
+            // A note keeps the lines it had: the same checkpoint with fewer of them takes none away.
             if (refresh) logLines = Union(logLines, latest!.LogLines);
 
-            // 2. The time. The same checkpoint in the same second would be signed to the same bytes, so there is nothing to store: a flood of
+            // 3. The time. The same checkpoint in the same second would be signed to the same bytes, so there is nothing to store: a flood of
             // such requests costs one sync a second (W-13).
             if (await _clock.NextAsync(latest?.Timestamp ?? 0) is not ulong timestamp)
             {
@@ -100,17 +111,17 @@ internal sealed class CheckpointWitness(WitnessedLogs logs, ICosigner cosigner, 
 
             if (refresh && timestamp == latest!.Timestamp && logLines.Length == latest.LogLines.Count) return new CosignOutcome.Cosigned(latest.Answer);
 
-            // 3. Sign. The signature is verified as it is made; a crash here has changed nothing.
-            CosignedCheckpoint next = CosignedCheckpoint.Sign(checkpoint, logLines, cosigner, timestamp);
+            // 4. Sign, with each key or not at all (W-20). Signatures are verified as they are made; a crash here has changed nothing.
+            CosignedCheckpoint next = CosignedCheckpoint.Sign(checkpoint, logLines, cosigners, timestamp);
 
-            // 4. SPEC TW-38: the new checkpoint is stored before the answer. A crash behind this line: the state is new, the log asks again
+            // 5. SPEC TW-38: the new checkpoint is stored before the answer. A crash behind this line: the state is new, the log asks again
             // with the new size as its old one and gets a fresh cosignature.
             await store.SaveAsync(next.Note, coming);
 
-            // 5. SPEC TW-78: monitors see it before the log does.
+            // 6. SPEC TW-78: monitors see it before the log does.
             known.Latest = next;
 
-            // 6. SPEC TW-33: 200.
+            // 7. SPEC TW-33: 200.
             log.Cosigned(known.Origin, checkpoint.Size);
             return new CosignOutcome.Cosigned(next.Answer);
         }

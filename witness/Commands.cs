@@ -38,7 +38,7 @@ internal static class Commands
     {
         Option<string?> data = DataOption();
         Option<string?> listen = new("--listen") { Description = $"http://ADDRESS:PORT, default {Settings.DefaultListen}; port 0 takes a free one", HelpName = "URL" };
-        Option<string?> logs = new("--logs") { Description = "the logs to witness: `log` lines of c2sp.org/tlog-policy", HelpName = "FILE" };
+        Option<string[]> logs = new("--logs") { Description = "the logs to witness: `log` lines of c2sp.org/tlog-policy, or a list of c2sp.org/tlog-list; may be given several times", HelpName = "FILE|URL" };
         Option<string?> guard = new("--guard") { Description = "a directory on another disk that remembers how far this witness is", HelpName = "DIR" };
         Option<string?> config = ConfigOption();
         Command command = new("serve", "Runs the witness. Every option is also a key of the configuration file and an environment variable (TLOG_WITNESS_LISTEN ...).")
@@ -47,7 +47,9 @@ internal static class Commands
         };
         command.SetAction(result => Guarded(async () =>
         {
-            Settings settings = Settings.Load(Given(result, data, listen, logs, guard, config), Environment.GetEnvironmentVariable);
+            Dictionary<string, string> given = Given(result, data, listen, guard, config);
+            if (result.GetValue(logs) is { Length: > 0 } lists) given.Add("logs", string.Join(',', lists));
+            Settings settings = Settings.Load(given, Environment.GetEnvironmentVariable);
             WitnessHost host = await WitnessHost.StartAsync(settings, TimeProvider.System, journal);
             Console.Out.Write($"listening {host.Url}\n");
             await Console.Out.FlushAsync();

@@ -1,29 +1,35 @@
 namespace TransparencyLog.Witness;
 
-/// <summary>What add-checkpoint can come to (c2sp.org/tlog-witness, "add-checkpoint"). Closed: the cases are all here.</summary>
+/// <summary>What add-checkpoint and sign-subtree can come to (c2sp.org/tlog-witness). Closed: the cases are all here.</summary>
 internal abstract record CosignOutcome
 {
     private CosignOutcome()
     {
     }
 
-    /// <summary>Cosigned, stored, and to be seen by monitors. The answer's bytes: our signature lines.</summary>
+    /// <summary>The log it is about; null where none is known.</summary>
+    public WitnessedLog? Log { get; init; }
+
+    /// <summary>Cosigned; a checkpoint is then stored, and to be seen by monitors. The answer's bytes: our signature lines.</summary>
     public sealed record Cosigned(ReadOnlyMemory<byte> SignatureLines) : CosignOutcome;
 
-    /// <summary>Not a request, not a note, not a checkpoint, or an old size above the checkpoint's.</summary>
+    /// <summary>Not a request, not a note, not a checkpoint, or sizes that cannot be.</summary>
     public sealed record Malformed(string Reason) : CosignOutcome;
 
     /// <summary>Not a log of ours.</summary>
     public sealed record UnknownOrigin : CosignOutcome;
 
-    /// <summary>No trusted key signed it, or a line of one does not verify.</summary>
+    /// <summary>No trusted key (for a subtree: no key of ours) signed the checkpoint, or a line of one does not verify.</summary>
     public sealed record NotSigned(string Reason) : CosignOutcome;
 
     /// <summary>The old size is not the latest size that was cosigned.</summary>
     public sealed record Stale(long CosignedSize) : CosignOutcome;
 
-    /// <summary>Not shown to be an extension of the latest checkpoint that was cosigned.</summary>
+    /// <summary>Not shown to be an extension of the latest checkpoint that was cosigned, or the subtree not to be part of it.</summary>
     public sealed record Inconsistent(string Reason) : CosignOutcome;
+
+    /// <summary>The log has asked too often.</summary>
+    public sealed record TooOften(TimeSpan Wait) : CosignOutcome;
 
     /// <summary>Our own state: nothing is cosigned now. Whether the checkpoint was stored is unknown to the caller; asking again is safe.</summary>
     public sealed record Unavailable(Unavailability Why) : CosignOutcome;

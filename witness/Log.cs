@@ -35,4 +35,13 @@ internal static partial class Log
 
     [LoggerMessage(16, LogLevel.Critical, "nothing is cosigned: {Why}")]
     public static partial void Hindered(this ILogger log, string why);
+
+    [LoggerMessage(17, LogLevel.Information, "the lists name {Logs} logs now")]
+    public static partial void ListsChanged(this ILogger log, int logs);
+
+    [LoggerMessage(18, LogLevel.Warning, "{List} could not be read, what was known of it stays: {Reason}")]
+    public static partial void ListFailed(this ILogger log, string list, string reason);
+
+    [LoggerMessage(19, LogLevel.Warning, "{Reason}")]
+    public static partial void LogRefused(this ILogger log, string reason);
 }

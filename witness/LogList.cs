@@ -1,6 +1,13 @@
-// The logs that a witness witnesses: the `log` lines of a tlog-policy file (c2sp.org/tlog-policy). Other lines are read and mean nothing here.
+// The logs that a witness witnesses, from a text of one of two forms.
 //
-//     log example.com/behind-the-sofa+1c3c6b1e+AZ...  https://example.com/behind-the-sofa
+//     log example.com/behind-the-sofa+1c3c6b1e+AZ...  https://example.com/behind-the-sofa        c2sp.org/tlog-policy: the `log` lines; others are
+//     log example.com/behind-the-sofa+33aa45c1+AV...                                             read and mean nothing here. Several keys of an origin
+//
+//     logs/v0                                                                                    c2sp.org/tlog-list: one key of an origin, which may
+//     vkey sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8                  have another name than the key, and a rate
+//     origin go.sum database tree
+//     qpd 86400
+//     contact sysadmin (at) example.org
 
 using System.Globalization;
 using System.Text;
@@ -8,17 +15,28 @@ using TransparencyLog.Signing;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>The keys that are trusted for each origin.</summary>
+/// <summary>What a list says of one log.</summary>
+/// <param name="Origin">Its origin line, at most <see cref="LogList.MaxOrigin"/> bytes.</param>
+/// <param name="Keys">The keys that are trusted for it, one at least.</param>
+/// <param name="QueriesPerDay">How often it may ask; null where the list does not say.</param>
+internal sealed record TrustedLog(string Origin, IReadOnlyList<INoteVerifier> Keys, int? QueriesPerDay);
+
+/// <summary>Reads lists, and refuses what could be mistaken for this witness.</summary>
 internal static class LogList
 {
     /// <summary>
-    /// Most keys of one origin: all lines of a stored note (16 of up to 3.3 kB, ML-DSA-44) have to fit an entry of the journal, 65,535 bytes.
+    /// Most keys of one origin: all lines of a stored note (16 of up to 3.5 kB, ML-DSA-44, and as much of ours) have to fit an entry of the journal, 65,535 bytes.
     /// </summary>
     public const int MaxKeysOfOrigin = 16;
 
-    /// <summary>Reads the file.</summary>
+    /// <summary>Longest origin line in bytes: what an ML-DSA-44 cosignature can name (c2sp.org/tlog-cosignature).</summary>
+    public const int MaxOrigin = VerifierKey.MaxNameSize;
+
+    /// <summary>Reads a file of either form. Nothing of it may be wrong: an operator wrote it.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="witness">The keys of this witness; they share one name.</param>
     /// <exception cref="UsageException">It cannot be read, a line is wrong, or a log could be mistaken for this witness.</exception>
-    public static Dictionary<string, IReadOnlyList<INoteVerifier>> Read(string path, VerifierKey witness)
+    public static IReadOnlyList<TrustedLog> Read(string path, IReadOnlyList<VerifierKey> witness)
     {
         byte[] text;
         try
@@ -31,30 +49,61 @@ internal static class LogList
             throw new UsageException($"logs: {path}: {e.Message}", e);
         }
 
-        if (!Policy.TryParseLogs(text, out Policy? policy, out string error) || policy is null) throw new UsageException($"logs: {path}: {error}");
-        if (policy.Logs.Count == 0) throw new UsageException($"logs: {path}: there is no log line; a witness of nothing would answer 404 to everybody");
-        return Group(policy.Logs, witness, key => $"logs: {path}: {LineOf(text, key)}");
+        IReadOnlyList<TrustedLog> logs = TlogList.HasHeader(text) ? FromList(text, path, witness) : FromPolicy(text, path, witness);
+        return logs.Count > 0 ? logs : throw new UsageException($"logs: {path}: there is no log in it; a witness of nothing would answer 404 to everybody");
     }
 
-    private static Dictionary<string, IReadOnlyList<INoteVerifier>> Group(IEnumerable<PolicyLog> logs, VerifierKey witness, Func<VerifierKey, string> place)
+    /// <summary>The logs of a list that somebody else keeps, and for each one that is not taken the reason.</summary>
+    public static IReadOnlyList<TrustedLog> Take(IEnumerable<ListedLog> listed, IReadOnlyList<VerifierKey> witness, out IReadOnlyList<string> refused)
     {
-        Dictionary<string, IReadOnlyList<INoteVerifier>> origins = new(StringComparer.Ordinal);
-        foreach (VerifierKey key in logs.Select(log => log.Key))
+        List<TrustedLog> taken = [];
+        List<string> reasons = [];
+        foreach (ListedLog log in listed)
         {
-            // W-10: a line under a checkpoint must say by its name alone whether it is the log's or the witness's,
-            // and one key must not sign both a note and a cosignature.
-            if (key.Name == witness.Name) throw new UsageException($"{place(key)}: a log cannot have the name of this witness");
-            if (key.PublicKey.Span.SequenceEqual(witness.PublicKey.Span)) throw new UsageException($"{place(key)}: a log cannot have the key of this witness");
-            INoteVerifier verifier = Verifiers.TryCreate(key)
-                ?? throw new UsageException(string.Create(CultureInfo.InvariantCulture, $"{place(key)}: a key of type 0x{key.SignatureType:x2} that this witness can verify is Ed25519 (0x01) and not of small order"));
-
-            // SPEC TW-12: state is kept per origin line; all keys of an origin share one state.
-            if (!origins.TryGetValue(key.Name, out IReadOnlyList<INoteVerifier>? known)) origins.Add(key.Name, known = new List<INoteVerifier>());
-            if (known.Count == MaxKeysOfOrigin) throw new UsageException($"{place(key)}: an origin has at most {MaxKeysOfOrigin} keys");
-            ((List<INoteVerifier>)known).Add(verifier);
+            if (Objection(log.Key, log.Origin, witness, [VerifierKey.Ed25519], out INoteVerifier? verifier) is string objection) reasons.Add(string.Create(CultureInfo.InvariantCulture, $"the log with key ID {log.Key.KeyId:x8}: {objection}"));
+            else taken.Add(new TrustedLog(log.Origin, [verifier!], log.QueriesPerDay));
         }
 
-        return origins;
+        refused = reasons;
+        return taken;
+    }
+
+    private static IReadOnlyList<TrustedLog> FromList(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
+    {
+        if (!TlogList.TryParse(text, out TlogList? list, out string error) || list is null) throw new UsageException($"logs: {path}: {error}");
+        IReadOnlyList<TrustedLog> taken = Take(list.Logs, witness, out IReadOnlyList<string> refused);
+        return refused.Count == 0 ? taken : throw new UsageException($"logs: {path}: {refused[0]}");
+    }
+
+    private static IReadOnlyList<TrustedLog> FromPolicy(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
+    {
+        if (!Policy.TryParseLogs(text, out Policy? policy, out string error) || policy is null) throw new UsageException($"logs: {path}: {error}");
+        Dictionary<string, List<INoteVerifier>> origins = new(StringComparer.Ordinal);
+        foreach (VerifierKey key in policy.Logs.Select(log => log.Key))
+        {
+            string? objection = Objection(key, key.Name, witness, [VerifierKey.Ed25519, VerifierKey.MlDsa44Cosignature], out INoteVerifier? verifier);
+            // SPEC TW-12: state is kept per origin line; all keys of an origin share one state.
+            if (!origins.TryGetValue(key.Name, out List<INoteVerifier>? known)) origins.Add(key.Name, known = []);
+            if (known.Count == MaxKeysOfOrigin) objection ??= $"an origin has at most {MaxKeysOfOrigin} keys";
+            if (objection is not null) throw new UsageException($"logs: {path}: {LineOf(text, key)}: {objection}");
+            known.Add(verifier!);
+        }
+
+        return [.. origins.Select(origin => new TrustedLog(origin.Key, origin.Value, null))];
+    }
+
+    /// <summary>Why a log is not taken; null when it is, and then there is a verifier. Lists of the network have Ed25519 keys alone.</summary>
+    private static string? Objection(VerifierKey key, string origin, IReadOnlyList<VerifierKey> witness, byte[] types, out INoteVerifier? verifier)
+    {
+        verifier = null;
+        if (Encoding.UTF8.GetByteCount(origin) > MaxOrigin) return $"an origin has at most {MaxOrigin} bytes";
+        // W-10: a line under a checkpoint must say by its name alone whether it is the log's or the witness's,
+        // and one key must not sign both a note and a cosignature.
+        if (witness.Any(own => own.Name == key.Name || own.Name == origin)) return "a log cannot have the name of this witness";
+        if (witness.Any(own => own.PublicKey.Span.SequenceEqual(key.PublicKey.Span))) return "a log cannot have the key of this witness";
+        verifier = types.Contains(key.SignatureType) ? Verifiers.TryCreate(key) : null;
+        return verifier is not null ? null : string.Create(
+            CultureInfo.InvariantCulture, $"the type of the key is 0x{key.SignatureType:x2}; taken here: {(types.Length == 1 ? "Ed25519 (0x01), not of small order" : "Ed25519 (0x01), not of small order, and ML-DSA-44 (0x06)")}");
     }
 
     /// <summary>The parser has said which lines are log lines; this finds the one that a key stands on, for the operator.</summary>

@@ -2,7 +2,7 @@
 // what it does with a checkpoint is in CheckpointWitness.cs.
 //
 //     tlog-witness create --data DIR --name NAME
-//     tlog-witness serve  --data DIR --logs FILE [--listen URL] [--guard DIR] [--config FILE]
+//     tlog-witness serve  --data DIR --logs FILE|URL [--logs ...] [--listen URL] [--guard DIR] [--config FILE]
 
 using System.CommandLine;
 using TransparencyLog.Storage;

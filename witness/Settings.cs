@@ -1,7 +1,8 @@
 // What an operator can set. Command line before environment before configuration file; the keys are the same everywhere. All of it
 // is checked before anything is opened.
 //
-//     { "data": "/var/lib/witness", "logs": "/etc/witness/logs", "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard",
+//     { "data": "/var/lib/witness", "logs": "/etc/witness/logs,https://example.org/lists/10qps.1", "logs-interval-s": 3600,
+//       "rate-per-day": 86400, "rate-burst": 60, "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard",
 //       "max-connections": 1024, "max-connections-per-address": 512, "body-limit-s": 15, "commit-limit-s": 10, "log-level": "Information" }
 //
 // The environment writes max-connections as TLOG_WITNESS_MAX_CONNECTIONS. What is meant for a log server on the same machine (TLOG_LISTEN)
@@ -26,16 +27,28 @@ internal sealed record Settings
 
     private const string EnvironmentPrefix = "TLOG_WITNESS_";
 
-    /// <summary>Largest configuration file in bytes: eight keys need a few hundred.</summary>
+    /// <summary>Largest configuration file in bytes: a dozen keys need a few hundred.</summary>
     private const int MaxConfigBytes = 64 * 1024;
 
-    private static readonly string[] Keys = ["data", "name", "logs", "listen", "guard", "max-connections", "max-connections-per-address", "body-limit-s", "commit-limit-s", "log-level"];
+    /// <summary>Longest URL of a list.</summary>
+    private const int MaxUrl = 2000;
+
+    private static readonly string[] Keys = ["data", "name", "logs", "listen", "guard", "max-connections", "max-connections-per-address", "body-limit-s", "commit-limit-s", "logs-interval-s", "rate-per-day", "rate-burst", "log-level"];
 
     /// <summary>Directory of the witness.</summary>
     public required string Data { get; init; }
 
-    /// <summary>File with the logs to witness.</summary>
-    public required string Logs { get; init; }
+    /// <summary>Lists of the logs to witness, one at least: files, and URLs with https, or with http on this machine.</summary>
+    public required IReadOnlyList<string> Logs { get; init; }
+
+    /// <summary>How often a list is asked for by its URL, 1 s to a day; an hour is what the public witness network's lists change in at most.</summary>
+    public TimeSpan ListInterval { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Checkpoints of one log a day, 1 to 2^31-1, where its list does not say; the default is what public lists grant. Refreshes of one and subtrees are limited alike, each apart.</summary>
+    public int RatePerDay { get; init; } = 86_400;
+
+    /// <summary>How many of them at once after a pause, 1 to 1,000,000; a day's at most.</summary>
+    public int RateBurst { get; init; } = 60;
 
     /// <summary>Where to listen; port 0 takes a free one.</summary>
     public required IPEndPoint Listen { get; init; }
@@ -73,7 +86,10 @@ internal sealed record Settings
         Settings settings = new()
         {
             Data = source.Required("data", "a directory made by tlog-witness create"),
-            Logs = source.Required("logs", "a file of `log` lines"),
+            Logs = ParseLogs(source.Required("logs", "lists of logs, files or URLs")),
+            ListInterval = TimeSpan.FromSeconds(source.Number("logs-interval-s", 1, 86_400) ?? 3600),
+            RatePerDay = source.Number("rate-per-day", 1, int.MaxValue) ?? 86_400,
+            RateBurst = source.Number("rate-burst", 1, 1_000_000) ?? 60,
             Listen = ParseListen(source.Get("listen") ?? DefaultListen),
             Guard = source.Get("guard"),
             MaxConnections = connections,
@@ -104,6 +120,23 @@ internal sealed record Settings
         }
 
         return new CreateSettings(source.Required("data", "a directory that does not exist or is empty"), name);
+    }
+
+    private static string[] ParseLogs(string text)
+    {
+        string[] lists = text.Split(',');
+        foreach (string list in lists)
+        {
+            if (list.Length == 0) throw new UsageException("logs: an empty name; lists are separated by one comma each");
+            if (lists.Count(other => other == list) > 1) throw new UsageException($"logs: {list} stands there twice");
+            if (!LogLists.IsUrl(list)) continue;
+            if (!Uri.TryCreate(list, UriKind.Absolute, out Uri? url) || url.AbsoluteUri.Length > MaxUrl || url.UserInfo.Length > 0 || url.Fragment.Length > 0 || (url.Scheme != Uri.UriSchemeHttps && !url.IsLoopback))
+            {
+                throw new UsageException($"logs: {list} is not https://HOST/PATH of at most {MaxUrl} characters without a user or a fragment (http only on this machine: who can change the list can add logs)");
+            }
+        }
+
+        return lists;
     }
 
     private static IPEndPoint ParseListen(string text)

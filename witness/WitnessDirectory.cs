@@ -6,6 +6,7 @@
 //     snapshot journal/    what it has cosigned (WitnessStore.cs)
 //     guarded      says that a guard is in use, and where (Guard.cs)
 //     evidence/    pairs of notes that should not exist (Evidence.cs)
+//     lists/       what lists of logs have named that somebody else keeps (LogLists.cs)
 
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
@@ -30,15 +31,15 @@ internal sealed class WitnessDirectory : IDisposable
     {
         Root = root;
         PrivateKey = key;
-        Cosigner = cosigner;
+        Cosigners = [cosigner];
         _lock = held;
     }
 
     /// <summary>The directory.</summary>
     public string Root { get; }
 
-    /// <summary>Who this witness is.</summary>
-    public ICosigner Cosigner { get; }
+    /// <summary>Who this witness is: its keys under one name.</summary>
+    public IReadOnlyList<ICosigner> Cosigners { get; }
 
     /// <summary>
     /// Whether this process still is the only one: false when the lock file was removed or replaced, and another may have taken a new one.

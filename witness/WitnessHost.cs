@@ -21,14 +21,16 @@ internal sealed class WitnessHost : IAsyncDisposable
     private readonly WitnessDirectory _directory;
     private readonly WitnessStore _store;
     private readonly WitnessedLogs _logs;
+    private readonly LogLists _lists;
     private readonly ITimer _reminder;
 
-    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, ITimer reminder, string url)
+    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, LogLists lists, ITimer reminder, string url)
     {
         _app = app;
         _directory = directory;
         _store = store;
         _logs = logs;
+        _lists = lists;
         _reminder = reminder;
         Url = url;
     }
@@ -43,23 +45,26 @@ internal sealed class WitnessHost : IAsyncDisposable
     /// <param name="settings">Checked settings.</param>
     /// <param name="time">The clock, for cosignatures and for time limits.</param>
     /// <param name="journal">Puts something between the store and its journal, for faults in tests; null for nothing.</param>
-    public static async Task<WitnessHost> StartAsync(Settings settings, TimeProvider time, Func<IJournal, IJournal>? journal = null)
+    /// <param name="cosigner">Puts something in the place of a cosigner, for faults in tests; null for nothing.</param>
+    public static async Task<WitnessHost> StartAsync(Settings settings, TimeProvider time, Func<IJournal, IJournal>? journal = null, Func<ICosigner, ICosigner>? cosigner = null)
     {
         WitnessDirectory directory = WitnessDirectory.Open(settings.Data);
+        LogLists? lists = null;
         WitnessStore? store = null;
         WebApplication? app = null;
         try
         {
-            VerifierKey vkey = directory.Cosigner.Key;
-            Dictionary<string, IReadOnlyList<INoteVerifier>> configured = LogList.Read(settings.Logs, vkey);
+            ICosigner[] cosigners = [.. directory.Cosigners.Select(one => cosigner?.Invoke(one) ?? one)];
+            VerifierKey[] vkeys = [.. cosigners.Select(one => one.Key)];
+            lists = LogLists.Open(settings.Logs, directory.Root, vkeys, settings.ListInterval, time, LogLists.FetchTime);
             store = WitnessStore.Open(directory, settings.Guard, settings.JournalFileBytes, journal);
-            WitnessedLogs logs = WitnessedLogs.Load(configured, store.Loaded, vkey);
+            WitnessedLogs logs = WitnessedLogs.Load(lists.Logs, store.Loaded, vkeys, time, settings.RatePerDay, settings.RateBurst);
 
             app = Build(settings);
             ILogger log = app.Logger;
-            CheckpointWitness witness = new(logs, directory.Cosigner, store, new Evidence(directory.Root, time), new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
-            Metrics metrics = new();
-            Routes routes = new(new AddCheckpointEndpoint(witness, metrics, settings.BodyTime, time), new ReadEndpoints(witness, logs, vkey, metrics, time));
+            CheckpointWitness witness = new(logs, cosigners, store, new Evidence(directory.Root, time), new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
+            Metrics metrics = new(witness, logs, lists);
+            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), new ReadEndpoints(witness, logs, new Page(witness, logs, vkeys, time), metrics));
             app.Run(routes.HandleAsync);
 
             if (store.Cut is string cut) log.FrameCut(cut);
@@ -67,14 +72,16 @@ internal sealed class WitnessHost : IAsyncDisposable
             app.Lifetime.ApplicationStopping.Register(log.Stopping);
             await ListenAsync(app, settings);
             string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
-            log.Started(vkey.Name, configured.Count, url, store.Loaded.Count);
+            log.Started(vkeys[0].Name, lists.Logs.Count, url, store.Loaded.Count);
             ITimer reminder = time.CreateTimer(_ => Remind(witness, log), null, HaltedReminder, HaltedReminder);
-            return new WitnessHost(app, directory, store, logs, reminder, url);
+            lists.Start(logs, log);
+            return new WitnessHost(app, directory, store, logs, lists, reminder, url);
         }
         catch
         {
             if (app is not null) await app.DisposeAsync();
             if (store is not null) await store.DisposeAsync();
+            if (lists is not null) await lists.DisposeAsync();
             directory.Dispose();
             throw;
         }
@@ -87,6 +94,7 @@ internal sealed class WitnessHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _reminder.DisposeAsync();
+        await _lists.DisposeAsync();
         await _app.StopAsync();
         await _app.DisposeAsync();
         await _store.DisposeAsync();
@@ -115,7 +123,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             // The endpoint has the exact limit and its own answer; this one also counts the framing of chunks, and ends a body we do not read.
-            kestrel.Limits.MaxRequestBodySize = 2 * AddCheckpointRequest.MaxSize;
+            kestrel.Limits.MaxRequestBodySize = 2 * SubmissionEndpoint.MaxBody;
             kestrel.Listen(settings.Listen);
         });
         return builder.Build();

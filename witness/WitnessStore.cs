@@ -90,7 +90,7 @@ internal sealed class WitnessStore : IAsyncDisposable
     public static WitnessStore Open(WitnessDirectory directory, string? guardDirectory, int journalFileBytes, Func<IJournal, IJournal>? wrap)
     {
         string root = directory.Root, journalPath = JournalPath(root);
-        VerifierKey witness = directory.Cosigner.Key;
+        VerifierKey witness = directory.Cosigners[0].Key;
         JournalOptions options = OptionsFor(witness, journalFileBytes);
         StoredNotes notes = Snapshot.Read(SnapshotPath(root), options.Identity);
         long snapshotIndex = notes.Index;

@@ -5,12 +5,13 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Witness;
 
 /// <summary>
-/// One origin: its trusted keys, its lock, its newest cosigned checkpoint. Made at the start for the logs that are configured or stored,
-/// and never again: a request for another origin leaves nothing behind.
+/// One origin: its trusted keys, its limits, its lock, its newest cosigned checkpoint. Made when it is first listed or found in the store, and never again: a request for
+/// another origin leaves nothing behind.
 /// </summary>
-internal sealed class WitnessedLog(string origin, IReadOnlyList<INoteVerifier> keys, CosignedCheckpoint? latest) : IDisposable
+internal sealed class WitnessedLog(string origin, CosignedCheckpoint? latest) : IDisposable
 {
     private CosignedCheckpoint? _latest = latest;
+    private LogTrust _trust = LogTrust.None;
 
     /// <summary>The origin line.</summary>
     public string Origin { get; } = origin;
@@ -18,11 +19,18 @@ internal sealed class WitnessedLog(string origin, IReadOnlyList<INoteVerifier> k
     /// <summary>Its SHA-256: the folder of the log under the monitoring prefix.</summary>
     public Hash OriginHash { get; } = Checkpoint.HashOrigin(origin);
 
-    /// <summary>Who may sign for it. None when it was taken off the list: then it is only remembered and shown.</summary>
-    public IReadOnlyList<INoteVerifier> Keys { get; } = keys;
-
     /// <summary>Held from the comparison of the old size until the new state is durable and public (TW-39).</summary>
     public SemaphoreSlim Gate { get; } = new(1, 1);
+
+    /// <summary>What was answered that is no cosignature, since the start.</summary>
+    public Refusals Refusals { get; } = new();
+
+    /// <summary>Who may sign for it and how often; nobody when it was taken off the list: then it is only remembered and shown. Replaced as a whole.</summary>
+    public LogTrust Trust
+    {
+        get => Volatile.Read(ref _trust);
+        set => Volatile.Write(ref _trust, value);
+    }
 
     /// <summary>
     /// The newest cosigned checkpoint; null before the first. Read by anyone, replaced by the holder of <see cref="Gate"/>, never by a smaller one.
@@ -37,53 +45,135 @@ internal sealed class WitnessedLog(string origin, IReadOnlyList<INoteVerifier> k
     public void Dispose() => Gate.Dispose();
 }
 
-/// <summary>All origins, by origin line and by its hash. Fixed after the start.</summary>
+/// <summary>What a list says of a log now.</summary>
+/// <param name="Keys">Who may sign for it.</param>
+/// <param name="Limits">How often it may ask.</param>
+internal sealed record LogTrust(IReadOnlyList<INoteVerifier> Keys, RateLimits Limits)
+{
+    /// <summary>Not listed.</summary>
+    public static LogTrust None { get; } = new([], new RateLimits(TimeProvider.System, 1, 1));
+}
+
+/// <summary>Refused requests that named one origin, by their status. Anybody can send one.</summary>
+internal sealed class Refusals
+{
+    /// <summary>The statuses of refusals that a known log can get, and what they mean.</summary>
+    public static readonly IReadOnlyList<(int Status, string Meaning)> Kinds =
+        [(400, "malformed"), (403, "not signed"), (409, "another old size"), (422, "not consistent"), (429, "too often"), (503, "not available")];
+
+    private readonly long[] _counts = new long[Kinds.Count];
+
+    /// <summary>Counts an answer; one that is no refusal is none.</summary>
+    public void Count(int status)
+    {
+        for (int i = 0; i < _counts.Length; i++)
+        {
+            if (Kinds[i].Status == status) Interlocked.Increment(ref _counts[i]);
+        }
+    }
+
+    /// <summary>How many there were of a status.</summary>
+    public long Of(int status)
+    {
+        for (int i = 0; i < _counts.Length; i++)
+        {
+            if (Kinds[i].Status == status) return Interlocked.Read(ref _counts[i]);
+        }
+
+        return 0;
+    }
+}
+
+/// <summary>All origins, by origin line and by its hash. Origins are added while it runs, and none is ever taken away.</summary>
 internal sealed class WitnessedLogs : IDisposable
 {
-    private readonly FrozenDictionary<string, WitnessedLog> _byOrigin;
-    private readonly FrozenDictionary<Hash, WitnessedLog> _byHash;
+    private readonly TimeProvider _time;
+    private readonly int _perDay, _burst;
+    private readonly Lock _gate = new(); // of those who change the two
+    private FrozenDictionary<string, WitnessedLog> _byOrigin;
+    private FrozenDictionary<Hash, WitnessedLog> _byHash;
 
-    private WitnessedLogs(IEnumerable<WitnessedLog> logs)
+    private WitnessedLogs(IEnumerable<WitnessedLog> logs, TimeProvider time, int perDay, int burst)
     {
+        _time = time;
+        _perDay = perDay;
+        _burst = burst;
         _byOrigin = logs.ToFrozenDictionary(log => log.Origin, StringComparer.Ordinal);
         _byHash = _byOrigin.Values.ToFrozenDictionary(log => log.OriginHash);
     }
 
     /// <summary>In no order.</summary>
-    public IReadOnlyList<WitnessedLog> All => _byOrigin.Values;
+    public IReadOnlyList<WitnessedLog> All => Volatile.Read(ref _byOrigin).Values;
 
-    /// <summary>Joins what is configured with what is stored. A log that was taken off the list keeps its state, and finds it when it comes back (W-19).</summary>
+    /// <summary>Joins what is listed with what is stored. A log that was taken off the list keeps its state, and finds it when it comes back (W-19).</summary>
+    /// <param name="listed">The lists, by origin.</param>
+    /// <param name="stored">The newest notes, by origin.</param>
+    /// <param name="witness">This witness's keys, with which it has signed each of them.</param>
+    /// <param name="time">The clock of the limits.</param>
+    /// <param name="perDay">Requests a day where a list does not say.</param>
+    /// <param name="burst">Requests at once.</param>
     /// <exception cref="DamageException">A stored note does not verify.</exception>
-    public static WitnessedLogs Load(IReadOnlyDictionary<string, IReadOnlyList<INoteVerifier>> configured, IReadOnlyDictionary<string, byte[]> stored, VerifierKey witness)
+    public static WitnessedLogs Load(
+        IReadOnlyDictionary<string, TrustedLog> listed, IReadOnlyDictionary<string, byte[]> stored, IReadOnlyList<VerifierKey> witness, TimeProvider time, int perDay, int burst)
     {
-        INoteVerifier own = Verifiers.TryCreate(witness) ?? throw new StorageException($"{witness} is not an acceptable key");
-        List<WitnessedLog> logs = [];
-        foreach (string origin in configured.Keys.Union(stored.Keys, StringComparer.Ordinal))
+        INoteVerifier[] own = [.. witness.Select(key => Verifiers.TryCreate(key) ?? throw new StorageException($"{key} is not an acceptable key"))];
+        List<WitnessedLog> known = [];
+        foreach ((string origin, byte[] note) in stored)
         {
-            IReadOnlyList<INoteVerifier> keys = configured.GetValueOrDefault(origin, []);
-            CosignedCheckpoint? latest = null;
-            if (stored.TryGetValue(origin, out byte[]? note) && !CosignedCheckpoint.TryLoad(note, keys, own, out latest))
+            if (!CosignedCheckpoint.TryLoad(note, listed.GetValueOrDefault(origin)?.Keys ?? [], own, out CosignedCheckpoint? latest))
             {
-                throw new DamageException(new Damage("witness-store", $"the stored note of {origin}", null, null, "a note with this witness's cosignature, and lines that verify", "one that does not verify"));
+                throw new DamageException(new Damage("witness-store", $"the stored note of {origin}", null, null, "a note with this witness's cosignatures, and lines that verify", "one that does not verify"));
             }
 
-            logs.Add(new WitnessedLog(origin, keys, latest));
+            known.Add(new WitnessedLog(origin, latest));
         }
 
-        return new WitnessedLogs(logs);
+        WitnessedLogs logs = new(known, time, perDay, burst);
+        logs.Trust(listed);
+        return logs;
+    }
+
+    /// <summary>
+    /// From now on these, and no others, are cosigned. An origin that was never seen is added; one that is not listed any more keeps its state. Limits that stay the same
+    /// stay as far used as they are.
+    /// </summary>
+    public void Trust(IReadOnlyDictionary<string, TrustedLog> listed)
+    {
+        lock (_gate)
+        {
+            WitnessedLog[] more = [.. listed.Keys.Where(origin => !_byOrigin.ContainsKey(origin)).Select(origin => new WitnessedLog(origin, null))];
+            if (more.Length > 0)
+            {
+                WitnessedLog[] all = [.. _byOrigin.Values, .. more];
+                Volatile.Write(ref _byHash, all.ToFrozenDictionary(log => log.OriginHash));
+                Volatile.Write(ref _byOrigin, all.ToFrozenDictionary(log => log.Origin, StringComparer.Ordinal));
+            }
+
+            foreach (WitnessedLog log in _byOrigin.Values)
+            {
+                if (!listed.TryGetValue(log.Origin, out TrustedLog? told))
+                {
+                    log.Trust = LogTrust.None;
+                    continue;
+                }
+
+                int perDay = told.QueriesPerDay ?? _perDay;
+                log.Trust = new LogTrust(told.Keys, log.Trust.Keys.Count > 0 && log.Trust.Limits.PerDay == perDay ? log.Trust.Limits : new RateLimits(_time, perDay, _burst));
+            }
+        }
     }
 
     /// <summary>The log of a note, by its first line; null when it is not witnessed here.</summary>
     public WitnessedLog? Find(ReadOnlySpan<byte> note)
     {
         int end = note.IndexOf((byte)'\n');
-        // A configured origin is a key name; a longer line costs no string.
-        if (end is < 1 or > VerifierKey.MaxNameSize) return null;
-        return _byOrigin.GetValueOrDefault(System.Text.Encoding.UTF8.GetString(note[..end])) is { Keys.Count: > 0 } log ? log : null;
+        // A longer line than any listed origin costs no string.
+        if (end is < 1 or > LogList.MaxOrigin) return null;
+        return Volatile.Read(ref _byOrigin).GetValueOrDefault(System.Text.Encoding.UTF8.GetString(note[..end])) is { Trust.Keys.Count: > 0 } log ? log : null;
     }
 
     /// <summary>The log of a path under the monitoring prefix; null when there is none.</summary>
-    public WitnessedLog? Find(in Hash originHash) => _byHash.GetValueOrDefault(originHash);
+    public WitnessedLog? Find(in Hash originHash) => Volatile.Read(ref _byHash).GetValueOrDefault(originHash);
 
     /// <summary>Ends the locks.</summary>
     public void Dispose()

@@ -1,4 +1,4 @@
-// What an add-checkpoint body and a tlog-proof have in common: after a head, one base64 hash a line, an empty
+// What the bodies of add-checkpoint and sign-subtree and a tlog-proof have in common: after a head, one base64 hash a line, an empty
 // line, and a signed checkpoint to the end.
 
 namespace TransparencyLog;

@@ -1,4 +1,5 @@
-// Which tiles a proof needs, and the proof from them: RFC 9162 sections 2.1.3.1 and 2.1.4.1 over the tiles of C2SP tlog-tiles.
+// Which tiles a proof needs, and the proof from them: RFC 9162 sections 2.1.3.1 and 2.1.4.1, and the proofs of subtrees of
+// draft-ietf-plants-merkle-tree-certs-03, of which both are cases, over the tiles of C2SP tlog-tiles.
 //
 // A proof is a list of Merkle tree hashes of ranges of leaves. A range falls into complete subtrees; one of height h lies in the tile
 // at level h / 8, as 2^(h mod 8) neighbouring hashes. So the plan is pure arithmetic on sizes; then the caller reads each tile
@@ -16,15 +17,15 @@ public sealed class ProofPlan
     /// <summary>The tree whose tiles are read: widths are those of this size.</summary>
     private readonly long _size;
     private readonly List<TilePath> _tiles = new(8);
-    private readonly List<Subtree> _subtrees = new(48);
+    private readonly List<Node> _nodes = new(48);
 
-    /// <summary>Hash i of the proof is folded from the subtrees [ends[i - 1], ends[i]).</summary>
+    /// <summary>Hash i of the proof is folded from the nodes [ends[i - 1], ends[i]).</summary>
     private readonly List<int> _ends = new(32);
 
     private ProofPlan(long size) => _size = size;
 
     /// <summary>A complete subtree: <paramref name="Count"/> hashes, a power of two below 256, of one of the tiles.</summary>
-    private readonly record struct Subtree(int Tile, int First, int Count);
+    private readonly record struct Node(int Tile, int First, int Count);
 
     /// <summary>
     /// The inclusion proof of the leaf at <paramref name="index"/> in the tree of <paramref name="size"/> leaves
@@ -35,9 +36,7 @@ public sealed class ProofPlan
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, size);
-        ProofPlan plan = new(size);
-        plan.Path(index, 0, size);
-        return plan;
+        return SubtreeConsistency(index, index + 1, size);
     }
 
     /// <summary>
@@ -50,7 +49,45 @@ public sealed class ProofPlan
         ArgumentOutOfRangeException.ThrowIfNegative(from);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(from, to);
         ProofPlan plan = new(to);
-        if (from > 0) plan.Subproof(from, 0, to, b: true);
+        if (from > 0) plan.Subproof(0, from, 0, to, b: true);
+        return plan;
+    }
+
+    /// <summary>
+    /// The proof that the subtree [<paramref name="start"/>, <paramref name="end"/>) is part of the tree of <paramref name="size"/> leaves
+    /// (draft-ietf-plants-merkle-tree-certs-03 section 4.4.1). From 0 it is the consistency proof, of one leaf its inclusion proof.
+    /// </summary>
+    /// <exception cref="ArgumentException">No valid subtree (<see cref="SubtreeProof.IsValid"/>), or not in the tree.</exception>
+    public static ProofPlan SubtreeConsistency(long start, long end, long size)
+    {
+        ThrowUnlessValid(start, end, size);
+        ProofPlan plan = new(size);
+        plan.Subproof(start, end, 0, size, b: true);
+        return plan;
+    }
+
+    /// <summary>
+    /// The inclusion proof of the leaf at <paramref name="index"/> of the log in the subtree [<paramref name="start"/>, <paramref name="end"/>)
+    /// (section 4.3), from the tiles of a tree of <paramref name="size"/> leaves.
+    /// </summary>
+    /// <exception cref="ArgumentException">No valid subtree, not in the tree, or without that leaf.</exception>
+    public static ProofPlan SubtreeInclusion(long index, long start, long end, long size)
+    {
+        ThrowUnlessValid(start, end, size);
+        ArgumentOutOfRangeException.ThrowIfLessThan(index, start);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, end);
+        ProofPlan plan = new(size);
+        plan.Subproof(index, index + 1, start, end, b: true);
+        return plan;
+    }
+
+    /// <summary>The hash of the subtree [<paramref name="start"/>, <paramref name="end"/>): one hash, from the tiles of a tree of <paramref name="size"/> leaves.</summary>
+    /// <exception cref="ArgumentException">No valid subtree, or not in the tree.</exception>
+    public static ProofPlan Subtree(long start, long end, long size)
+    {
+        ThrowUnlessValid(start, end, size);
+        ProofPlan plan = new(size);
+        plan.Need(start, end);
         return plan;
     }
 
@@ -111,45 +148,41 @@ public sealed class ProofPlan
         return true;
     }
 
-    /// <summary>RFC 9162 section 2.1.3.1: PATH(m, D_n), where D_n is D[start:end].</summary>
-    private void Path(long m, long start, long end)
+    private static void ThrowUnlessValid(long start, long end, long size)
     {
-        long n = end - start;
-        if (n == 1) return;
-        long k = LargestPowerOfTwoBelow(n);
-        if (m < k)
-        {
-            Path(m, start, start + k);
-            Need(start + k, end);
-        }
-        else
-        {
-            Path(m - k, start + k, end);
-            Need(start, start + k);
-        }
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(end, size);
+        if (!SubtreeProof.IsValid(start, end)) throw new ArgumentOutOfRangeException(nameof(start), $"[{start}, {end}) is no valid subtree");
     }
 
-    /// <summary>RFC 9162 section 2.1.4.1: SUBPROOF(m, D_n, b), where D_n is D[start:end].</summary>
-    private void Subproof(long m, long start, long end, bool b)
+    /// <summary>
+    /// The draft's SUBTREE_SUBPROOF(start, end, D_n, b), where D_n is D[from:to] and all numbers count from the beginning of the log. With start = from it
+    /// is SUBPROOF, and with one leaf PATH, of RFC 9162 sections 2.1.4.1 and 2.1.3.1.
+    /// </summary>
+    private void Subproof(long start, long end, long from, long to, bool b)
     {
-        long n = end - start;
-        if (m == n)
+        if (start == from && end == to)
         {
-            // With b, the verifier knows this hash: it is the root it starts from.
-            if (!b) Need(start, end);
+            // With b, the verifier knows this hash: it is the one it starts from.
+            if (!b) Need(from, to);
             return;
         }
 
-        long k = LargestPowerOfTwoBelow(n);
-        if (m <= k)
+        long k = from + LargestPowerOfTwoBelow(to - from);
+        if (end <= k)
         {
-            Subproof(m, start, start + k, b);
-            Need(start + k, end);
+            Subproof(start, end, from, k, b);
+            Need(k, to);
+        }
+        else if (k <= start)
+        {
+            Subproof(start, end, k, to, b);
+            Need(from, k);
         }
         else
         {
-            Subproof(m - k, start + k, end, b: false);
-            Need(start, start + k);
+            // start < k < end, which implies start = from.
+            Subproof(k, end, k, to, b: false);
+            Need(from, k);
         }
     }
 
@@ -161,11 +194,11 @@ public sealed class ProofPlan
             int height = BitOperations.Log2((ulong)(end - start));
             int level = height / 8;
             long first = start >> (8 * level);
-            _subtrees.Add(new Subtree(Tile(level, first / TilePath.FullWidth), (int)(first % TilePath.FullWidth), 1 << (height % 8)));
+            _nodes.Add(new Node(Tile(level, first / TilePath.FullWidth), (int)(first % TilePath.FullWidth), 1 << (height % 8)));
             start += 1L << height;
         }
 
-        _ends.Add(_subtrees.Count);
+        _ends.Add(_nodes.Count);
     }
 
     private int Tile(int level, long index)
@@ -185,8 +218,8 @@ public sealed class ProofPlan
     {
         (int from, int to) = (i == 0 ? 0 : _ends[i - 1], _ends[i]);
         if (from == to) return MerkleHash.Empty;
-        Hash r = HashOf(read, _subtrees[to - 1]);
-        for (int s = to - 2; s >= from; s--) r = MerkleHash.Node(HashOf(read, _subtrees[s]), r);
+        Hash r = HashOf(read, _nodes[to - 1]);
+        for (int s = to - 2; s >= from; s--) r = MerkleHash.Node(HashOf(read, _nodes[s]), r);
         return r;
     }
 
@@ -194,15 +227,15 @@ public sealed class ProofPlan
     {
         (int from, int to) = (i == 0 ? 0 : _ends[i - 1], _ends[i]);
         if (from == to) return MerkleHash.Empty;
-        Hash r = HashOf(tiles, _subtrees[to - 1]);
-        for (int s = to - 2; s >= from; s--) r = MerkleHash.Node(HashOf(tiles, _subtrees[s]), r);
+        Hash r = HashOf(tiles, _nodes[to - 1]);
+        for (int s = to - 2; s >= from; s--) r = MerkleHash.Node(HashOf(tiles, _nodes[s]), r);
         return r;
     }
 
-    private static Hash HashOf(ReadOnlyMemory<byte>[] read, Subtree subtree) =>
-        MerkleHash.Root(MemoryMarshal.Cast<byte, Hash>(read[subtree.Tile].Span).Slice(subtree.First, subtree.Count));
+    private static Hash HashOf(ReadOnlyMemory<byte>[] read, Node node) =>
+        MerkleHash.Root(MemoryMarshal.Cast<byte, Hash>(read[node.Tile].Span).Slice(node.First, node.Count));
 
-    private static Hash HashOf(ReadOnlySpan<TileTree> tiles, Subtree subtree) => tiles[subtree.Tile].Subtree(subtree.First, subtree.Count);
+    private static Hash HashOf(ReadOnlySpan<TileTree> tiles, Node node) => tiles[node.Tile].Subtree(node.First, node.Count);
 
     /// <summary>The k of RFC 9162 section 2.1.1: k &lt; n &lt;= 2k.</summary>
     private static long LargestPowerOfTwoBelow(long n) => 1L << BitOperations.Log2((ulong)(n - 1));

@@ -58,6 +58,61 @@ public sealed class MerkleVectorTests
     }
 
     [Fact]
+    public void ST04_subtree_inclusion_vectors_78_of_which_72_fail()
+    {
+        (int cases, int failing) = (0, 0);
+        foreach (JsonElement c in Vectors.Json("merkle/subtree-inclusion.json").EnumerateArray())
+        {
+            bool wantErr = c.GetProperty("wantErr").GetBoolean();
+            bool holds = TryHash(c.GetProperty("leafHash"), out Hash leaf)
+                & TryHash(c.GetProperty("root"), out Hash root)
+                & TryHashes(c.GetProperty("proof"), out Hash[] proof)
+                && TrySize(c.GetProperty("leafIdx"), out long index)
+                && TrySize(c.GetProperty("start"), out long start)
+                && TrySize(c.GetProperty("end"), out long end)
+                && SubtreeProof.VerifyInclusion(leaf, index, start, end, proof, root);
+            Assert.True(holds == !wantErr, c.GetProperty("file").GetString());
+            cases++;
+            if (wantErr) failing++;
+        }
+
+        Assert.Equal((78, 72), (cases, failing));
+    }
+
+    /// <summary>Those of six empty subtrees hold from -05 of the draft on; in -03, which witnesses follow, an empty subtree is invalid.</summary>
+    [Fact]
+    public void ST04_subtree_consistency_vectors_53_of_which_44_fail_and_6_are_of_empty_subtrees()
+    {
+        (int cases, int failing, int empty, int skipped) = (0, 0, 0, 0);
+        foreach (JsonElement c in Vectors.Json("merkle/subtree-consistency.json").EnumerateArray())
+        {
+            string file = c.GetProperty("file").GetString()!;
+            bool wantErr = c.GetProperty("wantErr").GetBoolean();
+            cases++;
+            if (wantErr) failing++;
+            bool rootsAreHashes = TryHash(c.GetProperty("root1"), out Hash subtree) & TryHash(c.GetProperty("root2"), out Hash root);
+            if (file.EndsWith("/sizes-are-equal-one-and-proof-is-empty.json", StringComparison.Ordinal))
+            {
+                Assert.False(rootsAreHashes);
+                skipped++;
+                continue;
+            }
+
+            bool isEmpty = c.GetProperty("start").GetUInt64() == c.GetProperty("end").GetUInt64();
+            if (isEmpty && !wantErr) empty++;
+            bool holds = rootsAreHashes
+                && TryHashes(c.GetProperty("proof"), out Hash[] proof)
+                && TrySize(c.GetProperty("start"), out long start)
+                && TrySize(c.GetProperty("end"), out long end)
+                && TrySize(c.GetProperty("size"), out long size)
+                && SubtreeProof.VerifyConsistency(start, end, size, subtree, root, proof);
+            Assert.True(holds == (!wantErr && !isEmpty), file);
+        }
+
+        Assert.Equal((53, 44, 6, 1), (cases, failing, empty, skipped));
+    }
+
+    [Fact]
     public void The_tree_of_eight_leaves_has_the_known_hashes_at_every_level_and_size()
     {
         JsonElement tree = Vectors.Json("merkle/rfc6962-tree8.json");

@@ -157,7 +157,7 @@ public sealed class ProofPlanTests
 
     private static string[] Names(ProofPlan plan) => [.. plan.Tiles.Select(tile => tile.ToString())];
 
-    private static Hash[] Build(ProofPlan plan, long size, string what)
+    internal static Hash[] Build(ProofPlan plan, long size, string what)
     {
         Assert.Equal(plan.Tiles.Count, plan.Tiles.Distinct().Count());
         Assert.All(plan.Tiles, tile => Assert.Equal(TilePath.WidthAt(tile.Level, tile.Index, size), tile.Width));

@@ -17,6 +17,12 @@ internal sealed class Rfc6962(IReadOnlyList<Hash> leaves)
     /// <summary>PROOF(m, D[n]), section 2.1.2, for 0 &lt; m &lt; n; empty otherwise.</summary>
     public List<Hash> Proof(int m, int n) => m == 0 || m == n ? [] : Subproof(m, 0, n, true);
 
+    /// <summary>MTH(D[start:end]), for any interval.</summary>
+    public Hash Subtree(int start, int end) => Mth(start, end);
+
+    /// <summary>SUBTREE_PROOF(start, end, D[n]) of draft-ietf-plants-merkle-tree-certs-03 section 4.4.1, for a valid subtree.</summary>
+    public List<Hash> SubtreeProof(int start, int end, int n) => SubtreeSubproof(start, end, 0, n, true);
+
     private Hash Mth(int start, int end)
     {
         if (start == end) return MerkleHash.Empty;
@@ -44,6 +50,16 @@ internal sealed class Rfc6962(IReadOnlyList<Hash> leaves)
         return m <= k
             ? [.. Subproof(m, start, start + k, b), Mth(start + k, end)]
             : [.. Subproof(m - k, start + k, end, false), Mth(start, start + k)];
+    }
+
+    /// <summary>The draft's recursion on D[offset:offset + n], with start and end counted from its beginning, as it is written there.</summary>
+    private List<Hash> SubtreeSubproof(int start, int end, int offset, int n, bool b)
+    {
+        if (start == 0 && end == n) return b ? [] : [Mth(offset, offset + n)];
+        int k = K(n);
+        if (end <= k) return [.. SubtreeSubproof(start, end, offset, k, b), Mth(offset + k, offset + n)];
+        if (k <= start) return [.. SubtreeSubproof(start - k, end - k, offset + k, n - k, b), Mth(offset, offset + k)];
+        return [.. SubtreeSubproof(0, end - k, offset + k, n - k, false), Mth(offset, offset + k)];
     }
 
     private static int K(int n)

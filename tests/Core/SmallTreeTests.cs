@@ -190,7 +190,7 @@ public sealed class SmallTreeTests
         MerkleProof.VerifyInclusion(Tree.Leaves[index], index, size, proof, Roots[size]);
 
     /// <summary>Too long and too short by one at either end, one bit wrong in each hash, neighbours swapped.</summary>
-    private static IEnumerable<(string How, Hash[] Broken)> Broken(Hash[] proof, Hash other, int salt)
+    internal static IEnumerable<(string How, Hash[] Broken)> Broken(Hash[] proof, Hash other, int salt)
     {
         yield return ("a hash more at the end", [.. proof, other]);
         yield return ("a hash more at the start", [other, .. proof]);
@@ -213,7 +213,7 @@ public sealed class SmallTreeTests
         }
     }
 
-    private static Hash Flip(in Hash hash, int bit)
+    internal static Hash Flip(in Hash hash, int bit)
     {
         byte[] bytes = hash.ToArray();
         bytes[bit % 256 / 8] ^= (byte)(1 << (bit % 8));

@@ -102,13 +102,15 @@ internal sealed partial class RunningProgram : IAsyncDisposable
         }
     }
 
-    /// <summary>Starts it with our environment, without any TLOG_ variable but those given.</summary>
+    /// <summary>Starts it with our environment, without any TLOG_ variable but those given, and with witnesses that take all that a log can ask.</summary>
     public static RunningProgram Start(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
     {
         ProcessStartInfo start = new(program, arguments) { UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("TLOG_", StringComparison.Ordinal)).ToArray()) start.Environment.Remove(name);
         // What is killed cannot delete the sockets of its debugger's port, and a campaign kills thousands.
         start.Environment["DOTNET_EnableDiagnostics"] = "0";
+        start.Environment["TLOG_WITNESS_RATE_PER_DAY"] = "2147483647";
+        start.Environment["TLOG_WITNESS_RATE_BURST"] = "1000000";
         foreach ((string name, string value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         Process process = Process.Start(start)!;
         process.StandardInput.Close();

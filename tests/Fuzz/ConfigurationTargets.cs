@@ -28,6 +28,18 @@ internal static class ConfigurationTargets
         AllocationPerByte = 100,
     };
 
+    /// <summary>TlogList.TryParse and ToBytes: what is read is written to a text that says the same, and again to the same text; and what a witness takes of it.</summary>
+    public static Target LogsV0(string name) => new(name, List, typeof(TlogList), typeof(VerifierKey), typeof(LogList))
+    {
+        Seeds =
+        [
+            "logs/v0\n"u8.ToArray(), World.Utf8($"# comment\n\n\tlogs/v0 \nvkey {World.Log.Key}\norigin go.sum database tree\nqpd 86400\ncontact a (at) b\n \t# more\nvkey {Key(2)}\n qpd 2147483647\n contact c"),
+        ],
+        Words = ["logs/v0\n"u8.ToArray(), "vkey "u8.ToArray(), "origin "u8.ToArray(), "qpd 1\n"u8.ToArray(), "contact c\n"u8.ToArray(), "#"u8.ToArray(), World.Utf8($"vkey {Key(4)}\nqpd 1\ncontact c\n")],
+        FixUp = FixUps.KeyIds,
+        AllocationPerByte = 100, // as for a policy
+    };
+
     /// <summary>The configuration files of the witness and of the log.</summary>
     public static Target Settings(string name) => new(name, Configuration, typeof(Witness.Settings), typeof(Server.Settings), typeof(Strict))
     {
@@ -45,7 +57,7 @@ internal static class ConfigurationTargets
     /// <summary>KeyText.Read, and what it read written and read again. No message repeats a line of the file.</summary>
     public static Target KeyFile(string name) => new(name, File, typeof(KeyText), typeof(Strict))
     {
-        Seeds = [Text(VerifierKey.Ed25519), Text(VerifierKey.Ed25519Cosignature), WithPublicKey(), "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz\n"u8.ToArray()],
+        Seeds = [Text(VerifierKey.Ed25519), Text(VerifierKey.Ed25519Cosignature), WithPublicKey(), MlDsaText(), "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz\n"u8.ToArray()],
         Words = ["-----BEGIN PRIVATE KEY-----\n"u8.ToArray(), "-----END PRIVATE KEY-----\n"u8.ToArray(), "Name: "u8.ToArray(), "Type: note\n"u8.ToArray(), "MC4CAQAwBQYDK2VwBCIEI"u8.ToArray(), "MFECAQEwBQYDK2Vw"u8.ToArray()],
         FixUp = MendPem,
         MaxLength = TransparencyLog.Signing.KeyFile.MaxSize,
@@ -73,13 +85,29 @@ internal static class ConfigurationTargets
             System.IO.File.WriteAllBytes(path, input);
             try
             {
-                Dictionary<string, IReadOnlyList<INoteVerifier>> logs = LogList.Read(path, World.Witness.Key);
-                Require(logs.Count > 0 && logs.Values.Sum(keys => keys.Count) == policy.Logs.Count, "a log without its keys");
+                IReadOnlyList<TrustedLog> logs = LogList.Read(path, [World.Witness.Key]);
+                Require(logs.Count > 0 && logs.Sum(log => log.Keys.Count) == policy.Logs.Count, "a log without its keys");
             }
             catch (UsageException)
             {
             }
         }
+    }
+
+    private static void List(byte[] input)
+    {
+        bool parsed = TlogList.TryParse(input, out TlogList? list, out string error);
+        Require(parsed == list is not null && parsed == (error.Length == 0), "a list: the answer, the value and the error say different things");
+        Require(NoteTargets.IsPrintable(error), "an error that is not printable ASCII");
+        Require(!parsed || TlogList.HasHeader(input), "a list without its header");
+        if (list is null) return;
+        byte[] written = list.ToBytes();
+        Require(TlogList.TryParse(written, out TlogList? again, out _) && again!.Logs.SequenceEqual(list.Logs), "a list that is written to another");
+        RequireSame(written, again!.ToBytes(), "a list");
+        Require(list.Logs.All(log => log.QueriesPerDay > 0 && log.Origin.Length > 0 && log.Contact.Length > 0), "a log of which something is missing");
+        IReadOnlyList<TrustedLog> taken = LogList.Take(list.Logs, [World.Witness.Key], out IReadOnlyList<string> refused);
+        Require(taken.Count + refused.Count == list.Logs.Count, "a log is neither taken nor refused");
+        Require(taken.All(log => log.Keys[0].Key.SignatureType == VerifierKey.Ed25519 && log.Origin != World.Witness.Key.Name), "a log that could be mistaken for the witness");
     }
 
     private static void Configuration(byte[] input)
@@ -90,7 +118,7 @@ internal static class ConfigurationTargets
         try
         {
             Witness.Settings settings = Witness.Settings.Load(commandLine, _ => null);
-            Require(settings.Data.Length > 0 && settings.Logs.Length > 0 && settings.Guard is not "" && settings.MaxConnections is > 0 and <= 100_000, "settings beyond their limits");
+            Require(settings.Data.Length > 0 && settings.Logs.Count > 0 && settings.RatePerDay > 0 && settings.RateBurst > 0 && settings.Guard is not "" && settings.MaxConnections is > 0 and <= 100_000, "settings beyond their limits");
             Require(settings.BodyTime > TimeSpan.Zero && settings.CommitTime > TimeSpan.Zero && Enum.IsDefined(settings.LogLevel), "settings beyond their limits");
         }
         catch (UsageException)
@@ -123,14 +151,16 @@ internal static class ConfigurationTargets
         byte[] bytes = [.. input];
         try
         {
-            KeyFile file = KeyText.Read(bytes, "key.pem");
-            using Ed25519PrivateKey key = file.Key;
+            KeyText.Found file = KeyText.ReadAny(bytes, "key.pem");
+            using IDisposable key = file.Key;
             Require(file.Name is null || VerifierKey.IsKeyName(file.Name), "a name that is no key name");
             byte[] text = new byte[TransparencyLog.Signing.KeyFile.MaxSize];
-            int length = KeyText.Write(text, file.Name ?? "name", file.SignatureType ?? VerifierKey.Ed25519, key);
-            KeyFile again = KeyText.Read(text.AsMemory(0, length), "key.pem");
-            using Ed25519PrivateKey same = again.Key;
-            Require(same.PublicKey.Span.SequenceEqual(key.PublicKey.Span) && again.Name == (file.Name ?? "name"), "a key is written as another");
+            int length = key is MlDsa44PrivateKey pq
+                ? KeyText.Write(text, file.Name ?? "name", pq)
+                : KeyText.Write(text, file.Name ?? "name", file.SignatureType ?? VerifierKey.Ed25519, (Ed25519PrivateKey)key);
+            KeyText.Found again = KeyText.ReadAny(text.AsMemory(0, length), "key.pem");
+            using IDisposable same = again.Key;
+            Require(PublicKey(same).SequenceEqual(PublicKey(key)) && again.Name == (file.Name ?? "name"), "a key is written as another");
         }
         catch (KeyFileException refusal)
         {
@@ -142,6 +172,8 @@ internal static class ConfigurationTargets
         }
     }
 
+    private static ReadOnlySpan<byte> PublicKey(IDisposable key) => key is MlDsa44PrivateKey pq ? pq.PublicKey.Span : ((Ed25519PrivateKey)key).PublicKey.Span;
+
     private static VerifierKey Key(int number) => new Cosigner($"w{number}", Ed25519PrivateKey.FromSeed(System.Security.Cryptography.SHA256.HashData([(byte)number]))).Key;
 
     private static byte[] Text(byte type)
@@ -149,6 +181,13 @@ internal static class ConfigurationTargets
         byte[] text = new byte[TransparencyLog.Signing.KeyFile.MaxSize];
         using Ed25519PrivateKey key = Ed25519PrivateKey.FromSeed(System.Security.Cryptography.SHA256.HashData([1]));
         return text[..KeyText.Write(text, "log.example/fuzz", type, key)];
+    }
+
+    private static byte[] MlDsaText()
+    {
+        byte[] text = new byte[TransparencyLog.Signing.KeyFile.MaxSize];
+        using MlDsa44PrivateKey key = MlDsa44PrivateKey.FromSeed(System.Security.Cryptography.SHA256.HashData([1]));
+        return text[..KeyText.Write(text, "log.example/fuzz", key)];
     }
 
     /// <summary>A key as RFC 5958 has it: version 1, with attributes and the public key.</summary>

@@ -1,4 +1,4 @@
-// Notes, checkpoints, signature lines, vkeys and the bodies of add-checkpoint: what strangers send to a log, a witness and a client.
+// Notes, checkpoints, signature lines, vkeys and the bodies of add-checkpoint and sign-subtree: what strangers send to a log, a witness and a client.
 
 using System.Text;
 using TransparencyLog.Signing;
@@ -57,6 +57,14 @@ internal static class NoteTargets
     {
         Seeds = [World.Request(0, 1), World.Request(1, 3), World.Request(100, 300), World.Request(256, 256), .. World.Vectors("witness/scenario-sigsum.json").Where(text => text.AsSpan().StartsWith("old "u8))],
         Words = Words,
+        MaxLength = 140 * 1024,
+    };
+
+    /// <summary>SignSubtreeRequest.TryParse and ToBytes, and what a witness makes of it: under a right root only the log's own subtree is proven, by its own proof.</summary>
+    public static Target SignSubtree(string name) => new(name, Subtree, typeof(SignSubtreeRequest), typeof(ProofLines), typeof(SubtreeProof), typeof(Hash))
+    {
+        Seeds = [World.SubtreeRequest(0, 1, 1), World.SubtreeRequest(8, 13, 14), World.SubtreeRequest(0, 100, 300), World.SubtreeRequest(256, 300, 300), World.SubtreeRequest(256, 290, 300)],
+        Words = [.. Words, "subtree "u8.ToArray(), "subtree 0 18446744073709551615\n"u8.ToArray(), "9223372036854775807"u8.ToArray()],
         MaxLength = 140 * 1024,
     };
 
@@ -146,5 +154,22 @@ internal static class NoteTargets
         bool proven = TransparencyLog.MerkleProof.VerifyConsistency(from, to, World.Tree.Root(from), checkpoint.Root, [.. request.Proof]);
         Require(proven == request.Proof.SequenceEqual(World.Tree.Proof(from, to)), "a consistency proof that is not the log's is believed, or the log's is not");
         Require(from == 0 || !TransparencyLog.MerkleProof.VerifyConsistency(from, to, World.Leaf(7), checkpoint.Root, [.. request.Proof]) || World.Leaf(7) == World.Tree.Root(from), "a wrong old root is proven");
+    }
+
+    private static void Subtree(byte[] input)
+    {
+        bool parsed = SignSubtreeRequest.TryParse(input, out SignSubtreeRequest? request, out string error);
+        Require(parsed == request is not null && parsed == (error.Length == 0), "a request: the answer, the value and the error say different things");
+        Require(IsPrintable(error), "an error that is not printable ASCII");
+        if (request is null) return;
+        RequireSame(input, request.ToBytes(), "a request");
+        Require(request.Proof.Count <= SignSubtreeRequest.MaxProof && SubtreeProof.IsValid(request.Start, request.End), "a request beyond its limits");
+        if (Check(request.Checkpoint.ToArray()) is not Checkpoint checkpoint) return;
+
+        // The checkpoint is one of the log's.
+        bool proven = SubtreeProof.VerifyConsistency(request.Start, request.End, checkpoint.Size, request.Hash, checkpoint.Root, [.. request.Proof]);
+        bool right = request.End <= checkpoint.Size && request.Hash == World.Tree.Subtree((int)request.Start, (int)request.End)
+            && request.Proof.SequenceEqual(World.Tree.SubtreeProof((int)request.Start, (int)request.End, (int)checkpoint.Size));
+        Require(proven == right, "another subtree or proof is believed than the log's, or its own is not");
     }
 }

@@ -9,6 +9,7 @@ internal static class Targets
     [
         // From the network.
         ("add-checkpoint", NoteTargets.AddCheckpoint),
+        ("sign-subtree", NoteTargets.SignSubtree),
         ("note", NoteTargets.Note),
         ("checkpoint", NoteTargets.Checkpoint),
         ("signature-line", NoteTargets.SignatureLine),
@@ -25,6 +26,7 @@ internal static class Targets
         // From whoever set it up.
         ("vkey", NoteTargets.VerifierKey),
         ("policy", ConfigurationTargets.Policy),
+        ("log-list", ConfigurationTargets.LogsV0),
         ("settings", ConfigurationTargets.Settings),
         ("key-file", ConfigurationTargets.KeyFile),
 

@@ -75,7 +75,7 @@ internal static class WitnessTargets
             taken = false;
         }
 
-        if (!CosignedCheckpoint.TryLoad(input, [World.Verifiers[0]], World.Verifiers[1], out CosignedCheckpoint? cosigned)) return;
+        if (!CosignedCheckpoint.TryLoad(input, [World.Verifiers[0]], [World.Verifiers[1]], out CosignedCheckpoint? cosigned)) return;
         Require(taken, "a stored note is shown that the store would not have taken");
         RequireSame(input, cosigned.Note, "a stored note");
         Require(World.Signed.Contains(Encoding.UTF8.GetString(cosigned.Checkpoint.ToText())), "a note is shown that this witness never cosigned");

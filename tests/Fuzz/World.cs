@@ -53,6 +53,9 @@ internal static class World
 
     public static byte[] Request(int old, int size) => new AddCheckpointRequest(old, Tree.Proof(old, size), Note(size)).ToBytes();
 
+    public static byte[] SubtreeRequest(int start, int end, int size) =>
+        new SignSubtreeRequest(start, end, Tree.Subtree(start, end), Tree.SubtreeProof(start, end, size), Note(size)).ToBytes();
+
     public static byte[] Utf8(string text) => Encoding.UTF8.GetBytes(text);
 
     /// <summary>Every text anywhere in a file of the vectors.</summary>

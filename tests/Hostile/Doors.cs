@@ -208,7 +208,7 @@ internal sealed class Doors : IAsyncDisposable
     {
         try
         {
-            LogList.Read(Write("list", logs), Words.Witness.Key);
+            LogList.Read(Write("list", logs), [Words.Witness.Key]);
             return Accept;
         }
         catch (UsageException)

@@ -128,10 +128,9 @@ public sealed class MonitoringTests : IAsyncLifetime
     {
         await _witness.CosignAsync(_log, 0, 5);
         Answer page = await _witness.GetAsync("/");
-        Assert.Equal("text/plain; charset=utf-8", page.ContentType);
-        Assert.Contains(_witness.Vkey.ToString(), page.Text);
-        Assert.Contains($"log    {_log.Origin}\n       size 5, cosigned ", page.Text);
-        Assert.Contains(_log.MonitorPath, page.Text);
+        Assert.Equal("text/html; charset=utf-8", page.ContentType);
+        Assert.Contains(System.Net.WebUtility.HtmlEncode(_witness.Vkey.Name), page.Text);
+        Assert.Contains($"<td>{_log.Origin}</td><td class=\"n\"><a href=\"{_log.MonitorPath[1..]}\">5</a></td><td>20", page.Text);
         Assert.Equal("ok\n", (await _witness.GetAsync("/healthz")).Text);
         Assert.Equal("ok\n", (await _witness.GetAsync("/readyz")).Text);
         string metrics = (await _witness.GetAsync("/metrics")).Text;
@@ -140,5 +139,39 @@ public sealed class MonitoringTests : IAsyncLifetime
         Assert.Contains($"tlog_witness_cosigned_size{{origin=\"{_log.Origin}\"}} 5\n", metrics);
         Assert.Matches("\ntlog_syncs_total{call=\"fdatasync\"} [1-9][0-9]*\ntlog_syncs_total{call=\"fsync\"} [1-9][0-9]*\n", metrics);
         Assert.Matches("\ntlog_written_bytes_total [1-9][0-9]*\n", metrics);
+    }
+
+    /// <summary>The vkeys can be copied from the page: the browser sees what create has printed.</summary>
+    [Fact]
+    public async Task The_page_has_the_keys_refusals_by_kind_and_no_script()
+    {
+        await _witness.CosignAsync(_log, 0, 5);
+        await _witness.PostAsync(_log.Request(0, 7));
+        await _witness.PostAsync(_log.Request(1, 7));
+        await _witness.PostAsync(TestLog.Body(5, [_log.Root(1)], _log.Checkpoint(7)));
+        await _witness.PostAsync(TestLog.Body(5, [], _log.Text(7) + "\n" + TestLog.Signer("stranger.example", 1).Sign(Encoding.UTF8.GetBytes(_log.Text(7))).ToLine()));
+        await _witness.PostAsync(TestLog.Body(9, [], _log.Checkpoint(7)));
+        Answer page = await _witness.GetAsync("/");
+        Assert.Contains(_witness.Vkey.ToString(), System.Net.WebUtility.HtmlDecode(page.Text));
+        Assert.Contains("<td>1 malformed, 1 not signed, 2 another old size, 1 not consistent</td>", page.Text);
+        Assert.DoesNotContain("<script", page.Text, StringComparison.OrdinalIgnoreCase);
+        Assert.StartsWith("default-src 'none'", Assert.Single(page.Headers.GetValues("Content-Security-Policy")));
+        string metrics = (await _witness.GetAsync("/metrics")).Text;
+        Assert.Contains($"tlog_witness_refusals_total{{origin=\"{_log.Origin}\",status=\"409\"}} 2\n", metrics);
+        Assert.Contains($"tlog_witness_refusals_total{{origin=\"{_log.Origin}\",status=\"403\"}} 1\n", metrics);
+        Assert.DoesNotContain("status=\"429\"", metrics);
+    }
+
+    [Fact]
+    public async Task What_lists_say_is_escaped_on_the_page()
+    {
+        const string Origin = "<script>alert('1')</script> & \"more\"";
+        await using TestWitness witness = TestWitness.Create();
+        await File.WriteAllTextAsync(witness.LogsFile, $"logs/v0\nvkey {_log.NoteSigner.Key}\norigin {Origin}\nqpd 1\ncontact c\n");
+        await witness.StartAsync();
+        string page = (await witness.GetAsync("/")).Text;
+        Assert.DoesNotContain("<script", page, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains($"<td>{Origin}</td>", System.Net.WebUtility.HtmlDecode(page));
+        Assert.Contains("tlog_witness_cosigned_size{origin=\"<script>alert('1')</script> & \\\"more\\\"\"} 0\n", (await witness.GetAsync("/metrics")).Text);
     }
 }

@@ -51,6 +51,11 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(1, Load(new() { ["max-connections"] = "1" }).MaxConnectionsPerAddress);
         Assert.Equal(9, Load(new() { ["max-connections-per-address"] = "9" }).MaxConnectionsPerAddress);
         Assert.Equal((15, 10), (settings.BodyTime.TotalSeconds, settings.CommitTime.TotalSeconds));
+        Assert.Equal((86_400, 60, 3600), (settings.RatePerDay, settings.RateBurst, settings.ListInterval.TotalSeconds));
+        Assert.Equal(["/logs"], settings.Logs);
+        Settings set = Load(new() { ["logs"] = "a,https://example.org/10qps.1,http://127.0.0.1:1/x" }, ("TLOG_WITNESS_RATE_PER_DAY", "2147483647"), ("TLOG_WITNESS_RATE_BURST", "1000000"), ("TLOG_WITNESS_LOGS_INTERVAL_S", "1"));
+        Assert.Equal((int.MaxValue, 1_000_000, 1), (set.RatePerDay, set.RateBurst, set.ListInterval.TotalSeconds));
+        Assert.Equal(["a", "https://example.org/10qps.1", "http://127.0.0.1:1/x"], set.Logs);
     }
 
     [Fact]
@@ -79,6 +84,10 @@ public sealed class SettingsTests : IDisposable
     [InlineData("max-connections-per-address", "0", "1 to 100000")]
     [InlineData("body-limit-s", "301", "1 to 300")]
     [InlineData("commit-limit-s", "-1", "1 to 300")]
+    [InlineData("logs-interval-s", "0", "1 to 86400")]
+    [InlineData("rate-per-day", "0", "1 to 2147483647")]
+    [InlineData("rate-per-day", "2147483648", "1 to 2147483647")]
+    [InlineData("rate-burst", "0", "1 to 1000000")]
     [InlineData("log-level", "7", "Information")]
     [InlineData("guard", "/data/guard", "another disk")]
     [InlineData("guard", "/data", "another disk")]
@@ -95,6 +104,22 @@ public sealed class SettingsTests : IDisposable
             Assert.StartsWith(key, refusal.Message);
             Assert.Contains(allowed, refusal.Message);
         }
+    }
+
+    [Theory]
+    [InlineData("a,,b", "one comma")]
+    [InlineData(",", "one comma")]
+    [InlineData("a,b,a", "twice")]
+    [InlineData("http://example.org/list", "https://HOST/PATH")]
+    [InlineData("https://user@example.org/list", "https://HOST/PATH")]
+    [InlineData("https://example.org/list#part", "https://HOST/PATH")]
+    [InlineData("a,https://", "https://HOST/PATH")]
+    public void Lists_that_cannot_be_are_named(string value, string allowed)
+    {
+        string message = Assert.Throws<UsageException>(() => Load(new() { ["logs"] = value })).Message;
+        Assert.StartsWith("logs: ", message);
+        Assert.Contains(allowed, message);
+        Assert.Contains("https://" + new string('h', 10), Assert.Throws<UsageException>(() => Load(new() { ["logs"] = "https://" + new string('h', 2000) })).Message);
     }
 
     [Theory]
@@ -138,7 +163,7 @@ public sealed class SettingsTests : IDisposable
     private string Refusal(string text)
     {
         string path = Write(text);
-        string message = Assert.Throws<UsageException>(() => LogList.Read(path, Witness)).Message;
+        string message = Assert.Throws<UsageException>(() => LogList.Read(path, [Witness])).Message;
         Assert.Contains(path, message);
         return message;
     }
@@ -147,9 +172,10 @@ public sealed class SettingsTests : IDisposable
     public void The_list_of_logs_groups_keys_by_origin()
     {
         TestLog log = new("example.com/a", 1), other = new("example.com/b", 1);
-        Dictionary<string, IReadOnlyList<INoteVerifier>> logs = LogList.Read(Write($"# logs\n{log.PolicyLine}\n{other.PolicyLine.TrimEnd()} https://b.example\n{log.WithKey(2).PolicyLine}quorum none\n"), Witness);
-        Assert.Equal(["example.com/a", "example.com/b"], logs.Keys.Order(StringComparer.Ordinal));
-        Assert.Equal(2, logs["example.com/a"].Count);
+        IReadOnlyList<TrustedLog> logs = LogList.Read(Write($"# logs\n{log.PolicyLine}\n{other.PolicyLine.TrimEnd()} https://b.example\n{log.WithKey(2).PolicyLine}quorum none\n"), [Witness]);
+        Assert.Equal(["example.com/a", "example.com/b"], logs.Select(one => one.Origin));
+        Assert.Equal([2, 1], logs.Select(one => one.Keys.Count));
+        Assert.All(logs, one => Assert.Null(one.QueriesPerDay));
     }
 
     [Fact]
@@ -159,12 +185,28 @@ public sealed class SettingsTests : IDisposable
         Assert.Contains("line 2", Refusal($"{log.PolicyLine}log nonsense\n"));
         Assert.Contains("line 2", Refusal($"{log.PolicyLine}{log.PolicyLine}"));
         Assert.Contains("line 1", Refusal(log.PolicyLine.TrimEnd('\n')));
-        Assert.Contains("no log line", Refusal("# none\n"));
-        Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.MlDsa44Cosignature, new byte[1312])}"));
+        Assert.Contains("no log in it", Refusal("# none\n"));
+        Assert.Contains("no log in it", Refusal("logs/v0\n"));
+        Assert.Contains("line 3: after vkey", Refusal($"logs/v0\nvkey {log.NoteSigner.Key}\nqpd 0\ncontact c\n"));
+        Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.Ecdsa, new byte[91])}"));
         // The identity point: a signature by it proves nothing.
         Assert.Contains("small order", Refusal(Line("example.com/p", VerifierKey.Ed25519, [1, .. new byte[31]])));
-        Assert.Contains("logs:", Assert.Throws<UsageException>(() => LogList.Read(Path.Combine(_root, "none"), Witness)).Message);
+        Assert.Contains("logs:", Assert.Throws<UsageException>(() => LogList.Read(Path.Combine(_root, "none"), [Witness])).Message);
         Assert.Contains("at most 16 keys", Refusal(string.Concat(Enumerable.Range(0, 17).Select(i => log.WithKey(i).PolicyLine))));
+    }
+
+    [Fact]
+    public void A_list_of_the_network_may_be_a_file_and_nothing_in_it_may_be_wrong()
+    {
+        TestLog log = new("example.com/a", 1), other = new("example.com/b", 1);
+        string first = $"vkey {log.NoteSigner.Key}\norigin go.sum database tree\nqpd 24\ncontact c\n";
+        IReadOnlyList<TrustedLog> logs = LogList.Read(Write($"# comment\nlogs/v0\n{first}vkey {other.NoteSigner.Key}\nqpd 8640\ncontact c\n"), [Witness]);
+        Assert.Equal([("go.sum database tree", 24), ("example.com/b", 8640)], logs.Select(one => (one.Origin, one.QueriesPerDay!.Value)));
+        Assert.Contains("name of this witness", Refusal($"logs/v0\n{first}vkey {new TestLog(Witness.Name, 1).NoteSigner.Key}\nqpd 1\ncontact c\n"));
+        Assert.Contains("name of this witness", Refusal($"logs/v0\nvkey {log.NoteSigner.Key}\norigin {Witness.Name}\nqpd 1\ncontact c\n"));
+        Assert.Contains("key of this witness", Refusal($"logs/v0\nvkey {VerifierKey.Create("example.com/c", VerifierKey.Ed25519, Witness.PublicKey.Span)}\nqpd 1\ncontact c\n"));
+        Assert.Contains("type of the key is 0x06", Refusal($"logs/v0\nvkey {VerifierKey.Create("example.com/c", VerifierKey.MlDsa44Cosignature, new byte[1312])}\nqpd 1\ncontact c\n"));
+        Assert.Contains("at most 255 bytes", Refusal($"logs/v0\nvkey {log.NoteSigner.Key}\norigin {new string('o', 256)}\nqpd 1\ncontact c\n"));
     }
 
     [Fact]

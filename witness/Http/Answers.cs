@@ -40,6 +40,13 @@ internal static class Answers
         return Problem(context, StatusCodes.Status405MethodNotAllowed, "method-not-allowed", $"allowed here: {allow}");
     }
 
+    /// <summary>Too many requests of one log: 429, and when the next one would be taken, in whole seconds.</summary>
+    public static Task TooOften(HttpContext context, TimeSpan wait)
+    {
+        context.Response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        return Problem(context, StatusCodes.Status429TooManyRequests, "too-often", "this log has asked more often than it may; Retry-After says when it may ask again");
+    }
+
     /// <summary>Our own state: 503, and how long a client does well to wait; where an operator has to come that is a minute.</summary>
     public static Task Unavailable(HttpContext context, Unavailability why)
     {

@@ -1,10 +1,7 @@
-using System.Globalization;
-using System.Text;
-
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>Everything that is only read: the checkpoints for monitors, and what operators and their machines ask.</summary>
-internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, VerifierKey vkey, Metrics metrics, TimeProvider time)
+internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, Page page, Metrics metrics)
 {
     /// <summary>GET /&lt;origin hash&gt;/checkpoint (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"). A log taken off the list is still shown.</summary>
     public Task Checkpoint(HttpContext context, in Hash originHash)
@@ -26,24 +23,13 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
 
     /// <summary>GET /metrics.</summary>
     public Task Metrics(HttpContext context) =>
-        Answers.Text(context, StatusCodes.Status200OK, metrics.Write(witness.Halted is not null, logs), "text/plain; version=0.0.4; charset=utf-8");
+        Answers.Text(context, StatusCodes.Status200OK, metrics.Write(), "text/plain; version=0.0.4; charset=utf-8");
 
     /// <summary>The page for people.</summary>
     public Task Page(HttpContext context)
     {
         context.Response.Headers.CacheControl = "no-store";
-        DateTimeOffset now = time.GetUtcNow();
-        StringBuilder page = new();
-        page.Append("A witness of transparency logs (c2sp.org/tlog-witness).\n\n");
-        page.Append(CultureInfo.InvariantCulture, $"name   {vkey.Name}\nvkey   {vkey}\nstate  {(witness.Hindrance is Unavailability why ? $"nothing is cosigned: {Answers.Describe(why)}" : "ok")}\n\n");
-        foreach (WitnessedLog log in logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal))
-        {
-            page.Append(CultureInfo.InvariantCulture, $"log    {log.Origin}{(log.Keys.Count == 0 ? " (not on the list any more)" : "")}\n");
-            page.Append(log.Latest is CosignedCheckpoint latest
-                ? string.Create(CultureInfo.InvariantCulture, $"       size {latest.Checkpoint.Size}, cosigned {DateTimeOffset.FromUnixTimeSeconds((long)latest.Timestamp):yyyy-MM-ddTHH:mm:ssZ}, {Math.Max(0, now.ToUnixTimeSeconds() - (long)latest.Timestamp)} s ago\n       /{log.OriginHash.ToHex()}/checkpoint\n")
-                : "       never cosigned\n");
-        }
-
-        return Answers.Text(context, StatusCodes.Status200OK, page.ToString());
+        context.Response.Headers.ContentSecurityPolicy = Http.Page.SecurityPolicy;
+        return Answers.Text(context, StatusCodes.Status200OK, page.Write(), Http.Page.ContentType);
     }
 }

@@ -12,7 +12,7 @@ using TransparencyLog.Http;
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>The one request handler.</summary>
-internal sealed class Routes(AddCheckpointEndpoint add, ReadEndpoints read)
+internal sealed class Routes(SubmissionEndpoint add, ReadEndpoints read)
 {
     private const string Tail = "/checkpoint";
 

@@ -74,11 +74,14 @@ internal sealed class TestWitness : IAsyncDisposable
         Settings settings = Configure(new Settings
         {
             Data = Data,
-            Logs = LogsFile,
+            Logs = [LogsFile],
             Listen = new IPEndPoint(IPAddress.Loopback, 0),
             Guard = UsesGuard ? Guard : null,
             LogLevel = LogLevel.None,
             JournalFileBytes = JournalFileBytes,
+            // Tests ask more often than any log may.
+            RatePerDay = int.MaxValue,
+            RateBurst = 1_000_000,
         });
         _host = await WitnessHost.StartAsync(settings, Time, inner => Journal = new HeldJournal(inner));
     }

@@ -5,13 +5,22 @@ using TransparencyLog.Http;
 
 namespace TransparencyLog.Witness.Http;
 
-/// <summary>POST /add-checkpoint: reads a bounded body in bounded time, and gives every outcome its status (c2sp.org/tlog-witness).</summary>
-internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics metrics, TimeSpan bodyTime, TimeProvider time)
+/// <summary>
+/// POST /add-checkpoint and POST /sign-subtree: reads a bounded body in bounded time, and gives every outcome its status (c2sp.org/tlog-witness).
+/// </summary>
+/// <param name="judge">Decides about a body.</param>
+/// <param name="answers">Counts the answers by status.</param>
+/// <param name="bodyTime">How long a body may take.</param>
+/// <param name="time">The clock.</param>
+internal sealed class SubmissionEndpoint(Func<ReadOnlyMemory<byte>, CancellationToken, Task<CosignOutcome>> judge, StatusCounter answers, TimeSpan bodyTime, TimeProvider time)
 {
+    /// <summary>Largest body of either.</summary>
+    public const int MaxBody = AddCheckpointRequest.MaxSize;
+
     public async Task HandleAsync(HttpContext context)
     {
         HttpRequest request = context.Request;
-        // SPEC TW-01: POST only.
+        // SPEC TW-01: POST only. SPEC TW-50: so it is here.
         if (!HttpMethods.IsPost(request.Method))
         {
             await Answers.MethodNotAllowed(context, "POST");
@@ -24,9 +33,9 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
             return;
         }
 
-        if (request.ContentLength > AddCheckpointRequest.MaxSize)
+        if (request.ContentLength > MaxBody)
         {
-            await Refuse(context, StatusCodes.Status413PayloadTooLarge, "too-large", $"a body has at most {AddCheckpointRequest.MaxSize} bytes");
+            await Refuse(context, StatusCodes.Status413PayloadTooLarge, "too-large", $"a body has at most {MaxBody} bytes");
             return;
         }
 
@@ -54,19 +63,20 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
 
         if (body is null)
         {
-            await Refuse(context, StatusCodes.Status413PayloadTooLarge, "too-large", $"a body has at most {AddCheckpointRequest.MaxSize} bytes");
+            await Refuse(context, StatusCodes.Status413PayloadTooLarge, "too-large", $"a body has at most {MaxBody} bytes");
             return;
         }
 
-        CosignOutcome outcome = await witness.AddCheckpointAsync(body.Value, context.RequestAborted);
+        CosignOutcome outcome = await judge(body.Value, context.RequestAborted);
         await ToHttp(context, outcome);
-        metrics.Count(context.Response.StatusCode);
+        answers.Count(context.Response.StatusCode);
+        outcome.Log?.Refusals.Count(context.Response.StatusCode);
     }
 
     /// <summary>One status for each outcome.</summary>
     private static Task ToHttp(HttpContext context, CosignOutcome outcome) => outcome switch
     {
-        // SPEC TW-34: signature lines.
+        // SPEC TW-34: signature lines. SPEC TW-59: for a subtree too.
         CosignOutcome.Cosigned cosigned => Answers.Bytes(context, StatusCodes.Status200OK, cosigned.SignatureLines, Answers.PlainText),
         CosignOutcome.Malformed malformed => Answers.Text(context, StatusCodes.Status400BadRequest, $"{malformed.Reason}\n"),
         CosignOutcome.UnknownOrigin => Answers.Text(context, StatusCodes.Status404NotFound, "unknown log\n"),
@@ -74,6 +84,7 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
         // SPEC TW-26: the latest cosigned size and a newline. SPEC TW-27: with its own media type, and no parameter.
         CosignOutcome.Stale stale => Answers.Bytes(context, StatusCodes.Status409Conflict, AddCheckpointResponse.SizeToBytes(stale.CosignedSize), AddCheckpointResponse.SizeContentType),
         CosignOutcome.Inconsistent inconsistent => Answers.Text(context, StatusCodes.Status422UnprocessableEntity, $"{inconsistent.Reason}\n"),
+        CosignOutcome.TooOften tooOften => Answers.TooOften(context, tooOften.Wait),
         CosignOutcome.Unavailable unavailable => Answers.Unavailable(context, unavailable.Why),
         _ => throw new System.Diagnostics.UnreachableException($"an outcome without a status: {outcome.GetType().Name}"),
     };
@@ -95,7 +106,7 @@ internal sealed class AddCheckpointEndpoint(CheckpointWitness witness, Metrics m
                 throw new TimeoutException();
             }
 
-            if (read.Buffer.Length > AddCheckpointRequest.MaxSize)
+            if (read.Buffer.Length > MaxBody)
             {
                 reader.AdvanceTo(read.Buffer.End);
                 return null;

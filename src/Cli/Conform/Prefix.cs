@@ -1,0 +1,178 @@
+// The tester's way to the other side: one request at a time as it is written, one answer as it came. Nothing is normalised (paths are sent byte for byte,
+// headers read as they stand), nothing followed, nothing decompressed, and everything bounded.
+
+using System.Globalization;
+using System.IO.Compression;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
+
+namespace TransparencyLog.Cli.Conform;
+
+/// <summary>Several requests in a row had no answer: there is nobody to test.</summary>
+internal sealed class GoneException() : Exception("there is no answer");
+
+/// <summary>What came back. A status of 0 is no answer, and then <see cref="Trouble"/> says why.</summary>
+internal sealed record Reply(int Status, byte[] Body, IReadOnlyDictionary<string, string> Headers, string Trouble = "")
+{
+    /// <summary>The header as it stands on the wire; null without one.</summary>
+    public string? ContentType => Headers.GetValueOrDefault("Content-Type");
+
+    /// <summary>The body as it was before <c>Content-Encoding: gzip</c>; null when it is not that, or has more bytes than any tile or bundle.</summary>
+    public byte[]? Decoded()
+    {
+        if (!Headers.TryGetValue("Content-Encoding", out string? coding)) return Body;
+        if (!string.Equals(coding, "gzip", StringComparison.OrdinalIgnoreCase)) return null;
+        try
+        {
+            using GZipStream unzip = new(new MemoryStream(Body), CompressionMode.Decompress);
+            using MemoryStream read = new();
+            byte[] buffer = new byte[16 * 1024];
+            while (unzip.Read(buffer) is > 0 and int length)
+            {
+                read.Write(buffer, 0, length);
+                if (read.Length > Prefix.MaxBody) return null;
+            }
+
+            return read.ToArray();
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Status, type and the beginning of the body.</summary>
+    public override string ToString()
+    {
+        const int Shown = 48; // a word of an error, or a tree size
+        if (Status == 0) return $"no answer ({Trouble})";
+        string text = string.Concat(Encoding.Latin1.GetString(Body.AsSpan(0, Math.Min(Body.Length, Shown))).Select(one => one switch { '\n' => "\\n", '\r' => "\\r", >= ' ' and <= '~' => one.ToString(), _ => "?" }));
+        string body = Body.Length == 0 ? "with an empty body" : $"\"{text}\"{(Body.Length > Shown ? "..." : "")}";
+        return string.Create(CultureInfo.InvariantCulture, $"{Status} {(ContentType is null ? "" : $"{ContentType} ")}{body}");
+    }
+}
+
+/// <summary>
+/// Requests below one URL prefix. A 429, and a 503 that says when to come back, is waited out and sent again, as long as the patience of the whole run lasts.
+/// Safe for concurrent use.
+/// </summary>
+internal sealed class Prefix : IDisposable
+{
+    /// <summary>Most bytes of an answer: a bundle of 256 entries of 65,535 bytes.</summary>
+    public const int MaxBody = 256 * (2 + EntryBundle.MaxEntrySize);
+
+    /// <summary>So many requests without an answer, one after the other, and nobody is there.</summary>
+    private const int MostTroubles = 4;
+
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
+
+    private readonly HttpClient _http;
+    private readonly string _url;
+    private readonly TimeProvider _time;
+    private readonly CancellationToken _stop;
+    private long _patience; // ticks; guarded by Interlocked
+    private int _requests, _connections, _troubles; // guarded by Interlocked
+
+    public Prefix(string url, TimeSpan patience, TimeProvider time, CancellationToken stop)
+    {
+        (_url, _time, _stop, _patience) = (url.TrimEnd('/'), time, stop, patience.Ticks);
+        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, MaxResponseHeadersLength = 32, ConnectCallback = ConnectAsync })
+        {
+            Timeout = Timeout.InfiniteTimeSpan, // each request has its own limit
+        };
+    }
+
+    public int Requests => Volatile.Read(ref _requests);
+
+    public int Connections => Volatile.Read(ref _connections);
+
+    public TimeProvider Time => _time;
+
+    /// <summary>Whether this can be the prefix of a log or a witness.</summary>
+    public static bool IsPrefix(string url) => Client.LogReader.IsUrl(url);
+
+    public void Dispose() => _http.Dispose();
+
+    public Task<Reply> GetAsync(string path, string? acceptEncoding = null) => SendAsync(HttpMethod.Get, path, acceptEncoding: acceptEncoding);
+
+    /// <summary>Sends a request to the prefix, a slash and this path, and reads the answer. Never throws for what the other side does, but for <see cref="GoneException"/>.</summary>
+    public async Task<Reply> SendAsync(HttpMethod method, string path, byte[]? body = null, string? acceptEncoding = null)
+    {
+        while (true)
+        {
+            Interlocked.Increment(ref _requests);
+            Reply reply = await SendOnceAsync(method, path, body, acceptEncoding);
+            if (reply.Status != 0) Volatile.Write(ref _troubles, 0);
+            else if (Interlocked.Increment(ref _troubles) >= MostTroubles) throw new GoneException();
+            if (RetryAfter(reply) is not TimeSpan wait || Interlocked.Add(ref _patience, -wait.Ticks) < 0) return reply;
+            await Task.Delay(wait, _time, _stop);
+        }
+    }
+
+    private static TimeSpan? RetryAfter(Reply reply)
+    {
+        bool told = reply.Headers.TryGetValue("Retry-After", out string? text) & Strict.TryReadSize(Encoding.ASCII.GetBytes(text ?? ""), out long seconds);
+        if (reply.Status == 503 && told) return TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 3600));
+        return reply.Status == 429 ? TimeSpan.FromSeconds(told ? Math.Clamp(seconds, 1, 3600) : 1) : null;
+    }
+
+    private async Task<Reply> SendOnceAsync(HttpMethod method, string path, byte[]? body, string? acceptEncoding)
+    {
+        // The path goes out as it is: extra zeros and percent signs are what is asked about.
+        Uri uri = new($"{_url}/{path}", new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        using HttpRequestMessage request = new(method, uri);
+        if (body is not null)
+        {
+            request.Content = new ByteArrayContent(body);
+            request.Content.Headers.ContentType = new MediaTypeHeaderValue("text/plain") { CharSet = "utf-8" };
+        }
+
+        if (acceptEncoding is not null) request.Headers.TryAddWithoutValidation("Accept-Encoding", acceptEncoding);
+        if (method == HttpMethod.Get) request.Headers.CacheControl = new CacheControlHeaderValue { NoCache = true };
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(_stop);
+        limit.CancelAfter(Limit);
+        try
+        {
+            using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
+            Dictionary<string, string> headers = new(StringComparer.OrdinalIgnoreCase);
+            foreach ((string name, HeaderStringValues values) in response.Headers.NonValidated) headers[name] = values.ToString();
+            foreach ((string name, HeaderStringValues values) in response.Content.Headers.NonValidated) headers[name] = values.ToString();
+            using Stream stream = await response.Content.ReadAsStreamAsync(limit.Token);
+            using MemoryStream read = new();
+            byte[] buffer = new byte[16 * 1024];
+            while (await stream.ReadAsync(buffer, limit.Token) is > 0 and int length)
+            {
+                read.Write(buffer, 0, length);
+                if (read.Length > MaxBody) return new Reply(0, [], headers, "more bytes than any answer has");
+            }
+
+            return new Reply((int)response.StatusCode, read.ToArray(), headers);
+        }
+        catch (OperationCanceledException) when (!_stop.IsCancellationRequested)
+        {
+            return new Reply(0, [], new Dictionary<string, string>(), $"nothing within {Limit.TotalSeconds.ToString(CultureInfo.InvariantCulture)} s");
+        }
+        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException)
+        {
+            string why = failure is HttpRequestException http ? (http.InnerException as SocketException)?.SocketErrorCode.ToString() ?? http.HttpRequestError.ToString() : failure.GetType().Name;
+            return new Reply(0, [], new Dictionary<string, string>(), why);
+        }
+    }
+
+    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken stop)
+    {
+        Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(context.DnsEndPoint, stop);
+            Interlocked.Increment(ref _connections);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// GET /: what a person wants to know of a witness, as a page that needs nothing else: no script, no image, nothing from elsewhere. What is not ours to say
+// (origins) is escaped.
+
+using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
+
+namespace TransparencyLog.Witness.Http;
+
+/// <summary>The page for people.</summary>
+internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, IReadOnlyList<VerifierKey> keys, TimeProvider time)
+{
+    public const string ContentType = "text/html; charset=utf-8";
+
+    /// <summary>The browser is told to load nothing and to run nothing, whatever stands in the page.</summary>
+    public const string SecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+    private const string Head = """
+        <!doctype html>
+        <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Witness</title>
+        <style>body{font:15px/1.5 sans-serif;margin:2em;max-width:80em}code{word-break:break-all}table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.2em 1em .2em 0;border-bottom:1px solid #ccc}.n{text-align:right}</style></head><body>
+
+        """;
+
+    /// <summary>The page as it is now.</summary>
+    public string Write()
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        StringBuilder page = new(Head);
+        page.Append(CultureInfo.InvariantCulture, $"<h1>{Escape(keys[0].Name)}</h1>\n<p>A witness of transparency logs (c2sp.org/tlog-witness): it cosigns a checkpoint only of a log that has grown from the one it cosigned before.</p>\n");
+        page.Append(CultureInfo.InvariantCulture, $"<p>State: {(witness.Hindrance is Unavailability why ? $"nothing is cosigned: {Escape(Answers.Describe(why))}" : "ok")}</p>\n<h2>Keys</h2>\n<ul>\n");
+        foreach (VerifierKey key in keys) page.Append(CultureInfo.InvariantCulture, $"<li><code>{Escape(key.ToString())}</code></li>\n");
+        page.Append("</ul>\n<h2>Logs</h2>\n<table><tr><th>Origin</th><th class=\"n\">Size</th><th>Cosigned</th><th class=\"n\">Age</th><th>Refused since the start</th></tr>\n");
+        foreach (WitnessedLog log in logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)) Row(page, log, now);
+        return page.Append("</table>\n<p><a href=\"healthz\">health</a>, <a href=\"metrics\">metrics</a></p>\n</body></html>\n").ToString();
+    }
+
+    private static void Row(StringBuilder page, WitnessedLog log, DateTimeOffset now)
+    {
+        page.Append(CultureInfo.InvariantCulture, $"<tr><td>{Escape(log.Origin)}{(log.Trust.Keys.Count == 0 ? " (not on the list any more)" : "")}</td>");
+        if (log.Latest is CosignedCheckpoint latest)
+        {
+            DateTimeOffset cosigned = DateTimeOffset.FromUnixTimeSeconds((long)latest.Timestamp);
+            page.Append(CultureInfo.InvariantCulture, $"<td class=\"n\"><a href=\"{log.OriginHash.ToHex()}/checkpoint\">{latest.Checkpoint.Size}</a></td><td>{cosigned:yyyy-MM-ddTHH:mm:ssZ}</td><td class=\"n\">{Math.Max(0, now.ToUnixTimeSeconds() - (long)latest.Timestamp)} s</td>");
+        }
+        else
+        {
+            page.Append("<td class=\"n\"></td><td>never</td><td class=\"n\"></td>");
+        }
+
+        page.Append("<td>").AppendJoin(", ", Refusals.Kinds.Where(kind => log.Refusals.Of(kind.Status) > 0).Select(kind => string.Create(CultureInfo.InvariantCulture, $"{log.Refusals.Of(kind.Status)} {kind.Meaning}"))).Append("</td></tr>\n");
+    }
+
+    private static string Escape(string text) => HtmlEncoder.Default.Encode(text);
+}

@@ -1,0 +1,353 @@
+// Where the lists of logs come from (--logs), while the witness runs.
+//
+//     a file    is the operator's word. It is read again when it has changed, and says the whole of what it lists: a log that was taken out is not cosigned any
+//               more, and is still remembered and shown (W-19). Wrong at the start, the witness does not start; wrong later, what was read before stays.
+//     a URL     is somebody else's word, so it can only add: a log that it has named stays, and its key never changes. What it has named is kept in
+//
+//                   lists/<SHA-256 of the URL, hex>
+//
+//                   # tlog-witness list v1 <CRC-32C of all that follows, hex> <URL>
+//                   logs/v0
+//                   ...
+//
+//               so that a start needs nobody. To forget it: stop, remove that file.
+//
+// Files come before URLs, and otherwise the first that names an origin says what holds for it.
+
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Witness;
+
+/// <summary>The lists of one witness. Polled by one loop; counters are read by anyone.</summary>
+internal sealed class LogLists : IAsyncDisposable
+{
+    /// <summary>The folder in the data directory.</summary>
+    public const string Folder = "lists";
+
+    /// <summary>Longest wait for a list, from the first byte of the request to the last of the answer.</summary>
+    public static readonly TimeSpan FetchTime = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often the time of a file is looked at.</summary>
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(10);
+
+    /// <summary>How soon a URL is asked again after it failed, if that is not more often than otherwise.</summary>
+    private static readonly TimeSpan Again = TimeSpan.FromMinutes(1);
+
+    private readonly IReadOnlyList<Source> _sources;
+    private readonly TimeSpan _interval;
+    private readonly TimeProvider _time;
+    private readonly HttpClient _http;
+    private readonly CancellationTokenSource _stop = new();
+    private Task _loop = Task.CompletedTask;
+    private HashSet<string> _told = new(StringComparer.Ordinal); // the loop's
+    private long _reads, _failures, _refused;
+
+    private LogLists(IReadOnlyList<Source> sources, TimeSpan interval, TimeProvider time, TimeSpan fetchTime)
+    {
+        _sources = sources;
+        _interval = interval;
+        _time = time;
+        // No redirect: a list that has moved is the operator's to decide about.
+        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = fetchTime, MaxResponseHeadersLength = 16, MaxResponseDrainSize = 0 }) { Timeout = Timeout.InfiniteTimeSpan };
+        Logs = Merge(sources, out _);
+    }
+
+    /// <summary>What holds now, by origin.</summary>
+    public IReadOnlyDictionary<string, TrustedLog> Logs { get; private set; }
+
+    /// <summary>Lists that were read anew since the start.</summary>
+    public long Reads => Interlocked.Read(ref _reads);
+
+    /// <summary>Lists that could not be read since the start: what was known of them stays.</summary>
+    public long Failures => Interlocked.Read(ref _failures);
+
+    /// <summary>Logs that stand in the lists now and are not taken.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
+
+    /// <summary>Whether a text names a list by its URL.</summary>
+    public static bool IsUrl(string source) => source.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || source.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>Reads the files, and what is kept of the URLs. Asks nobody.</summary>
+    /// <param name="sources">Files and URLs, checked (<see cref="Settings"/>).</param>
+    /// <param name="data">The data directory.</param>
+    /// <param name="witness">The keys of this witness.</param>
+    /// <param name="interval">How often URLs are asked.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="fetchTime">How long a URL may take; <see cref="FetchTime"/>.</param>
+    /// <exception cref="UsageException">A file is wrong.</exception>
+    /// <exception cref="StorageException">What was kept of a URL is damaged.</exception>
+    public static LogLists Open(IReadOnlyList<string> sources, string data, IReadOnlyList<VerifierKey> witness, TimeSpan interval, TimeProvider time, TimeSpan fetchTime)
+    {
+        FileSource[] files = [.. sources.Where(source => !IsUrl(source)).Select(path => new FileSource(path, witness))];
+        // What two files of an operator say differently, one of them says wrongly.
+        Merge(files, out List<string> refused);
+        if (refused.Count > 0) throw new UsageException(refused[0]);
+        return new LogLists([.. files, .. sources.Where(IsUrl).Select(url => new UrlSource(new Uri(url), data, witness, fetchTime))], interval, time, fetchTime);
+    }
+
+    /// <summary>Begins to look for changes, and gives them to the logs.</summary>
+    public void Start(WitnessedLogs logs, ILogger log) => _loop = Task.Run(() => RunAsync(logs, log, _stop.Token));
+
+    /// <summary>Looks at every list that is due, and takes what is new.</summary>
+    public async Task PollAsync(WitnessedLogs logs, ILogger log, CancellationToken stop)
+    {
+        bool changed = false;
+        foreach (Source source in _sources)
+        {
+            if (!source.IsDue(_time)) continue;
+            try
+            {
+                bool read = await source.ReadAsync(_http, stop);
+                source.Next(_time, _interval);
+                if (!read) continue;
+                Interlocked.Increment(ref _reads);
+                changed = true;
+            }
+            catch (Exception failure) when (failure is UsageException or InvalidDataException or StorageException or HttpRequestException or IOException or UnauthorizedAccessException or OperationCanceledException)
+            {
+                if (stop.IsCancellationRequested) return;
+                Interlocked.Increment(ref _failures);
+                source.Next(_time, _interval < Again ? _interval : Again);
+                log.ListFailed(source.Name, failure is OperationCanceledException ? "it took too long" : failure.Message);
+            }
+        }
+
+        if (changed) Apply(logs, log);
+    }
+
+    /// <summary>Stops looking.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _loop;
+        _stop.Dispose();
+        _http.Dispose();
+    }
+
+    private async Task RunAsync(WitnessedLogs logs, ILogger log, CancellationToken stop)
+    {
+        Apply(logs, log);
+        try
+        {
+            while (true)
+            {
+                await PollAsync(logs, log, stop);
+                await Task.Delay(_interval < Look ? _interval : Look, _time, stop);
+            }
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // The end of the loop.
+        }
+    }
+
+    private void Apply(WitnessedLogs logs, ILogger log)
+    {
+        int before = Logs.Count;
+        Logs = Merge(_sources, out List<string> refused);
+        Interlocked.Exchange(ref _refused, refused.Count);
+        // Each reason once, as long as it holds.
+        foreach (string reason in refused.Where(reason => !_told.Contains(reason))) log.LogRefused(reason);
+        _told = [.. refused];
+        logs.Trust(Logs);
+        if (Logs.Count != before) log.ListsChanged(Logs.Count);
+    }
+
+    /// <summary>All sources as one: the first that names an origin says what holds for it.</summary>
+    private static Dictionary<string, TrustedLog> Merge(IEnumerable<Source> sources, out List<string> refused)
+    {
+        Dictionary<string, TrustedLog> merged = new(StringComparer.Ordinal);
+        refused = [];
+        foreach (Source source in sources)
+        {
+            refused.AddRange(source.Refused.Select(reason => $"{source.Name}: {reason}"));
+            foreach (TrustedLog log in source.Logs)
+            {
+                if (merged.TryGetValue(log.Origin, out TrustedLog? first))
+                {
+                    if (!Keys(first).SetEquals(Keys(log))) refused.Add(string.Create(CultureInfo.InvariantCulture, $"{source.Name}: the log with key ID {log.Keys[0].Key.KeyId:x8}: another list has its origin with another key"));
+                }
+                else if (merged.Count == TlogList.MaxLogs)
+                {
+                    refused.Add(string.Create(CultureInfo.InvariantCulture, $"{source.Name}: the log with key ID {log.Keys[0].Key.KeyId:x8}: a witness has at most {TlogList.MaxLogs} logs"));
+                }
+                else
+                {
+                    merged.Add(log.Origin, log);
+                }
+            }
+        }
+
+        return merged;
+
+        static HashSet<string> Keys(TrustedLog log) => [.. log.Keys.Select(verifier => verifier.Key.ToString())];
+    }
+
+    /// <summary>Where a list comes from. The loop's, but for what the constructor reads.</summary>
+    private abstract class Source(string name)
+    {
+        private long? _due; // of the monotonic clock; null: at once
+
+        /// <summary>For the operator.</summary>
+        public string Name { get; } = name;
+
+        /// <summary>What it lists and may be witnessed.</summary>
+        public IReadOnlyList<TrustedLog> Logs { get; protected set; } = [];
+
+        /// <summary>Why some of what it lists is not.</summary>
+        public IReadOnlyList<string> Refused { get; protected set; } = [];
+
+        public bool IsDue(TimeProvider time) => _due is not long due || time.GetTimestamp() >= due;
+
+        public virtual void Next(TimeProvider time, TimeSpan interval) => _due = time.GetTimestamp() + (long)(interval.TotalSeconds * time.TimestampFrequency);
+
+        /// <summary>Reads it anew; false when it is as it was. After an exception it is as it was.</summary>
+        public abstract Task<bool> ReadAsync(HttpClient http, CancellationToken stop);
+    }
+
+    /// <summary>A file on this machine.</summary>
+    private sealed class FileSource : Source
+    {
+        private readonly string _path;
+        private readonly IReadOnlyList<VerifierKey> _witness;
+        private (DateTime Written, long Length) _read;
+
+        public FileSource(string path, IReadOnlyList<VerifierKey> witness)
+            : base($"logs: {path}")
+        {
+            _path = path;
+            _witness = witness;
+            _read = Look();
+            Logs = LogList.Read(path, witness);
+        }
+
+        // Looked at each time; that costs nothing.
+        public override void Next(TimeProvider time, TimeSpan interval)
+        {
+        }
+
+        public override Task<bool> ReadAsync(HttpClient http, CancellationToken stop)
+        {
+            (DateTime, long) now = Look();
+            if (now == _read) return Task.FromResult(false);
+            // What is wrong with it is said once: it is not read again until it has changed again.
+            _read = now;
+            Logs = LogList.Read(_path, _witness);
+            return Task.FromResult(true);
+        }
+
+        // Before it is read: what is written while it is read is then seen the next time. A file that is gone has another time too.
+        private (DateTime Written, long Length) Look()
+        {
+            FileInfo file = new(_path);
+            return (file.LastWriteTimeUtc, file.Exists ? file.Length : -1);
+        }
+    }
+
+    /// <summary>A list that somebody else keeps.</summary>
+    private sealed class UrlSource : Source
+    {
+        private const string Magic = "# tlog-witness list v1 ";
+
+        /// <summary>A list as large as any, its first line with a URL of 2 kB, and a newline.</summary>
+        private const int MaxCopy = TlogList.MaxSize + 4096;
+
+        private readonly Uri _url;
+        private readonly string _copy;
+        private readonly TimeSpan _fetchTime;
+        private readonly IReadOnlyList<VerifierKey> _witness;
+        private IReadOnlyList<ListedLog> _known = [];
+
+        public UrlSource(Uri url, string data, IReadOnlyList<VerifierKey> witness, TimeSpan fetchTime)
+            : base($"logs: {url.AbsoluteUri}")
+        {
+            _url = url;
+            _copy = Path.Combine(data, Folder, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(url.AbsoluteUri))));
+            _witness = witness;
+            _fetchTime = fetchTime;
+            if (DurableFile.TryRead(_copy, MaxCopy, out byte[] bytes)) Use(Unseal(bytes), []);
+        }
+
+        public override async Task<bool> ReadAsync(HttpClient http, CancellationToken stop)
+        {
+            using CancellationTokenSource late = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            late.CancelAfter(_fetchTime);
+            byte[] body = await FetchAsync(http, late.Token);
+            if (!TlogList.TryParse(body, out TlogList? list, out string error) || list is null) throw new InvalidDataException(error);
+
+            // It only adds. A key that changes is not its to change: with another key, whoever hands out the list could sign for the log.
+            Dictionary<string, ListedLog> all = _known.ToDictionary(log => log.Origin, StringComparer.Ordinal);
+            List<string> refused = [];
+            foreach (ListedLog log in list.Logs)
+            {
+                if (!all.TryGetValue(log.Origin, out ListedLog? known) || known.Key.Equals(log.Key)) all[log.Origin] = log;
+                else refused.Add(string.Create(CultureInfo.InvariantCulture, $"the log with key ID {log.Key.KeyId:x8}: the list had its origin with key ID {known.Key.KeyId:x8} before; that one stays"));
+            }
+
+            ListedLog[] merged = [.. all.Values];
+            bool isNew = !merged.SequenceEqual(_known);
+            if (!isNew && refused.Count == 0 && Refused.Count == 0) return false;
+            if (isNew)
+            {
+                // Kept before it is used: what a start would not know is not cosigned.
+                DurableFile.CreateDirectory(Path.GetDirectoryName(_copy)!);
+                DurableFile.Replace(_copy, Seal(merged));
+            }
+
+            Use(merged, refused);
+            return true;
+        }
+
+        private void Use(IReadOnlyList<ListedLog> known, IReadOnlyList<string> refused)
+        {
+            _known = known;
+            Logs = LogList.Take(known, _witness, out IReadOnlyList<string> objections);
+            Refused = [.. refused, .. objections];
+        }
+
+        private async Task<byte[]> FetchAsync(HttpClient http, CancellationToken stop)
+        {
+            using HttpResponseMessage response = await http.GetAsync(_url, HttpCompletionOption.ResponseHeadersRead, stop);
+            if (response.StatusCode != HttpStatusCode.OK) throw new InvalidDataException($"it was answered with {(int)response.StatusCode}, and only 200 is taken; redirects are not followed");
+            await using Stream stream = await response.Content.ReadAsStreamAsync(stop);
+            byte[] buffer = new byte[16 * 1024];
+            MemoryStream body = new();
+            while (await stream.ReadAsync(buffer, stop) is > 0 and int read)
+            {
+                if (body.Length + read > TlogList.MaxSize) throw new InvalidDataException($"a list of logs has at most {TlogList.MaxSize} bytes");
+                body.Write(buffer, 0, read);
+            }
+
+            return body.ToArray();
+        }
+
+        /// <summary>The file.</summary>
+        /// <exception cref="InvalidDataException">With all that the list has named before there are too many logs, or too many bytes of them.</exception>
+        private byte[] Seal(IReadOnlyList<ListedLog> logs)
+        {
+            byte[] rest;
+            try
+            {
+                rest = [.. Encoding.UTF8.GetBytes($"{_url.AbsoluteUri}\n"), .. new TlogList(logs).ToBytes()];
+            }
+            catch (ArgumentException tooMany)
+            {
+                throw new InvalidDataException($"with all the logs that it has named before: {tooMany.Message}", tooMany);
+            }
+
+            return [.. Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Magic}{Crc32C.Of(rest):x8} ")), .. rest];
+        }
+
+        private IReadOnlyList<ListedLog> Unseal(byte[] bytes)
+        {
+            int head = Magic.Length + 9, end = bytes.AsSpan().IndexOf((byte)'\n') + 1;
+            return end > head && TlogList.TryParse(bytes.AsSpan(end), out TlogList? list, out _) && list is not null && Seal(list.Logs).AsSpan().SequenceEqual(bytes)
+                ? list.Logs
+                : throw new DamageException(new Damage("log-list", _copy, null, null, $"what was kept of {_url.AbsoluteUri}", "something else; remove the file to fetch it again"));
+        }
+    }
+}
