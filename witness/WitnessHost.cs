@@ -21,10 +21,12 @@ internal sealed class WitnessHost : IAsyncDisposable
     private readonly WitnessDirectory _directory;
     private readonly WitnessStore _store;
     private readonly WitnessedLogs _logs;
+    private readonly EvidenceWebhooks _webhooks;
     private readonly ITimer _reminder;
 
-    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, ITimer reminder, string url)
+    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, EvidenceWebhooks webhooks, ITimer reminder, string url)
     {
+        _webhooks = webhooks;
         _app = app;
         _directory = directory;
         _store = store;
@@ -48,6 +50,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         WitnessDirectory directory = WitnessDirectory.Open(settings.Data);
         WitnessStore? store = null;
         WebApplication? app = null;
+        EvidenceWebhooks? webhooks = null;
         try
         {
             VerifierKey vkey = directory.Cosigner.Key;
@@ -57,9 +60,12 @@ internal sealed class WitnessHost : IAsyncDisposable
 
             app = Build(settings);
             ILogger log = app.Logger;
-            CheckpointWitness witness = new(logs, directory.Cosigner, store, new Evidence(directory.Root, time), new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
+            EvidenceFolder folder = new(directory.Root);
+            webhooks = new EvidenceWebhooks(folder, settings.EvidenceWebhooks, settings.WebhookOptions, time, log);
+            Evidence evidence = new(folder, webhooks, log);
+            CheckpointWitness witness = new(logs, directory.Cosigner, store, evidence, new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
             Metrics metrics = new();
-            Routes routes = new(new AddCheckpointEndpoint(witness, metrics, settings.BodyTime, time), new ReadEndpoints(witness, logs, vkey, metrics, time));
+            Routes routes = new(new AddCheckpointEndpoint(witness, metrics, settings.BodyTime, time), new ReadEndpoints(witness, logs, vkey, metrics, evidence, time));
             app.Run(routes.HandleAsync);
 
             if (store.Cut is string cut) log.FrameCut(cut);
@@ -69,11 +75,12 @@ internal sealed class WitnessHost : IAsyncDisposable
             string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
             log.Started(vkey.Name, configured.Count, url, store.Loaded.Count);
             ITimer reminder = time.CreateTimer(_ => Remind(witness, log), null, HaltedReminder, HaltedReminder);
-            return new WitnessHost(app, directory, store, logs, reminder, url);
+            return new WitnessHost(app, directory, store, logs, webhooks, reminder, url);
         }
         catch
         {
             if (app is not null) await app.DisposeAsync();
+            if (webhooks is not null) await webhooks.DisposeAsync();
             if (store is not null) await store.DisposeAsync();
             directory.Dispose();
             throw;
@@ -89,6 +96,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         await _reminder.DisposeAsync();
         await _app.StopAsync();
         await _app.DisposeAsync();
+        await _webhooks.DisposeAsync();
         await _store.DisposeAsync();
         _logs.Dispose();
         _directory.Dispose();

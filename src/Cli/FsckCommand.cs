@@ -22,14 +22,15 @@ internal static class FsckCommand
         Option<string[]> from = new("--from") { HelpName = "URL|DIR", Description = "With --repair-plan: a copy of the log, or a mirror, that may have entries which are lost here. What it gives is compared with the roots." };
         Option<bool> apply = new("--apply") { Description = "With --repair-plan and --to: makes a copy in which all of it is mended, and checks it. Nothing is made when something cannot be." };
         Option<string?> to = new("--to") { HelpName = "DIR", Description = "With --apply: the copy, a new directory." };
-        Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey, plan, from, apply, to };
+        Option<string?> evidence = EvidenceCommand.FolderOption();
+        Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey, evidence, plan, from, apply, to };
         command.SetAction((parsed, stop) => parsed.GetValue(plan) || parsed.GetValue(apply) || parsed.GetValue(to) is not null || parsed.GetValue(from) is { Length: > 0 }
             ? RepairAsync(parsed.GetRequiredValue(target), parsed.GetValue(plan), parsed.GetValue(from) ?? [], parsed.GetValue(apply), parsed.GetValue(to), around, stop)
-            : RunAsync(parsed.GetRequiredValue(target), parsed.GetValue(policy), parsed.GetValue(vkey), around, stop));
+            : RunAsync(parsed.GetRequiredValue(target), parsed.GetValue(policy), parsed.GetValue(vkey), parsed.GetValue(evidence), around, stop));
         return command;
     }
 
-    private static async Task<int> RunAsync(string target, string? policyPath, string? vkey, Surroundings around, CancellationToken stop)
+    private static async Task<int> RunAsync(string target, string? policyPath, string? vkey, string? evidence, Surroundings around, CancellationToken stop)
     {
         Policy? policy = await TrustAsync(policyPath, vkey, around, stop);
         long started = around.Time.GetTimestamp();
@@ -44,6 +45,7 @@ internal static class FsckCommand
         {
             await around.PrintAsync(damage.ToString(), stop);
             await around.SayAsync($"{target} is damaged; the line on standard output names the first place; nothing was changed");
+            if (failure is LogReaderException { Evidence: TlogEvidence found }) await EvidenceCommand.KeepAsync(found, evidence, around);
             return ExitCode.DoesNotHold;
         }
 

@@ -29,6 +29,7 @@ internal static class Program
             BackupCommand.CreateBackup(around),
             BackupCommand.CreateRestore(around),
             PolicyCommand.Create(around),
+            EvidenceCommand.Create(around),
         };
 
         // Behind a command --version asks the same as before it.

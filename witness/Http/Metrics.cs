@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using TransparencyLog.Http;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness.Http;
@@ -14,7 +15,7 @@ internal sealed class Metrics
     public void Count(int status) => Interlocked.Increment(ref _answers[status]);
 
     /// <summary>All of it.</summary>
-    public string Write(bool halted, WitnessedLogs logs)
+    public string Write(bool halted, WitnessedLogs logs, EvidenceWebhooks webhooks)
     {
         StringBuilder text = new();
         text.Append("# TYPE tlog_witness_halted gauge\n").Append(CultureInfo.InvariantCulture, $"tlog_witness_halted {(halted ? 1 : 0)}\n");
@@ -37,6 +38,7 @@ internal sealed class Metrics
             text.Append(CultureInfo.InvariantCulture, $"tlog_witness_cosigned_size{{origin=\"{origin}\"}} {log.Latest?.Checkpoint.Size ?? 0}\n");
         }
 
+        webhooks.WriteMetrics(text);
         return text.ToString();
     }
 }

@@ -4,7 +4,7 @@ using System.Text;
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>Everything that is only read: the checkpoints for monitors, and what operators and their machines ask.</summary>
-internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, VerifierKey vkey, Metrics metrics, TimeProvider time)
+internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, VerifierKey vkey, Metrics metrics, Evidence evidence, TimeProvider time)
 {
     /// <summary>GET /&lt;origin hash&gt;/checkpoint (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"). A log taken off the list is still shown.</summary>
     public Task Checkpoint(HttpContext context, in Hash originHash)
@@ -26,7 +26,7 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
 
     /// <summary>GET /metrics.</summary>
     public Task Metrics(HttpContext context) =>
-        Answers.Text(context, StatusCodes.Status200OK, metrics.Write(witness.Halted is not null, logs), "text/plain; version=0.0.4; charset=utf-8");
+        Answers.Text(context, StatusCodes.Status200OK, metrics.Write(witness.Halted is not null, logs, evidence.Webhooks), "text/plain; version=0.0.4; charset=utf-8");
 
     /// <summary>The page for people.</summary>
     public Task Page(HttpContext context)
@@ -42,6 +42,7 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
             page.Append(log.Latest is CosignedCheckpoint latest
                 ? string.Create(CultureInfo.InvariantCulture, $"       size {latest.Checkpoint.Size}, cosigned {DateTimeOffset.FromUnixTimeSeconds((long)latest.Timestamp):yyyy-MM-ddTHH:mm:ssZ}, {Math.Max(0, now.ToUnixTimeSeconds() - (long)latest.Timestamp)} s ago\n       /{log.OriginHash.ToHex()}/checkpoint\n")
                 : "       never cosigned\n");
+            if (evidence.Describe(log.OriginHash) is string proven) page.Append(CultureInfo.InvariantCulture, $"       {proven}\n");
         }
 
         return Answers.Text(context, StatusCodes.Status200OK, page.ToString());

@@ -1,0 +1,103 @@
+// tlog evidence: what a log has signed and contradicts itself with, for somebody who was not there (spec/evidence.md).
+
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using TransparencyLog.Client;
+using TransparencyLog.Signing;
+using TransparencyLog.Storage;
+
+namespace TransparencyLog.Cli;
+
+/// <summary><c>tlog evidence verify</c>, and how other commands keep what they find.</summary>
+internal static class EvidenceCommand
+{
+    public static Command Create(Surroundings around)
+    {
+        Argument<string> file = new("FILE") { Description = "A .tlog-evidence file; - is standard input." };
+        Option<string?> policy = LogUrl.PolicyOption("A tlog-policy: its log lines say which keys are the log's. Witnesses and quorum are not judged.");
+        Option<string[]> vkeys = new("--vkey") { HelpName = "VKEY", Description = "Instead of a policy: the log's vkey. More than once when the log has changed its key." };
+        Command verify = new("verify", "Verifies offline that a log has signed what cannot both be true; prints kind, origin, sizes, roots and keys. Exit code 1: it does not convince.") { file, policy, vkeys };
+        verify.SetAction((parsed, stop) => VerifyAsync(parsed.GetRequiredValue(file), parsed.GetValue(policy), parsed.GetValue(vkeys) ?? [], around, stop));
+        return new Command("evidence", "Works on evidence against logs.") { verify };
+    }
+
+    public static Option<string?> FolderOption() =>
+        new("--evidence") { HelpName = "DIR", Description = "Where evidence against the log is written when some is found; the current directory otherwise." };
+
+    /// <summary>
+    /// Writes evidence that was found on the way, durably. There may be no second chance to see it, so a folder that cannot be written is no end of it: the file is text, and goes to
+    /// standard error.
+    /// </summary>
+    public static async Task KeepAsync(TlogEvidence evidence, string? folder, Surroundings around)
+    {
+        string path = Path.Combine(Path.GetFullPath(folder ?? "."), evidence.FileName);
+        byte[] bytes = evidence.ToBytes();
+        try
+        {
+            DurableFile.CreateDirectory(Path.GetDirectoryName(path)!);
+            if (!File.Exists(path)) DurableFile.Replace(path, bytes);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            await around.SayAsync($"evidence against the log was found and could not be written ({failure.Message}); these are its lines, without the \"tlog: \" before each:");
+            foreach (string line in Encoding.UTF8.GetString(bytes)[..^1].Split('\n')) await around.SayAsync(line);
+            return;
+        }
+
+        await around.SayAsync(evidence.Kind == EvidenceKind.Unproven
+            ? $"the log's two signed checkpoints are kept in {path}; nothing proves that they conflict"
+            : $"the log has signed what cannot both be true: keep {path}, and show it to others; tlog evidence verify judges it");
+    }
+
+    private static async Task<int> VerifyAsync(string path, string? policyPath, string[] vkeys, Surroundings around, CancellationToken stop)
+    {
+        if (policyPath is null == (vkeys.Length == 0)) throw new CliException(ExitCode.Usage, "give either --policy or --vkey: somebody has to say which key is the log's");
+        Policy? policy = policyPath is null ? null : await InputFile.ReadPolicyAsync(policyPath, around, stop);
+        List<VerifierKey> keys = [];
+        foreach (string vkey in vkeys)
+        {
+            if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) || key is null || Verifiers.TryCreate(key) is null)
+            {
+                throw new CliException(ExitCode.Usage, "--vkey is a log's verifier key, name+id+base64, of a type that tlog verifies");
+            }
+
+            keys.Add(key);
+        }
+
+        byte[]? bytes = await InputFile.ReadAsync(path, TlogEvidence.MaxSize, around, stop);
+        if (bytes is null) throw Refuse(path, $"it has more than {TlogEvidence.MaxSize} bytes");
+        if (!TlogEvidence.TryParse(bytes, out TlogEvidence? evidence, out string reason) || evidence is null) throw Refuse(path, reason);
+        if (policy is not null)
+        {
+            // SPEC PO-06: the key name of a log is its origin line.
+            keys.AddRange(policy.Logs.Select(log => log.Key).Where(key => key.Name == evidence.Origin));
+            if (keys.Count == 0) throw Refuse(path, "no log of the policy has its origin");
+        }
+
+        INoteVerifier[] verifiers = [.. keys.Distinct().Select(Verifiers.TryCreate).OfType<INoteVerifier>()];
+        if (!evidence.TryVerify(verifiers, out reason)) throw Refuse(path, reason);
+        await around.PrintAsync($"kind {TlogEvidence.Word(evidence.Kind)}", stop);
+        await around.PrintAsync($"origin {evidence.Origin}", stop);
+        for (int i = 0; i < evidence.Notes.Count; i++)
+        {
+            Checkpoint checkpoint = evidence.Checkpoints[i];
+            await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"size {checkpoint.Size}"), stop);
+            await around.PrintAsync($"root {checkpoint.Root}", stop);
+            foreach (VerifiedSignature line in evidence.Notes[i].Verify(verifiers).Verified) await around.PrintAsync($"signed by {line.Verifier.Key}", stop);
+        }
+
+        await around.SayAsync(Describe(evidence));
+        return ExitCode.Ok;
+    }
+
+    private static string Describe(TlogEvidence evidence) => evidence.Kind switch
+    {
+        EvidenceKind.Fork => "proven: the log has signed two trees of one size",
+        EvidenceKind.Inconsistent => "proven: the smaller tree that the log has signed is no beginning of the larger one",
+        EvidenceKind.SizeZero => "proven: the log has signed a tree without entries whose root is not the empty tree's",
+        _ => throw new System.Diagnostics.UnreachableException($"{evidence.Kind} convinces nobody"),
+    };
+
+    private static CliException Refuse(string path, string reason) => new(ExitCode.DoesNotHold, $"{path} does not convince: {reason}");
+}
