@@ -105,17 +105,7 @@ internal static class FsckCommand
     {
         if (policyPath is not null && vkey is not null) throw new CliException(ExitCode.Usage, "--policy and --vkey exclude each other");
         if (policyPath is not null) return await InputFile.ReadPolicyAsync(policyPath, around, stop);
-        if (vkey is null) return null;
-        try
-        {
-            if (VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) && key is not null) return CheckpointCheck.PolicyOf(key);
-        }
-        catch (ArgumentException)
-        {
-            // A key that no log signs with is as wrong here as a text that is no key.
-        }
-
-        throw new CliException(ExitCode.Usage, "--vkey is a log's verifier key, name+id+base64");
+        return vkey is null ? null : CheckpointCheck.PolicyOf(LogUrl.ReadVkey(vkey));
     }
 
     private static async Task CheckUrlAsync(string url, Policy? policy, FsckProgress progress, Surroundings around, CancellationToken stop)

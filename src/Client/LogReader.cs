@@ -90,27 +90,32 @@ public sealed class LogReader : IDisposable
 
         // SPEC CP-14: both notes are kept.
         if (before is null) return verified;
-        TlogEvidence? evidence = await CompareAsync(before, verified, stop).ConfigureAwait(false);
+        TlogEvidence? evidence = await CompareAsync(before.LogNote(), verified.LogNote(), stop).ConfigureAwait(false);
         (string expected, string found) = Before(before.Checkpoint, verified.Checkpoint);
         throw Lie(new Damage("checkpoint", "checkpoint", null, null, expected, found), evidence);
     }
 
     /// <summary>
-    /// What two verified checkpoints of this log show, in any order: null when they are consistent. For two sizes the tiles of the larger tree are read, so that whoever
+    /// What two checkpoints of this log show, in any order: null when they are consistent. For two sizes the tiles of the larger tree are read, so that whoever
     /// believes nothing but the log's key can be convinced (<see cref="EvidenceKind.Inconsistent"/>); without tiles that lead to its root it is
     /// <see cref="EvidenceKind.Unproven"/>. Never throws for what the log does.
     /// </summary>
-    public async Task<TlogEvidence?> CompareAsync(VerifiedCheckpoint one, VerifiedCheckpoint other, CancellationToken stop)
+    /// <param name="one">A checkpoint with those lines of the log that were verified (<see cref="VerifiedCheckpoint.LogNote"/>).</param>
+    /// <param name="other">The other one.</param>
+    /// <param name="stop">Ends the reading.</param>
+    /// <exception cref="ArgumentException">Not two checkpoints of one origin.</exception>
+    public async Task<TlogEvidence?> CompareAsync(Note one, Note other, CancellationToken stop)
     {
         ArgumentNullException.ThrowIfNull(one);
         ArgumentNullException.ThrowIfNull(other);
-        (VerifiedCheckpoint small, VerifiedCheckpoint large) = one.Checkpoint.Size <= other.Checkpoint.Size ? (one, other) : (other, one);
+        if (!Checkpoint.TryParse(one.Text.Span, out Checkpoint? small) || !Checkpoint.TryParse(other.Text.Span, out Checkpoint? large)) throw new ArgumentException("not a checkpoint", nameof(one));
+        if (small!.Size > large!.Size) (small, large) = (large, small);
         Hash[] hashes = [];
-        if (small.Checkpoint.Size > 0 && small.Checkpoint.Size < large.Checkpoint.Size)
+        if (small.Size > 0 && small.Size < large.Size)
         {
             try
             {
-                hashes = await BuildAsync(ProofPlan.Prefix(small.Checkpoint.Size, large.Checkpoint.Size), large.Checkpoint, stop).ConfigureAwait(false);
+                hashes = await BuildAsync(ProofPlan.Prefix(small.Size, large.Size), large, stop).ConfigureAwait(false);
             }
             catch (LogReaderException)
             {
@@ -118,7 +123,7 @@ public sealed class LogReader : IDisposable
             }
         }
 
-        return TlogEvidence.Of(small.LogNote(), large.LogNote(), hashes);
+        return TlogEvidence.Of(one, other, hashes);
     }
 
     /// <summary>

@@ -132,7 +132,7 @@ public static class RemoteCheck
         if (!MerkleProof.VerifyConsistency(before.Size, now.Size, before.Root, now.Root, proof))
         {
             // SPEC CP-14: whoever follows a log keeps what it contradicts itself with.
-            TlogEvidence? evidence = verified is not null && verifiedNow is not null ? await log.CompareAsync(verified, verifiedNow, stop).ConfigureAwait(false) : null;
+            TlogEvidence? evidence = verified is not null && verifiedNow is not null ? await log.CompareAsync(verified.LogNote(), verifiedNow.LogNote(), stop).ConfigureAwait(false) : null;
             Require(log, new Damage("checkpoint", "checkpoint", null, null, $"a tree that begins with that of size {sizeBefore}, root {before.Root}", $"size {now.Size}, root {now.Root}, which does not"), evidence);
         }
     }

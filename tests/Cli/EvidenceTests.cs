@@ -80,6 +80,31 @@ public sealed class EvidenceTests : IDisposable
         (await Tlog.RunAsync("evidence", "verify", _scratch["nothing"], "--vkey", Vkey)).Fails(2, "is not there");
     }
 
+    [Fact]
+    public async Task What_a_witness_could_not_prove_is_proven_from_the_logs_tiles()
+    {
+        using StubLog stub = new(_fork.Files);
+        string[] trust = ["--vkey", Vkey];
+        foreach (int size in (int[])[8, 256, 299])
+        {
+            // As a witness keeps it: with the proof of a request, which leaves the first hash out where the size is a power of two; or with none at all.
+            string unproven = _scratch.Write("unproven", TlogEvidence.Of(NoteOf(_log.Sign(size)), NoteOf(_fork.Sign(310)), [])!.ToBytes());
+            (await Tlog.RunAsync(["evidence", "verify", unproven, .. trust])).Fails(1, "nothing shows that they conflict");
+            Tlog run = (await Tlog.RunAsync(["evidence", "prove", unproven, stub.Url, .. trust, "--evidence", _scratch[$"proven{size}"]])).Succeeds();
+            Assert.Equal(["kind inconsistent", "origin example.com/log", $"size {size}"], run.Lines[..3]);
+            (await Tlog.RunAsync(["evidence", "verify", Assert.Single(Directory.GetFiles(_scratch[$"proven{size}"])), .. trust])).Succeeds();
+        }
+
+        // Entries 0 to 6 are the same in both: these checkpoints are consistent, and somebody had sent a bad proof.
+        string consistent = _scratch.Write("consistent", TlogEvidence.Of(NoteOf(_log.Sign(7)), NoteOf(_fork.Sign(310)), [_log.Root(1)])!.ToBytes());
+        (await Tlog.RunAsync(["evidence", "prove", consistent, stub.Url, .. trust])).Fails(1, "are consistent");
+        string again = _scratch.Write("again", TlogEvidence.Of(NoteOf(_log.Sign(8)), NoteOf(_fork.Sign(310)), [])!.ToBytes());
+        (await Tlog.RunAsync(["evidence", "prove", again, stub.Url, "--vkey", new MemoryLog(1, seed: 2).Signer.Key.ToString()])).Fails(1, "has not signed both");
+        (await Tlog.RunAsync(["evidence", "prove", _scratch.Write("fork", Fork().ToBytes()), stub.Url, .. trust])).Fails(2, "needs no more proof");
+        stub.Planted["tile/0/001.p/54"] = _ => new StubAnswer(404, []);
+        (await Tlog.RunAsync(["evidence", "prove", again, stub.Url, .. trust])).Fails(1, "no tiles that lead");
+    }
+
     /// <summary>With the last line made anew too: then the signatures alone stand against it, and these are real ones.</summary>
     [Fact]
     public void No_byte_of_a_file_can_be_changed_with_real_signatures()

@@ -266,8 +266,8 @@ public sealed class LogReaderTests : IDisposable
         using MemoryLog witnessed = new(700, witnesses: 2);
         using StubLog stub = new(witnessed.Files);
         using LogReader reader = new(stub.Url, Quick);
-        VerifiedCheckpoint Check(byte[] bytes) => CheckpointCheck.TryVerify(bytes, witnessed.Policy(1), out VerifiedCheckpoint? verified, out string reason) ? verified : throw new InvalidOperationException(reason);
-        VerifiedCheckpoint now = Check(witnessed.Sign(700, cosigned: 2)), older = Check(witnessed.Sign(300, cosigned: 1)), forged = Check(witnessed.Sign(300, cosigned: 1, root: witnessed.Root(299)));
+        Note Check(byte[] bytes) => CheckpointCheck.TryVerify(bytes, witnessed.Policy(1), out VerifiedCheckpoint? verified, out string reason) ? verified.LogNote() : throw new InvalidOperationException(reason);
+        Note now = Check(witnessed.Sign(700, cosigned: 2)), older = Check(witnessed.Sign(300, cosigned: 1)), forged = Check(witnessed.Sign(300, cosigned: 1, root: witnessed.Root(299)));
         Assert.Null(await reader.CompareAsync(older, now, default));
         Assert.Null(await reader.CompareAsync(now, older, default));
         Assert.Null(await reader.CompareAsync(now, now, default));
