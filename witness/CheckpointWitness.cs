@@ -50,13 +50,13 @@ internal sealed class CheckpointWitness(
 
         if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return new CosignOutcome.Malformed("the note is not a checkpoint");
         // spec/conformance.md, section 8, point 2: extension lines are in what an Ed25519 cosigner signs and not in what an ML-DSA one does, so this witness signs none.
-        if (checkpoint.Extensions.Count > 0) return new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here");
-        // SPEC TW-23: an old size above the checkpoint's is 400.
-        if (request.OldSize > checkpoint.Size) return new CosignOutcome.Malformed("the old size is above the size of the checkpoint");
-        // SPEC TW-28: size zero has the root of the empty tree, or 422.
-        if (checkpoint.Size == 0 && checkpoint.Root != MerkleHash.Empty) return new CosignOutcome.Inconsistent("a checkpoint of size zero has the root hash of the empty tree");
-
         NoteSignature[] logLines = [.. verification.Verified.Select(one => one.Signature)];
+        if (checkpoint.Extensions.Count > 0) return Refuse(new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here"));
+        // SPEC TW-23: an old size above the checkpoint's is 400.
+        if (request.OldSize > checkpoint.Size) return Refuse(new CosignOutcome.Malformed("the old size is above the size of the checkpoint"));
+        // SPEC TW-28: size zero has the root of the empty tree, or 422.
+        if (checkpoint.Size == 0 && checkpoint.Root != MerkleHash.Empty) return Refuse(new CosignOutcome.Inconsistent("a checkpoint of size zero has the root hash of the empty tree"));
+
         if (!known.Gate.Wait(0, CancellationToken.None))
         {
             // It comes after the frame that the holder of the lock waits for.
@@ -75,6 +75,20 @@ internal sealed class CheckpointWitness(
             // The disk hangs. Whether it will be stored is open; the origin stays locked until that is known.
             return new CosignOutcome.Unavailable(Unavailability.Busy);
         }
+
+        CosignOutcome Refuse(CosignOutcome refusal)
+        {
+            // SPEC TW-32: whatever else is wrong with the request, the log has signed this checkpoint.
+            try
+            {
+                evidence.Keep(known.Latest, checkpoint, logLines, proof: null);
+                return refusal;
+            }
+            catch (StorageException failure)
+            {
+                return Halt(failure);
+            }
+        }
     }
 
     /// <summary>
@@ -89,7 +103,7 @@ internal sealed class CheckpointWitness(
 
             // 1. Against the newest state, which nobody else can change now.
             CosignedCheckpoint? latest = known.Latest;
-            if (Judge(known, latest, request, checkpoint, logLines) is CosignOutcome refusal) return refusal;
+            if (Judge(latest, request, checkpoint, logLines) is CosignOutcome refusal) return refusal;
 
             // 2. How often. Only what would be cosigned counts, so that strangers cannot use up what a log may ask for: what they send without its signature is refused
             // before, and so is whatever it has signed and everybody can read, but for its newest checkpoint, and that has a limit of its own (W-13).
@@ -128,8 +142,7 @@ internal sealed class CheckpointWitness(
         catch (Exception failure)
         {
             // SPEC TW-43: the signature is dropped, and what is stored is unknown: nothing is cosigned until a restart has read it again.
-            if (Interlocked.CompareExchange(ref _halted, failure, null) is null) log.Halted(failure, failure.Message);
-            return new CosignOutcome.Unavailable(Unavailability.Halted);
+            return Halt(failure);
         }
         finally
         {
@@ -138,16 +151,21 @@ internal sealed class CheckpointWitness(
     }
 
     /// <summary>Null when the checkpoint extends, or is, the newest one.</summary>
-    private CosignOutcome? Judge(WitnessedLog known, CosignedCheckpoint? latest, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines)
+    private CosignOutcome? Judge(CosignedCheckpoint? latest, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines)
     {
         long size = latest?.Checkpoint.Size ?? 0;
         Hash root = latest?.Checkpoint.Root ?? MerkleHash.Empty;
 
         // SPEC TW-25: the old size is the latest size cosigned for the origin, 0 if there is none; else 409 with that size.
-        if (request.OldSize != size) return new CosignOutcome.Stale(size);
+        if (request.OldSize != size)
+        {
+            // SPEC TW-32: two roots for one size are a fork, whatever the old size says.
+            evidence.Keep(latest, checkpoint, logLines, proof: null);
+            return new CosignOutcome.Stale(size);
+        }
 
         // SPEC TW-31: the same size with another root is 422.
-        if (request.OldSize == checkpoint.Size && root != checkpoint.Root) return Refuse(EvidenceKind.Fork, "the latest checkpoint cosigned at this size has another root hash");
+        if (request.OldSize == checkpoint.Size && root != checkpoint.Root) return Refuse("the latest checkpoint cosigned at this size has another root hash");
 
         // SPEC TW-29: with old size 0 the proof is empty, or 422. SPEC TW-42: so it is with equal sizes.
         if ((request.OldSize == 0 || request.OldSize == checkpoint.Size) && request.Proof.Count > 0) return new CosignOutcome.Inconsistent("the consistency proof from size zero, or to the same size, is empty");
@@ -155,19 +173,20 @@ internal sealed class CheckpointWitness(
         // SPEC TW-30: a consistency proof that does not verify is 422.
         return MerkleProof.VerifyConsistency(size, checkpoint.Size, root, checkpoint.Root, [.. request.Proof])
             ? null
-            : Refuse(EvidenceKind.Unproven, "the consistency proof does not verify");
+            : Refuse("the consistency proof does not verify");
 
-        CosignOutcome.Inconsistent Refuse(EvidenceKind kind, string answer)
+        CosignOutcome.Inconsistent Refuse(string answer)
         {
             // SPEC TW-32: not cosigned; kept as evidence.
-            if (latest is not null && evidence.Keep(known, kind, latest.Note, new Note(checkpoint.ToText(), logLines)))
-            {
-                if (kind == EvidenceKind.Fork) log.Fork(known.Origin, size);
-                else log.Unproven(known.Origin, size, checkpoint.Size);
-            }
-
+            evidence.Keep(latest, checkpoint, logLines, request.Proof);
             return new CosignOutcome.Inconsistent(answer);
         }
+    }
+
+    private CosignOutcome.Unavailable Halt(Exception failure)
+    {
+        if (Interlocked.CompareExchange(ref _halted, failure, null) is null) log.Halted(failure, failure.Message);
+        return new CosignOutcome.Unavailable(Unavailability.Halted);
     }
 
     /// <summary>The new lines, and those stored lines whose keys are not among them.</summary>

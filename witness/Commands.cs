@@ -40,14 +40,15 @@ internal static class Commands
         Option<string?> listen = new("--listen") { Description = $"http://ADDRESS:PORT, default {Settings.DefaultListen}; port 0 takes a free one", HelpName = "URL" };
         Option<string[]> logs = new("--logs") { Description = "the logs to witness: `log` lines of c2sp.org/tlog-policy, or a list of c2sp.org/tlog-list; may be given several times", HelpName = "FILE|URL" };
         Option<string?> guard = new("--guard") { Description = "a directory on another disk that remembers how far this witness is", HelpName = "DIR" };
+        Option<string?> webhook = new("--evidence-webhook") { Description = "where evidence is sent: http or https URLs, spaces between them", HelpName = "URLS" };
         Option<string?> config = ConfigOption();
         Command command = new("serve", "Runs the witness. Every option is also a key of the configuration file and an environment variable (TLOG_WITNESS_LISTEN ...).")
         {
-            data, listen, logs, guard, config,
+            data, listen, logs, guard, webhook, config,
         };
         command.SetAction(result => Guarded(async () =>
         {
-            Dictionary<string, string> given = Given(result, data, listen, guard, config);
+            Dictionary<string, string> given = Given(result, data, listen, guard, webhook, config);
             if (result.GetValue(logs) is { Length: > 0 } lists) given.Add("logs", string.Join(',', lists));
             Settings settings = Settings.Load(given, Environment.GetEnvironmentVariable);
             WitnessHost host = await WitnessHost.StartAsync(settings, TimeProvider.System, journal);

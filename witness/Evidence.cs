@@ -1,59 +1,47 @@
-// Evidence: what a log signed and could not show to be an extension of what it had signed before (SPEC TW-32 allows to keep it).
+// Evidence: what a log signed and could not show to be an extension of what it had signed before (SPEC TW-32 allows to keep it). The file is spec/evidence.md's, the
+// folder Storage's; here is what of a request can be evidence.
 //
-//     evidence/<origin hash, hex>-<fork or unproven>-<SHA-256 of the submitted text, first 16 hex digits>
-//
-//     tlog-witness evidence v1
-//     reason fork
-//     received 2026-11-20T12:00:00Z
-//     cosigned 412                       bytes of the first note, which follows the empty line
-//     submitted 305                      bytes of the second note, which follows the first
-//
-// Both notes hold only lines that were verified, so both are the log's own words. A fork (one size, two roots) is proof of misbehaviour by
-// itself. An unproven one is proof only if no consistency proof exists, which whoever has the entries can tell: perhaps somebody just
-// sent a bad proof with a good checkpoint. So the two are counted apart, and the second can never take the place of the first.
+// Both notes hold only lines that were verified when they came, so both are the log's own words. What convinces nobody but whoever has the entries ("unproven": perhaps
+// somebody just sent a bad proof with a good checkpoint) is counted apart and can never take the place of the rest.
 
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
+using TransparencyLog.Http;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>What a pair of notes shows.</summary>
-internal enum EvidenceKind
+/// <summary>Keeps evidence, tells the operator, and wakes the webhooks. Thread-safe.</summary>
+internal sealed class Evidence(EvidenceFolder folder, EvidenceWebhooks webhooks, ILogger log)
 {
-    /// <summary>One size, two roots: the log signed both.</summary>
-    Fork,
+    /// <summary>Who is told of it.</summary>
+    public EvidenceWebhooks Webhooks => webhooks;
 
-    /// <summary>A larger size, and a proof that does not verify.</summary>
-    Unproven,
-}
-
-/// <summary>Keeps pairs of notes, a bounded number for each origin. Called under the origin's lock.</summary>
-internal sealed class Evidence(string dataDirectory, TimeProvider time)
-{
-    /// <summary>The name of the folder.</summary>
-    public const string Folder = "evidence";
-
-    /// <summary>
-    /// Most files of one origin and kind: one proves misbehaviour, a few show its shape. Anybody may submit what a log has signed, with any proof,
-    /// so there has to be an end.
-    /// </summary>
-    public const int MaxOfOrigin = 8;
-
-    private readonly string _directory = Path.Combine(dataDirectory, Folder);
-
-    /// <summary>Keeps the pair, durably. False when this submission is kept already, or the origin has enough.</summary>
-    public bool Keep(WitnessedLog log, EvidenceKind kind, byte[] cosigned, Note submitted)
+    /// <summary>Keeps what a submitted checkpoint shows alone or beside the newest cosigned one.</summary>
+    /// <param name="latest">The newest cosigned checkpoint of the origin; null when there is none.</param>
+    /// <param name="submitted">The checkpoint of the request.</param>
+    /// <param name="logLines">Its lines that were verified.</param>
+    /// <param name="proof">The hashes of the request, if they are said to lead from the one to the other; else null, and two sizes show nothing.</param>
+    /// <exception cref="StorageException">It could not be written.</exception>
+    public void Keep(CosignedCheckpoint? latest, Checkpoint submitted, IReadOnlyList<NoteSignature> logLines, IReadOnlyList<Hash>? proof)
     {
-        string reason = kind == EvidenceKind.Fork ? "fork" : "unproven";
-        string prefix = $"{log.OriginHash.ToHex()}-{reason}-";
-        string path = Path.Combine(_directory, $"{prefix}{Convert.ToHexStringLower(SHA256.HashData(submitted.Text.Span))[..16]}");
-        if (File.Exists(path) || (Directory.Exists(_directory) && Directory.GetFiles(_directory, $"{prefix}*").Length >= MaxOfOrigin)) return false;
-        byte[] note = submitted.ToBytes();
-        string head = string.Create(CultureInfo.InvariantCulture, $"tlog-witness evidence v1\nreason {reason}\nreceived {time.GetUtcNow():yyyy-MM-ddTHH:mm:ssZ}\ncosigned {cosigned.Length}\nsubmitted {note.Length}\n\n");
-        DurableFile.CreateDirectory(_directory);
-        DurableFile.Replace(path, [.. Encoding.UTF8.GetBytes(head), .. cosigned, .. note]);
-        return true;
+        Note note = new(submitted.ToText(), logLines);
+        TlogEvidence? found = TlogEvidence.Of(note);
+        if (found is null && latest is { LogLines.Count: > 0 } && (proof is not null || latest.Checkpoint.Size == submitted.Size))
+        {
+            found = TlogEvidence.Of(new Note(latest.Checkpoint.ToText(), latest.LogLines), note, proof ?? []);
+        }
+
+        if (found is null || !folder.Keep(found)) return;
+        Checkpoint last = found.Checkpoints[^1];
+        if (found.Kind == EvidenceKind.Unproven) log.Unproven(found.Origin, found.Checkpoints[0].Size, last.Size, found.FileName);
+        else log.Misbehaviour(found.Origin, TlogEvidence.Word(found.Kind), found.Checkpoints[0].Size, last.Size, found.FileName);
+        webhooks.Wake();
+    }
+
+    /// <summary>For the page: what is proven against a log, in words; null when that is nothing.</summary>
+    public string? Describe(Hash originHash)
+    {
+        int proofs = Enum.GetValues<EvidenceKind>().Where(kind => kind != EvidenceKind.Unproven).Sum(kind => folder.CountOf(kind, originHash));
+        return proofs == 0 ? null : string.Create(CultureInfo.InvariantCulture, $"has signed what cannot both be true: {proofs} {(proofs == 1 ? "proof" : "proofs")} in evidence/");
     }
 }

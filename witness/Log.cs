@@ -18,11 +18,11 @@ internal static partial class Log
     [LoggerMessage(10, LogLevel.Debug, "cosigned {Origin} at size {Size}")]
     public static partial void Cosigned(this ILogger log, string origin, long size);
 
-    [LoggerMessage(11, LogLevel.Critical, "FORK: {Origin} has signed two roots at size {Size}; both notes are kept in evidence/")]
-    public static partial void Fork(this ILogger log, string origin, long size);
+    [LoggerMessage(11, LogLevel.Critical, "MISBEHAVIOUR: {Origin} has signed what cannot both be true ({Kind}), at sizes {Size} and {OtherSize}; kept as evidence/{File}")]
+    public static partial void Misbehaviour(this ILogger log, string origin, string kind, long size, long otherSize, string file);
 
-    [LoggerMessage(15, LogLevel.Warning, "{Origin}: a checkpoint of size {Submitted} came with a proof from size {Cosigned} that does not verify; both notes are kept in evidence/")]
-    public static partial void Unproven(this ILogger log, string origin, long cosigned, long submitted);
+    [LoggerMessage(15, LogLevel.Warning, "{Origin}: a checkpoint of size {Submitted} came with a proof from size {Cosigned} that does not verify; kept as evidence/{File}")]
+    public static partial void Unproven(this ILogger log, string origin, long cosigned, long submitted, string file);
 
     [LoggerMessage(12, LogLevel.Error, "the clock is behind: {Origin} has a cosignature of time {Last}; not cosigning with an earlier one")]
     public static partial void ClockBehind(this ILogger log, string origin, ulong last);

@@ -3,6 +3,7 @@
 //
 //     { "data": "/var/lib/witness", "logs": "/etc/witness/logs,https://example.org/lists/10qps.1", "logs-interval-s": 3600,
 //       "rate-per-day": 86400, "rate-burst": 60, "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard",
+//       "evidence-webhook": "https://example.com/hook",
 //       "max-connections": 1024, "max-connections-per-address": 512, "body-limit-s": 15, "commit-limit-s": 10, "log-level": "Information" }
 //
 // The environment writes max-connections as TLOG_WITNESS_MAX_CONNECTIONS. What is meant for a log server on the same machine (TLOG_LISTEN)
@@ -11,6 +12,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using TransparencyLog.Http;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
@@ -33,7 +35,7 @@ internal sealed record Settings
     /// <summary>Longest URL of a list.</summary>
     private const int MaxUrl = 2000;
 
-    private static readonly string[] Keys = ["data", "name", "logs", "listen", "guard", "max-connections", "max-connections-per-address", "body-limit-s", "commit-limit-s", "logs-interval-s", "rate-per-day", "rate-burst", "log-level"];
+    private static readonly string[] Keys = ["data", "name", "logs", "listen", "guard", "max-connections", "max-connections-per-address", "body-limit-s", "commit-limit-s", "evidence-webhook", "logs-interval-s", "rate-per-day", "rate-burst", "log-level"];
 
     /// <summary>Directory of the witness.</summary>
     public required string Data { get; init; }
@@ -71,11 +73,17 @@ internal sealed record Settings
     /// <summary>How long a request waits for its origin's turn, and then for the disk, 1 to 300 s each; after it 503.</summary>
     public TimeSpan CommitTime { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>Where evidence is sent; none by default.</summary>
+    public IReadOnlyList<Uri> EvidenceWebhooks { get; init; } = [];
+
     /// <summary>What is written to standard error.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
     /// <summary>Size of a journal file; 8 MiB hold some ten thousand updates.</summary>
     internal int JournalFileBytes { get; init; } = WitnessStore.JournalFileBytes;
+
+    /// <summary>Limits of the deliveries of evidence.</summary>
+    internal EvidenceWebhookOptions WebhookOptions { get; init; } = new();
 
     /// <summary>Reads the settings of <c>serve</c>.</summary>
     /// <exception cref="UsageException">One of them is missing or out of range.</exception>
@@ -96,6 +104,7 @@ internal sealed record Settings
             MaxConnectionsPerAddress = source.Number("max-connections-per-address", 1, 100_000) ?? Math.Max(1, connections / 2),
             BodyTime = TimeSpan.FromSeconds(source.Number("body-limit-s", 1, 300) ?? 15),
             CommitTime = TimeSpan.FromSeconds(source.Number("commit-limit-s", 1, 300) ?? 10),
+            EvidenceWebhooks = source.Get("evidence-webhook") is string hooks ? ParseWebhooks(hooks) : [],
             LogLevel = ParseLevel(source.Get("log-level") ?? nameof(LogLevel.Information)),
         };
 
@@ -153,6 +162,9 @@ internal sealed record Settings
             ? new IPEndPoint(address, url.Port)
             : throw new UsageException($"listen: {url.Host} is not an address; expected {Allowed}");
     }
+
+    private static IReadOnlyList<Uri> ParseWebhooks(string text) =>
+        EvidenceWebhookOptions.TryParse(text, out IReadOnlyList<Uri> urls, out string error) ? urls : throw new UsageException($"evidence-webhook: not {error}");
 
     private static LogLevel ParseLevel(string text) => Enum.GetValues<LogLevel>().Cast<LogLevel?>()
         .FirstOrDefault(level => string.Equals(level.ToString(), text, StringComparison.OrdinalIgnoreCase))

@@ -5,7 +5,7 @@
 //     lock         flock of the process that has it open
 //     snapshot journal/    what it has cosigned (WitnessStore.cs)
 //     guarded      says that a guard is in use, and where (Guard.cs)
-//     evidence/    pairs of notes that should not exist (Evidence.cs)
+//     evidence/    what logs have signed and cannot both be true (Evidence.cs)
 //     lists/       what lists of logs have named that somebody else keeps (LogLists.cs)
 
 using System.Diagnostics.CodeAnalysis;
@@ -64,7 +64,7 @@ internal sealed class WitnessDirectory : IDisposable
         KeyFile.Create(keyPath, name, VerifierKey.Ed25519Cosignature, key);
         DurableFile.Sync(keyPath);
         VerifierKey vkey = VerifierKey.Create(name, VerifierKey.Ed25519Cosignature, key.PublicKey.Span);
-        DurableFile.CreateDirectory(Path.Combine(root, Evidence.Folder));
+        DurableFile.CreateDirectory(Path.Combine(root, EvidenceFolder.Name));
         WitnessStore.Create(root, vkey, journalFileBytes);
 
         // Last: a crash before this line leaves a directory that neither serves nor can be created in again.

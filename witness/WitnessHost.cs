@@ -22,10 +22,12 @@ internal sealed class WitnessHost : IAsyncDisposable
     private readonly WitnessStore _store;
     private readonly WitnessedLogs _logs;
     private readonly LogLists _lists;
+    private readonly EvidenceWebhooks _webhooks;
     private readonly ITimer _reminder;
 
-    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, LogLists lists, ITimer reminder, string url)
+    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, LogLists lists, EvidenceWebhooks webhooks, ITimer reminder, string url)
     {
+        _webhooks = webhooks;
         _app = app;
         _directory = directory;
         _store = store;
@@ -52,6 +54,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         LogLists? lists = null;
         WitnessStore? store = null;
         WebApplication? app = null;
+        EvidenceWebhooks? webhooks = null;
         try
         {
             ICosigner[] cosigners = [.. directory.Cosigners.Select(one => cosigner?.Invoke(one) ?? one)];
@@ -62,9 +65,12 @@ internal sealed class WitnessHost : IAsyncDisposable
 
             app = Build(settings);
             ILogger log = app.Logger;
-            CheckpointWitness witness = new(logs, cosigners, store, new Evidence(directory.Root, time), new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
-            Metrics metrics = new(witness, logs, lists);
-            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), new ReadEndpoints(witness, logs, new Page(witness, logs, vkeys, time), metrics));
+            EvidenceFolder folder = new(directory.Root);
+            webhooks = new EvidenceWebhooks(folder, settings.EvidenceWebhooks, settings.WebhookOptions, time, log);
+            Evidence evidence = new(folder, webhooks, log);
+            CheckpointWitness witness = new(logs, cosigners, store, evidence, new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
+            Metrics metrics = new(witness, logs, lists, webhooks);
+            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), new ReadEndpoints(witness, logs, new Page(witness, logs, evidence, vkeys, time), metrics));
             app.Run(routes.HandleAsync);
 
             if (store.Cut is string cut) log.FrameCut(cut);
@@ -75,11 +81,12 @@ internal sealed class WitnessHost : IAsyncDisposable
             log.Started(vkeys[0].Name, lists.Logs.Count, url, store.Loaded.Count);
             ITimer reminder = time.CreateTimer(_ => Remind(witness, log), null, HaltedReminder, HaltedReminder);
             lists.Start(logs, log);
-            return new WitnessHost(app, directory, store, logs, lists, reminder, url);
+            return new WitnessHost(app, directory, store, logs, lists, webhooks, reminder, url);
         }
         catch
         {
             if (app is not null) await app.DisposeAsync();
+            if (webhooks is not null) await webhooks.DisposeAsync();
             if (store is not null) await store.DisposeAsync();
             if (lists is not null) await lists.DisposeAsync();
             directory.Dispose();
@@ -97,6 +104,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         await _lists.DisposeAsync();
         await _app.StopAsync();
         await _app.DisposeAsync();
+        await _webhooks.DisposeAsync();
         await _store.DisposeAsync();
         _logs.Dispose();
         _directory.Dispose();

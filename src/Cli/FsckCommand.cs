@@ -22,14 +22,15 @@ internal static class FsckCommand
         Option<string[]> from = new("--from") { HelpName = "URL|DIR", Description = "With --repair-plan: a copy of the log, or a mirror, that may have entries which are lost here. What it gives is compared with the roots." };
         Option<bool> apply = new("--apply") { Description = "With --repair-plan and --to: makes a copy in which all of it is mended, and checks it. Nothing is made when something cannot be." };
         Option<string?> to = new("--to") { HelpName = "DIR", Description = "With --apply: the copy, a new directory." };
-        Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey, plan, from, apply, to };
+        Option<string?> evidence = EvidenceCommand.FolderOption();
+        Command command = new("fsck", "Rebuilds everything from entry bytes and names the first damage: kind, place, segment, index, expected, found. Exit code 1: damage.") { target, policy, vkey, evidence, plan, from, apply, to };
         command.SetAction((parsed, stop) => parsed.GetValue(plan) || parsed.GetValue(apply) || parsed.GetValue(to) is not null || parsed.GetValue(from) is { Length: > 0 }
             ? RepairAsync(parsed.GetRequiredValue(target), parsed.GetValue(plan), parsed.GetValue(from) ?? [], parsed.GetValue(apply), parsed.GetValue(to), around, stop)
-            : RunAsync(parsed.GetRequiredValue(target), parsed.GetValue(policy), parsed.GetValue(vkey), around, stop));
+            : RunAsync(parsed.GetRequiredValue(target), parsed.GetValue(policy), parsed.GetValue(vkey), parsed.GetValue(evidence), around, stop));
         return command;
     }
 
-    private static async Task<int> RunAsync(string target, string? policyPath, string? vkey, Surroundings around, CancellationToken stop)
+    private static async Task<int> RunAsync(string target, string? policyPath, string? vkey, string? evidence, Surroundings around, CancellationToken stop)
     {
         Policy? policy = await TrustAsync(policyPath, vkey, around, stop);
         long started = around.Time.GetTimestamp();
@@ -42,7 +43,9 @@ internal static class FsckCommand
         }
         catch (Exception failure) when (DamageOf(failure) is Damage damage)
         {
-            throw await around.EndAsync(damage, $"{target} is damaged", "nothing was changed", stop);
+            CliException end = await around.EndAsync(damage, $"{target} is damaged", "nothing was changed", stop);
+            if (failure is LogReaderException { Evidence: TlogEvidence found }) await EvidenceCommand.KeepAsync(found, evidence, around);
+            throw end;
         }
 
         await around.PrintAsync($"seconds {around.Time.GetElapsedTime(started).TotalSeconds.ToString("F1", CultureInfo.InvariantCulture)}", stop);
@@ -102,17 +105,7 @@ internal static class FsckCommand
     {
         if (policyPath is not null && vkey is not null) throw new CliException(ExitCode.Usage, "--policy and --vkey exclude each other");
         if (policyPath is not null) return await InputFile.ReadPolicyAsync(policyPath, around, stop);
-        if (vkey is null) return null;
-        try
-        {
-            if (VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) && key is not null) return CheckpointCheck.PolicyOf(key);
-        }
-        catch (ArgumentException)
-        {
-            // A key that no log signs with is as wrong here as a text that is no key.
-        }
-
-        throw new CliException(ExitCode.Usage, "--vkey is a log's verifier key, name+id+base64");
+        return vkey is null ? null : CheckpointCheck.PolicyOf(LogUrl.ReadVkey(vkey));
     }
 
     private static async Task CheckUrlAsync(string url, Policy? policy, FsckProgress progress, Surroundings around, CancellationToken stop)

@@ -13,6 +13,22 @@ internal static class LogUrl
 
     public static Option<string?> PolicyOption(string description) => new("--policy") { HelpName = "FILE", Description = description };
 
+    /// <summary>The key of a log on the command line.</summary>
+    public static VerifierKey ReadVkey(string text)
+    {
+        try
+        {
+            // A key that no log signs with is as wrong here as a text that is no key.
+            if (VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(text), out VerifierKey? key) && key is not null && CheckpointCheck.PolicyOf(key) is not null) return key;
+        }
+        catch (ArgumentException)
+        {
+            // Said below.
+        }
+
+        throw new CliException(ExitCode.Usage, "--vkey is a log's verifier key, name+id+base64");
+    }
+
     /// <summary>An index on the command line.</summary>
     public static bool TryReadIndex(string text, out long index) => Strict.TryReadSize(System.Text.Encoding.UTF8.GetBytes(text), out index);
 }

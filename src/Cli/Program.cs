@@ -30,6 +30,7 @@ internal static class Program
             BackupCommand.CreateRestore(around),
             PolicyCommand.Create(around),
             Conform.ConformCommand.Create(around),
+            EvidenceCommand.Create(around),
         };
 
         // Behind a command --version asks the same as before it.

@@ -17,7 +17,15 @@ public readonly record struct WitnessedBy(PolicyWitness Witness, ulong Timestamp
 /// <param name="Keys">The keys of the log that signed it.</param>
 /// <param name="Cosigned">The witnesses of the policy that cosigned it.</param>
 public sealed record VerifiedCheckpoint(
-    Checkpoint Checkpoint, ReadOnlyMemory<byte> Bytes, IReadOnlyList<VerifierKey> Keys, IReadOnlyList<WitnessedBy> Cosigned);
+    Checkpoint Checkpoint, ReadOnlyMemory<byte> Bytes, IReadOnlyList<VerifierKey> Keys, IReadOnlyList<WitnessedBy> Cosigned)
+{
+    /// <summary>The note with the lines of the log's verified keys alone: its own words, as evidence has them.</summary>
+    public Note LogNote()
+    {
+        if (!Note.TryParse(Bytes.Span, out Note? note) || note is null) throw new System.Diagnostics.UnreachableException("a verified checkpoint is a note");
+        return new Note(note.Text, [.. note.Signatures.Where(line => Keys.Any(key => key.KeyId == line.KeyId && key.Name == line.Name))]);
+    }
+}
 
 /// <summary>Verifies signed checkpoints.</summary>
 public static class CheckpointCheck

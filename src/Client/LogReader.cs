@@ -53,7 +53,7 @@ public sealed class LogReader : IDisposable
 
     private readonly LogHttp _http;
     private readonly Lock _lock = new();
-    private Checkpoint? _newest;          // guarded by _lock
+    private VerifiedCheckpoint? _newest;  // guarded by _lock
 
     /// <summary>A reader of the log at a URL prefix.</summary>
     /// <exception cref="ArgumentException">Not an absolute http or https URL, or one with a query, a fragment or credentials.</exception>
@@ -73,24 +73,57 @@ public sealed class LogReader : IDisposable
     public Task<byte[]> ReadCheckpointBytesAsync(CancellationToken stop) => _http.GetAsync("checkpoint", Note.MaxSize, stop);
 
     /// <summary>
-    /// The checkpoint, verified by a policy. A smaller one than this reader has verified before, or another root for the same size, is a lie.
-    /// That a larger one is consistent with the one before is for the caller to check.
+    /// The checkpoint, verified by a policy. A smaller one than this reader has verified before, or another root for the same size, is a lie; the exception has
+    /// both, as <see cref="LogReaderException.Evidence"/>. That a larger one is consistent with the one before is for the caller to check
+    /// (<see cref="CompareAsync"/>).
     /// </summary>
     public async Task<VerifiedCheckpoint> ReadCheckpointAsync(Policy policy, CancellationToken stop)
     {
         byte[] bytes = await ReadCheckpointBytesAsync(stop).ConfigureAwait(false);
         if (!CheckpointCheck.TryVerify(bytes, policy, out VerifiedCheckpoint? verified, out string reason)) throw BadCheckpoint("a checkpoint that the policy accepts", reason);
+        VerifiedCheckpoint? before;
         lock (_lock)
         {
-            if (_newest is Checkpoint before && before.Origin == verified.Checkpoint.Origin)
-            {
-                RequireNotBehind(before, verified.Checkpoint);
-            }
-
-            _newest = verified.Checkpoint;
+            before = _newest is VerifiedCheckpoint newest && newest.Checkpoint.Origin == verified.Checkpoint.Origin && IsBehind(newest.Checkpoint, verified.Checkpoint) ? newest : null;
+            if (before is null) _newest = verified;
         }
 
-        return verified;
+        // SPEC CP-14: both notes are kept.
+        if (before is null) return verified;
+        TlogEvidence? evidence = await CompareAsync(before.LogNote(), verified.LogNote(), stop).ConfigureAwait(false);
+        (string expected, string found) = Before(before.Checkpoint, verified.Checkpoint);
+        throw Lie(new Damage("checkpoint", "checkpoint", null, null, expected, found), evidence);
+    }
+
+    /// <summary>
+    /// What two checkpoints of this log show, in any order: null when they are consistent. For two sizes the tiles of the larger tree are read, so that whoever
+    /// believes nothing but the log's key can be convinced (<see cref="EvidenceKind.Inconsistent"/>); without tiles that lead to its root it is
+    /// <see cref="EvidenceKind.Unproven"/>. Never throws for what the log does.
+    /// </summary>
+    /// <param name="one">A checkpoint with those lines of the log that were verified (<see cref="VerifiedCheckpoint.LogNote"/>).</param>
+    /// <param name="other">The other one.</param>
+    /// <param name="stop">Ends the reading.</param>
+    /// <exception cref="ArgumentException">Not two checkpoints of one origin.</exception>
+    public async Task<TlogEvidence?> CompareAsync(Note one, Note other, CancellationToken stop)
+    {
+        ArgumentNullException.ThrowIfNull(one);
+        ArgumentNullException.ThrowIfNull(other);
+        if (!Checkpoint.TryParse(one.Text.Span, out Checkpoint? small) || !Checkpoint.TryParse(other.Text.Span, out Checkpoint? large)) throw new ArgumentException("not a checkpoint", nameof(one));
+        if (small!.Size > large!.Size) (small, large) = (large, small);
+        Hash[] hashes = [];
+        if (small.Size > 0 && small.Size < large.Size)
+        {
+            try
+            {
+                hashes = await BuildAsync(ProofPlan.Prefix(small.Size, large.Size), large, stop).ConfigureAwait(false);
+            }
+            catch (LogReaderException)
+            {
+                // The notes are what counts, and a log that contradicts itself need not serve what shows how.
+            }
+        }
+
+        return TlogEvidence.Of(one, other, hashes);
     }
 
     /// <summary>
@@ -246,18 +279,18 @@ public sealed class LogReader : IDisposable
             new Damage("missing", path.ToString(), SegmentOf(path), null, path.IsEntries ? $"{path.Width} entries" : $"{path.Width} hashes", "404"));
     }
 
-    private void RequireNotBehind(Checkpoint before, Checkpoint now)
-    {
-        if (now.Size < before.Size) throw BadCheckpoint($"size {before.Size} or more, which was served before", $"size {now.Size}");
-        if (now.Size == before.Size && now.Root != before.Root) throw BadCheckpoint($"root {before.Root} at size {before.Size}, which was served before", $"root {now.Root}");
-    }
+    private static bool IsBehind(Checkpoint before, Checkpoint now) => now.Size < before.Size || (now.Size == before.Size && now.Root != before.Root);
+
+    private static (string Expected, string Found) Before(Checkpoint before, Checkpoint now) => now.Size < before.Size
+        ? ($"size {Decimal(before.Size)} or more, which was served before", $"size {Decimal(now.Size)}")
+        : ($"root {before.Root} at size {Decimal(before.Size)}, which was served before", $"root {now.Root}");
 
     private LogReaderException BadCheckpoint(string expected, string found) => Lie(new Damage("checkpoint", "checkpoint", null, null, expected, found));
 
     private LogReaderException BadAnswer(string path, string expected, int length) =>
         new(LogFailure.Lie, $"{_http.UrlOf(path)} did not answer {expected}, but {length} other bytes");
 
-    private LogReaderException Lie(Damage damage) => new(LogFailure.Lie, $"{Url}: {damage}", damage);
+    private LogReaderException Lie(Damage damage, TlogEvidence? evidence = null) => new(LogFailure.Lie, $"{Url}: {damage}", damage, evidence);
 
     private static long? SegmentOf(TilePath path) => path.Level <= 0 ? path.Index : null;
 

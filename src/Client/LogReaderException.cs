@@ -20,11 +20,18 @@ public enum LogFailure
 /// <param name="kind">What to do about it.</param>
 /// <param name="message">One line.</param>
 /// <param name="damage">The place and the difference, when the failure is bytes that are not what they must be.</param>
-public sealed class LogReaderException(LogFailure kind, string message, Damage? damage = null) : Exception(message)
+/// <param name="evidence">What the log has signed and contradicts itself with, to be kept.</param>
+public sealed class LogReaderException(LogFailure kind, string message, Damage? damage = null, TlogEvidence? evidence = null) : Exception(message)
 {
     /// <summary>What to do about it.</summary>
     public LogFailure Kind { get; } = kind;
 
     /// <summary>The place and the difference, when the failure is bytes that are not what they must be; null otherwise.</summary>
     public Damage? Damage { get; } = damage;
+
+    /// <summary>
+    /// What the log has signed and contradicts itself with, verified, with its own lines alone; null when there is none. The next answer may be another one: keep it
+    /// (spec/evidence.md). <see cref="EvidenceKind.Unproven"/> convinces nobody but is worth looking into.
+    /// </summary>
+    public TlogEvidence? Evidence { get; } = evidence;
 }

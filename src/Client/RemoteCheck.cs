@@ -66,7 +66,7 @@ public static class RemoteCheck
             tiles++;
         }
 
-        await CheckGrowthAsync(log, policy, checkpoint, stop).ConfigureAwait(false);
+        await CheckGrowthAsync(log, policy, checkpoint, verified, stop).ConfigureAwait(false);
         return new RemoteReport(checkpoint, verified, tiles);
     }
 
@@ -122,22 +122,24 @@ public static class RemoteCheck
         Require(log, TreeCheck.Compare(path, expected.Span, found, path.ToString()));
     }
 
-    private static async Task CheckGrowthAsync(LogReader log, Policy? policy, Checkpoint before, CancellationToken stop)
+    private static async Task CheckGrowthAsync(LogReader log, Policy? policy, Checkpoint before, VerifiedCheckpoint? verified, CancellationToken stop)
     {
-        (Checkpoint now, _) = await ReadCheckpointAsync(log, policy, stop).ConfigureAwait(false);
+        (Checkpoint now, VerifiedCheckpoint? verifiedNow) = await ReadCheckpointAsync(log, policy, stop).ConfigureAwait(false);
         string sizeBefore = before.Size.ToString(CultureInfo.InvariantCulture);
         if (now.Origin != before.Origin) Require(log, new Damage("checkpoint", "checkpoint", null, null, "the origin of a moment ago", "another one"));
         if (now.Size < before.Size) Require(log, new Damage("checkpoint", "checkpoint", null, null, $"size {sizeBefore} or more, which was served before", $"size {now.Size}"));
         Hash[] proof = now.Size > before.Size && before.Size > 0 ? await log.BuildAsync(ProofPlan.Consistency(before.Size, now.Size), now, stop).ConfigureAwait(false) : [];
         if (!MerkleProof.VerifyConsistency(before.Size, now.Size, before.Root, now.Root, proof))
         {
-            Require(log, new Damage("checkpoint", "checkpoint", null, null, $"a tree that begins with that of size {sizeBefore}, root {before.Root}", $"size {now.Size}, root {now.Root}, which does not"));
+            // SPEC CP-14: whoever follows a log keeps what it contradicts itself with.
+            TlogEvidence? evidence = verified is not null && verifiedNow is not null ? await log.CompareAsync(verified.LogNote(), verifiedNow.LogNote(), stop).ConfigureAwait(false) : null;
+            Require(log, new Damage("checkpoint", "checkpoint", null, null, $"a tree that begins with that of size {sizeBefore}, root {before.Root}", $"size {now.Size}, root {now.Root}, which does not"), evidence);
         }
     }
 
-    private static void Require(LogReader log, Damage? damage)
+    private static void Require(LogReader log, Damage? damage, TlogEvidence? evidence = null)
     {
-        if (damage is not null) throw new LogReaderException(LogFailure.Lie, $"{log.Url}: {damage}", damage);
+        if (damage is not null) throw new LogReaderException(LogFailure.Lie, $"{log.Url}: {damage}", damage, evidence);
     }
 
     private sealed record Segment(byte[] Bundle, byte[] Tile, Hash[]? Leaves);

@@ -24,7 +24,11 @@ public abstract record WitnessAnswer
     public sealed record Conflict(long Size) : WitnessAnswer;
 
     /// <summary>Anything else: an error of the witness, of the way to it, or a refusal. In words for the operator.</summary>
-    public sealed record Failed(string Reason) : WitnessAnswer;
+    public sealed record Failed(string Reason) : WitnessAnswer
+    {
+        /// <summary>422: the witness says that the checkpoint does not extend what it has cosigned.</summary>
+        public bool IsInconsistent { get; init; }
+    }
 }
 
 /// <summary>Limits of the witness client.</summary>
@@ -54,6 +58,7 @@ public sealed class WitnessClient : IDisposable
 {
     private readonly HttpClient _http;
     private readonly Uri _addCheckpoint;
+    private readonly string _prefix;
     private readonly IReadOnlyList<INoteVerifier> _keys;
     private readonly WitnessClientOptions _options;
     private readonly ResiliencePipeline<WitnessAnswer> _pipeline;
@@ -67,6 +72,7 @@ public sealed class WitnessClient : IDisposable
         if (keys.Count == 0) throw new ArgumentException("at least one key", nameof(keys));
         if (!TryGetUri(submissionPrefix, out Uri? uri)) throw new ArgumentException($"{submissionPrefix} is not an http or https URL", nameof(submissionPrefix));
         SubmissionPrefix = submissionPrefix;
+        _prefix = submissionPrefix.TrimEnd('/');
         _addCheckpoint = uri;
         _keys = keys;
         _options = options;
@@ -125,6 +131,25 @@ public sealed class WitnessClient : IDisposable
         }
     }
 
+    /// <summary>
+    /// The newest checkpoint of a log that the witness shows to monitors, where its monitoring prefix is its submission prefix; at most <see cref="Note.MaxSize"/> bytes, nothing
+    /// about them verified. Null when it is not there, or nothing came in time: it is tried once.
+    /// </summary>
+    public async Task<byte[]?> TryReadCheckpointAsync(string origin, CancellationToken stop)
+    {
+        using CancellationTokenSource late = new(_options.AttemptTimeout), either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, stop);
+        try
+        {
+            using HttpRequestMessage message = new(HttpMethod.Get, new Uri($"{_prefix}/{Checkpoint.HashOrigin(origin).ToHex()}/checkpoint"));
+            using HttpResponseMessage response = await _http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
+            return response.StatusCode == HttpStatusCode.OK ? await ReadAsync(response.Content, Note.MaxSize, either.Token).ConfigureAwait(false) : null;
+        }
+        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException || (failure is OperationCanceledException && !stop.IsCancellationRequested))
+        {
+            return null;
+        }
+    }
+
     /// <summary>One word. The text of the exception may repeat what the peer sent, and ends up where others read it.</summary>
     private static string Describe(Exception failure) => failure switch
     {
@@ -164,7 +189,7 @@ public sealed class WitnessClient : IDisposable
                 : new WitnessAnswer.Failed("409 without a tree size in its body"),
             HttpStatusCode.NotFound => new WitnessAnswer.Failed("404: the witness does not know this origin"),
             HttpStatusCode.Forbidden => new WitnessAnswer.Failed("403: the witness knows no key that signed, or no such log"),
-            HttpStatusCode.UnprocessableEntity => new WitnessAnswer.Failed("422: the witness does not accept the consistency proof or the root"),
+            HttpStatusCode.UnprocessableEntity => new WitnessAnswer.Failed("422: the witness does not accept the consistency proof or the root") { IsInconsistent = true },
             _ => new WitnessAnswer.Failed($"status {(int)response.StatusCode}"),
         };
     }

@@ -68,15 +68,36 @@ public static class MerkleProof
 
         // 2, 5. If first is an exact power of 2, the path begins with first_hash.
         bool known = BitOperations.IsPow2(from);
-        Hash fr = known ? fromRoot : proof[0];
-        Hash sr = fr;
+        return TryRoots(from, to, known ? fromRoot : proof[0], known ? proof : proof[1..], out Hash fr, out Hash sr)
+
+            // 7.
+            && fr == fromRoot && sr == toRoot;
+    }
+
+    /// <summary>
+    /// The two root hashes that SUBPROOF(from, D_to, false) of RFC 9162 section 2.1.4.1 leads to: the consistency proof with its first node always written
+    /// out, which the RFC leaves out where <paramref name="from"/> is a power of two. If <paramref name="toRoot"/> is the root hash of a tree of
+    /// <paramref name="to"/> leaves, then <paramref name="fromRoot"/> is that of its first <paramref name="from"/> leaves, whoever made the hashes. False when
+    /// they are not as many as such a proof has, or not 0 &lt; from &lt; to.
+    /// </summary>
+    public static bool TryRoots(long from, long to, ReadOnlySpan<Hash> hashes, out Hash fromRoot, out Hash toRoot)
+    {
+        (fromRoot, toRoot) = (default, default);
+        return from > 0 && from < to && !hashes.IsEmpty && TryRoots(from, to, hashes[0], hashes[1..], out fromRoot, out toRoot);
+    }
+
+    /// <summary>RFC 9162 section 2.1.4.2 from its step 3 on, with its letters; <paramref name="first"/> is the first node of the path.</summary>
+    private static bool TryRoots(long from, long to, in Hash first, ReadOnlySpan<Hash> path, out Hash fr, out Hash sr)
+    {
+        fr = first;
+        sr = first;
 
         // 3, 4.
         (long fn, long sn) = (from - 1, to - 1);
         while ((fn & 1) != 0) (fn, sn) = (fn >> 1, sn >> 1);
 
         // 6. For each subsequent value c in the consistency_path array:
-        foreach (Hash c in known ? proof : proof[1..])
+        foreach (Hash c in path)
         {
             // a.
             if (sn == 0) return false;
@@ -97,8 +118,7 @@ public static class MerkleProof
             (fn, sn) = (fn >> 1, sn >> 1);
         }
 
-        // 7.
-        return fr == fromRoot && sr == toRoot && sn == 0;
+        return sn == 0;
     }
 
     /// <summary>

@@ -91,6 +91,20 @@ public sealed class ProofPlan
         return plan;
     }
 
+    /// <summary>
+    /// SUBPROOF(from, D_to, false) of RFC 9162 section 2.1.4.1: the consistency proof with its first node always written out, so that it leads to both root
+    /// hashes by itself (<see cref="MerkleProof.TryRoots(long, long, ReadOnlySpan{Hash}, out Hash, out Hash)"/>).
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt; from &lt; to.</exception>
+    public static ProofPlan Prefix(long from, long to)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(from);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(from, to);
+        ProofPlan plan = new(to);
+        plan.Subproof(0, from, 0, to, b: false);
+        return plan;
+    }
+
     /// <summary>The root hash of the tree of <paramref name="size"/> leaves: one hash, from the partial tiles alone.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is negative.</exception>
     public static ProofPlan Root(long size)

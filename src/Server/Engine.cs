@@ -3,6 +3,7 @@
 using System.Buffers;
 using System.Text;
 using TransparencyLog.Client;
+using TransparencyLog.Http;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 
@@ -70,6 +71,8 @@ internal sealed class Engine : IAsyncDisposable
         Duplicates = new Duplicates(MakeTable(settings.DuplicateTableBytes), full, Tiles, logger);
         Space = new DiskSpace(directory.Root, LogDirectory.ReserveFor(directory.Identity, settings.IntakeBytes));
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, Duplicates);
+        Evidence = new EvidenceFolder(directory.Root);
+        Webhooks = new EvidenceWebhooks(Evidence, settings.EvidenceWebhooks, new EvidenceWebhookOptions(), time, logger);
         Scrub = new Scrub(directory.Root, journal, settings.ScrubMegabytes * 1_000_000L, settings.ScrubInterval, time, logger);
         _reminder = time.CreateTimer(_ => Remind(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -88,6 +91,12 @@ internal sealed class Engine : IAsyncDisposable
 
     /// <summary>The check of the store in the background.</summary>
     public Scrub Scrub { get; }
+
+    /// <summary>What is kept of the log's own contradictions.</summary>
+    public EvidenceFolder Evidence { get; }
+
+    /// <summary>Who is told of them.</summary>
+    public EvidenceWebhooks Webhooks { get; }
 
     /// <summary>Which entries are in the log already.</summary>
     public Duplicates Duplicates { get; }
@@ -130,7 +139,7 @@ internal sealed class Engine : IAsyncDisposable
         LogIdentity identity = LogDirectory.ReadIdentity(settings.Data);
         Policy? policy = WitnessPolicy.Read(settings.Policy, identity);
         NoteSigner signer = ReadSigner(settings.Data, identity);
-        LogDirectory directory = await LogDirectory.OpenAsync(settings.Data, settings.Guard, time, seams?.Journal).ConfigureAwait(false);
+        LogDirectory directory = await OpenAsync(settings, signer.Key, time, seams?.Journal).ConfigureAwait(false);
         EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer);
         Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, time, logger, seams?.Journal);
         try
@@ -196,6 +205,7 @@ internal sealed class Engine : IAsyncDisposable
         await _indexing.ConfigureAwait(false);
         await _scrubbing.ConfigureAwait(false);
         foreach (WitnessClient client in _clients) client.Dispose();
+        await Webhooks.DisposeAsync().ConfigureAwait(false);
         if (_running && State == EngineState.Stopping)
         {
             try
@@ -257,6 +267,19 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
+    /// <summary>Opens the directory. Two signed heads of one size are kept before the start is refused: who looks into it will need both.</summary>
+    private static async Task<LogDirectory> OpenAsync(Settings settings, VerifierKey key, TimeProvider time, JournalOptions? journal)
+    {
+        try
+        {
+            return await LogDirectory.OpenAsync(settings.Data, settings.Guard, time, journal).ConfigureAwait(false);
+        }
+        catch (ConflictException conflict) when (conflict.Evidence is TlogEvidence evidence && evidence.TryVerify([Verifiers.TryCreate(key)!], out _))
+        {
+            throw new ConflictException($"{conflict.Message}{Keep(new EvidenceFolder(settings.Data), evidence)}", evidence);
+        }
+    }
+
     private static NoteSigner ReadSigner(string data, LogIdentity identity)
     {
         string path = Path.Combine(data, identity.KeyPath);
@@ -293,11 +316,12 @@ internal sealed class Engine : IAsyncDisposable
     private List<WitnessFeed> MakeFeeds(Policy? policy, Publisher publisher, TimeProvider time)
     {
         List<WitnessFeed> feeds = [];
+        OwnWords ownWords = new(Identity.Origin, Verifiers.TryCreate(_parts.Signer.Key)!, publisher.ProvePrefixAsync);
         foreach ((string prefix, IReadOnlyList<INoteVerifier> keys) in WitnessPolicy.ByPrefix(policy))
         {
             WitnessClient client = new(prefix, keys, new WitnessClientOptions { AttemptTimeout = _settings.WitnessTimeout, Time = time });
             _clients.Add(client);
-            feeds.Add(new WitnessFeed(client, publisher.ProveConsistencyAsync, () => publisher.SignedSize, publisher.Report, _logger));
+            feeds.Add(new WitnessFeed(client, publisher.ProveConsistencyAsync, ownWords, () => publisher.SignedSize, publisher.Report, _logger));
         }
 
         return feeds;
@@ -339,7 +363,9 @@ internal sealed class Engine : IAsyncDisposable
         }
         catch (ConflictException conflict)
         {
-            await HaltAsync(conflict.Message, registerIsIdle).ConfigureAwait(false);
+            string kept = conflict.Evidence is TlogEvidence evidence ? Keep(Evidence, evidence) : "";
+            Webhooks.Wake();
+            await HaltAsync(conflict.Message + kept, registerIsIdle).ConfigureAwait(false);
         }
         catch (Exception failure)
         {
@@ -361,6 +387,22 @@ internal sealed class Engine : IAsyncDisposable
         catch (Exception failure)
         {
             _logger.EngineFailed($"the halt could not be recorded: {failure.Message}");
+        }
+    }
+
+    /// <summary>Keeps what was found, before the halt that names it; says where, in words to append.</summary>
+    private static string Keep(EvidenceFolder folder, TlogEvidence evidence)
+    {
+        string path = folder.PathOf(evidence.FileName);
+        try
+        {
+            folder.Keep(evidence);
+            return File.Exists(path) ? $"; the signed notes are in {path}" : $"; there are {EvidenceFolder.MaxOfOrigin} files of this kind already";
+        }
+        catch (StorageException failure)
+        {
+            // The halt matters more; the file itself is text, and the operator's log keeps it.
+            return $"; the signed notes could not be kept ({failure.Message}): {Encoding.UTF8.GetString(evidence.ToBytes()).ReplaceLineEndings("|")}";
         }
     }
 

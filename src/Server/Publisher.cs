@@ -95,6 +95,10 @@ internal sealed class Publisher
     public ValueTask<Hash[]> ProveConsistencyAsync(long from, TreeHead head, CancellationToken stop) =>
         _tiles.BuildAsync(ProofPlan.Consistency(from, head.Size), _latest(), stop);
 
+    /// <summary>The same with its first node written out (<see cref="ProofPlan.Prefix"/>).</summary>
+    public ValueTask<Hash[]> ProvePrefixAsync(long from, TreeHead head, CancellationToken stop) =>
+        _tiles.BuildAsync(ProofPlan.Prefix(from, head.Size), _latest(), stop);
+
     /// <summary>Runs until stopped. Throws when the register fails or evidence against this log turns up: nothing is signed after that.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
@@ -123,7 +127,13 @@ internal sealed class Publisher
                     case WitnessEvent.Ahead ahead:
                         throw new ConflictException(
                             $"the witness at {ahead.Witness} has cosigned size {ahead.Size} of {_origin}, but this log has never signed more than {SignedSize}: "
-                            + "this directory is an older copy, or a second log runs with the same key");
+                            + $"this directory is an older copy, or a second log runs with the same key{(ahead.Evidence is null ? "" : "; what the witness shows bears this log's signature")}",
+                            ahead.Evidence);
+                    case WitnessEvent.Contradicted contradicted:
+                        throw new ConflictException(
+                            $"the witness at {contradicted.Witness} holds a checkpoint of {_origin} with this log's signature that cannot be true beside what this log has signed "
+                            + $"({TlogEvidence.Word(contradicted.Evidence.Kind)}): a second log runs with the same key, or this directory went another way before",
+                            contradicted.Evidence);
                 }
             }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.Extensions.Configuration;
+using TransparencyLog.Http;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
@@ -72,6 +73,9 @@ internal sealed record Settings
     /// <summary>How long the body of an append may take from its first byte to its last: 2 MiB at 140 kB/s.</summary>
     public TimeSpan BodyLimit { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>Where evidence of this log's own contradictions is sent; none by default.</summary>
+    public IReadOnlyList<Uri> EvidenceWebhooks { get; init; } = [];
+
     /// <summary>Most open connections; by default half of the process's descriptors, at most 4,096.</summary>
     public int MaxConnections { get; init; } = 4096;
 
@@ -100,6 +104,7 @@ internal sealed record Settings
             ScrubMegabytes = reader.Number("scrub-mb-s", 8, 0, 10_000),
             ScrubInterval = TimeSpan.FromSeconds(reader.Number("scrub-interval-s", 86_400, 1, 31_536_000)),
             BodyLimit = TimeSpan.FromSeconds(reader.Number("body-limit-s", 15, 1, 300)),
+            EvidenceWebhooks = reader.Webhooks("evidence-webhook"),
             MaxConnections = connections,
             MaxConnectionsPerAddress = reader.Number("max-connections-per-address", connections / 2, 1, 65_536),
         };
@@ -122,6 +127,13 @@ internal sealed record Settings
     {
         public string? OptionalPath(string key) =>
             configuration[key] is not "" ? configuration[key] : throw new ConfigurationException($"{key}: a path is missing; leave the setting out for none");
+
+        public IReadOnlyList<Uri> Webhooks(string key)
+        {
+            string? text = configuration[key];
+            if (text is null) return [];
+            return EvidenceWebhookOptions.TryParse(text, out IReadOnlyList<Uri> urls, out string error) ? urls : throw new ConfigurationException($"{key}: not {error}");
+        }
 
         /// <summary>One of the words of an enumeration, in lower case.</summary>
         public T Word<T>(string key, T fallback) where T : struct, Enum

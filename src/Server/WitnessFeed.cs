@@ -15,7 +15,10 @@ internal abstract record WitnessEvent
     public sealed record Cosigned(TreeHead Head, IReadOnlyList<NoteSignature> Lines) : WitnessEvent;
 
     /// <summary>The witness has cosigned a size that this log has not signed: evidence of a rollback or of a second writer.</summary>
-    public sealed record Ahead(string Witness, long Size, TreeHead Head) : WitnessEvent;
+    public sealed record Ahead(string Witness, long Size, TreeHead Head, TlogEvidence? Evidence) : WitnessEvent;
+
+    /// <summary>The witness holds a checkpoint with this log's signature that conflicts with what this log has signed.</summary>
+    public sealed record Contradicted(string Witness, TlogEvidence Evidence) : WitnessEvent;
 }
 
 /// <summary>
@@ -25,6 +28,7 @@ internal abstract record WitnessEvent
 internal sealed class WitnessFeed(
     WitnessClient client,
     Func<long, TreeHead, CancellationToken, ValueTask<Hash[]>> consistency,
+    OwnWords ownWords,
     Func<long> signedSize,
     Action<WitnessEvent> report,
     ILogger logger)
@@ -101,7 +105,7 @@ internal sealed class WitnessFeed(
                     return null;
 
                 case WitnessAnswer.Conflict conflict when conflict.Size > signedSize():
-                    report(new WitnessEvent.Ahead(client.SubmissionPrefix, conflict.Size, head));
+                    report(new WitnessEvent.Ahead(client.SubmissionPrefix, conflict.Size, head, await ownWords.CompareAsync(client, head, stop).ConfigureAwait(false)));
                     return null;
 
                 case WitnessAnswer.Conflict conflict when conflict.Size > head.Size:
@@ -114,6 +118,13 @@ internal sealed class WitnessFeed(
                     break;
 
                 case WitnessAnswer.Failed failed:
+                    // Only what this log has signed counts, not what the witness says.
+                    if (failed.IsInconsistent && await ownWords.CompareAsync(client, head, stop).ConfigureAwait(false) is { Kind: not EvidenceKind.Unproven } evidence)
+                    {
+                        report(new WitnessEvent.Contradicted(client.SubmissionPrefix, evidence));
+                        return null;
+                    }
+
                     return failed.Reason;
             }
         }

@@ -46,4 +46,10 @@ public interface ITileStore : IAsyncDisposable
 public sealed record SealedSegment(long Number, ReadOnlyMemory<byte> Bundle, ReadOnlyMemory<byte> Tile, Hash Root);
 
 /// <summary>Two different contents for one place: the log would contradict itself. The server halts, and says so after a restart too.</summary>
-public sealed class ConflictException(string message) : StorageException(message);
+/// <param name="message">What was found, for the operator.</param>
+/// <param name="evidence">What of it convinces others too; null when that is nothing. Its signatures are for the catcher to verify.</param>
+public sealed class ConflictException(string message, TlogEvidence? evidence = null) : StorageException(message)
+{
+    /// <summary>What of it convinces others too; null when that is nothing. Its signatures are for the catcher to verify.</summary>
+    public TlogEvidence? Evidence { get; } = evidence;
+}

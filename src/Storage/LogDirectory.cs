@@ -4,7 +4,7 @@
 //              there is no log
 //   key.pem    the signing key, unless it lies elsewhere
 //   lock       flock of the process that has it open
-//   journal/ segments/ tree/ commit heads halted guarded published
+//   journal/ segments/ tree/ commit heads halted guarded published evidence/
 
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;

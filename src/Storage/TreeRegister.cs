@@ -297,7 +297,7 @@ public sealed class TreeRegister : ITreeRegister
 
         if (guard.Head is not null && guard.Head.Size == newest.Head!.Size && guard.Head.Root != newest.Head.Root)
         {
-            throw new StorageException($"the guard {_guardPath} has seen {Describe(guard.Head)}, but {_commitPath} holds {Describe(newest.Head)}: two roots for one size");
+            throw new ConflictException($"the guard {_guardPath} has seen {Describe(guard.Head)}, but {_commitPath} holds {Describe(newest.Head)}: two roots for one size", Evidence(guard.Head, newest.Head));
         }
 
         // Behind by the head that was being swapped when the process ended.
@@ -323,6 +323,14 @@ public sealed class TreeRegister : ITreeRegister
 
     private StorageException Disagree(string path, TreeHead? newest, TreeHead? found) =>
         new($"{path} holds {Describe(found)}, but the newest line of {_historyPath} is {Describe(newest)}: one of the two files is from another time");
+
+    /// <summary>Both notes as they are, where they are checkpoints.</summary>
+    private static TlogEvidence? Evidence(TreeHead one, TreeHead other) =>
+        TransparencyLog.Note.TryParse(one.Checkpoint.Span, out Note? first) && first is not null && Checkpoint.TryParse(first.Text.Span, out Checkpoint? a)
+        && TransparencyLog.Note.TryParse(other.Checkpoint.Span, out Note? second) && second is not null && Checkpoint.TryParse(second.Text.Span, out Checkpoint? b)
+        && a?.Origin == b?.Origin
+            ? TlogEvidence.Of(first, second, [])
+            : null;
 
     private static string Describe(TreeHead? head) => head is null ? "no signed head" : $"size {head.Size}, root {head.Root}";
 }

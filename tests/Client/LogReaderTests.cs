@@ -234,6 +234,48 @@ public sealed class LogReaderTests : IDisposable
         _stub.Plant("checkpoint", _log.Sign(600));
         LogReaderException failure = await FailsAsync(LogFailure.Lie, () => _reader.ReadCheckpointAsync(_log.Policy(), default));
         Assert.Equal(new Damage("checkpoint", "checkpoint", null, null, "size 700 or more, which was served before", "size 600"), failure.Damage);
+
+        // Old, and consistent with what was served before: no contradiction.
+        Assert.Null(failure.Evidence);
+    }
+
+    [Fact]
+    public async Task CP14_R08_an_older_checkpoint_of_another_tree_is_proven_from_the_tiles_of_the_larger_one()
+    {
+        VerifiedCheckpoint before = await _reader.ReadCheckpointAsync(_log.Policy(), default);
+        foreach (long size in (long[])[1, 256, 512, 600, 699])
+        {
+            Hash other = MerkleHash.Leaf("another tree"u8);
+            _stub.Plant("checkpoint", _log.Sign(size, root: other));
+            LogReaderException failure = await FailsAsync(LogFailure.Lie, () => _reader.ReadCheckpointAsync(_log.Policy(), default));
+            TlogEvidence evidence = failure.Evidence!;
+            Assert.Equal((EvidenceKind.Inconsistent, size, 700), (evidence.Kind, evidence.Checkpoints[0].Size, evidence.Checkpoints[1].Size));
+            Assert.True(evidence.TryVerify([TransparencyLog.Signing.Verifiers.TryCreate(_log.Signer.Key)!], out string reason), reason);
+        }
+
+        // Tiles that are gone prove nothing; both notes are kept all the same.
+        _stub.Planted["tile/0/002.p/188"] = _ => new StubAnswer(404, []);
+        LogReaderException lost = await FailsAsync(LogFailure.Lie, () => _reader.ReadCheckpointAsync(_log.Policy(), default));
+        Assert.Equal(EvidenceKind.Unproven, lost.Evidence!.Kind);
+        Assert.Equal(before.Checkpoint, lost.Evidence.Checkpoints[1]);
+    }
+
+    [Fact]
+    public async Task CP14_two_checkpoints_are_compared_in_any_order_and_with_the_logs_lines_alone()
+    {
+        using MemoryLog witnessed = new(700, witnesses: 2);
+        using StubLog stub = new(witnessed.Files);
+        using LogReader reader = new(stub.Url, Quick);
+        Note Check(byte[] bytes) => CheckpointCheck.TryVerify(bytes, witnessed.Policy(1), out VerifiedCheckpoint? verified, out string reason) ? verified.LogNote() : throw new InvalidOperationException(reason);
+        Note now = Check(witnessed.Sign(700, cosigned: 2)), older = Check(witnessed.Sign(300, cosigned: 1)), forged = Check(witnessed.Sign(300, cosigned: 1, root: witnessed.Root(299)));
+        Assert.Null(await reader.CompareAsync(older, now, default));
+        Assert.Null(await reader.CompareAsync(now, older, default));
+        Assert.Null(await reader.CompareAsync(now, now, default));
+        TlogEvidence one = (await reader.CompareAsync(forged, now, default))!, other = (await reader.CompareAsync(now, forged, default))!;
+        Assert.Equal(one.ToBytes(), other.ToBytes());
+        Assert.Equal(EvidenceKind.Inconsistent, one.Kind);
+        Assert.All(one.Notes, note => Assert.Equal(witnessed.Origin, Assert.Single(note.Signatures).Name));
+        Assert.Equal(EvidenceKind.Fork, (await reader.CompareAsync(older, forged, default))!.Kind);
     }
 
     [Fact]
@@ -243,6 +285,8 @@ public sealed class LogReaderTests : IDisposable
         _stub.Plant("checkpoint", _log.Sign(700, root: _log.Root(699)));
         LogReaderException failure = await FailsAsync(LogFailure.Lie, () => _reader.ReadCheckpointAsync(_log.Policy(), default));
         Assert.Contains(_log.Root(699).ToString(), failure.Message);
+        Assert.Equal(EvidenceKind.Fork, failure.Evidence!.Kind);
+        Assert.True(failure.Evidence.TryVerify([TransparencyLog.Signing.Verifiers.TryCreate(_log.Signer.Key)!], out _));
     }
 
     [Fact]

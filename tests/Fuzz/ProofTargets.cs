@@ -2,6 +2,7 @@
 
 using System.Buffers.Binary;
 using TransparencyLog.Client;
+using TransparencyLog.Tests.Core;
 using static TransparencyLog.Tests.Fuzz.Target;
 
 namespace TransparencyLog.Tests.Fuzz;
@@ -9,6 +10,9 @@ namespace TransparencyLog.Tests.Fuzz;
 /// <summary>Targets of c2sp.org/tlog-proof and RFC 9162 section 2.1.</summary>
 internal static class ProofTargets
 {
+    /// <summary>A tree of the same key that the log should not have signed: other entries from the fourth on.</summary>
+    private static readonly Rfc6962 OtherTree = new([.. Enumerable.Range(0, World.Entries).Select(i => i < 3 ? World.Leaf(i) : MerkleHash.Leaf(World.Utf8($"other {i}")))]);
+
     private const int Fixed = 1 + 8 + 8 + Hash.Size + Hash.Size;
 
     /// <summary>TlogProof.TryParse, ToBytes, and ProofVerifier with a policy: an entry is only ever proven at its own index.</summary>
@@ -16,6 +20,28 @@ internal static class ProofTargets
     {
         Seeds = [World.Proof(0, 1), World.Proof(7, 8), World.Proof(100, 257), World.Proof(299, 300), new TlogProof(7, World.Tree.Path(7, 9), World.Note(9), "extra"u8.ToArray()).ToBytes(), .. World.Vectors("proof/tlog-proof.json")],
         Words = ["c2sp.org/tlog-proof@v1\n"u8.ToArray(), "extra "u8.ToArray(), "index "u8.ToArray(), "index 7\n"u8.ToArray(), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"u8.ToArray()],
+        MaxLength = 16 * 1024,
+    };
+
+    /// <summary>
+    /// TlogEvidence.TryParse, ToBytes and TryVerify: nothing convinces but what the log has signed, and its own tree never. The fix-up makes the last line anew.
+    /// </summary>
+    public static Target Evidence(string name) => new(name, Evidence, typeof(TlogEvidence), typeof(ProofLines), typeof(MerkleProof), typeof(Strict))
+    {
+        Seeds =
+        [
+            .. from pair in new[] { (7, 7), (7, 9), (8, 9), (255, 257), (300, 300) }
+               select TransparencyLog.TlogEvidence.Of(Signed(pair.Item1, World.Tree), Signed(pair.Item2, OtherTree), pair.Item1 == pair.Item2 ? [] : Prefix(OtherTree, pair.Item1, pair.Item2))!.ToBytes(),
+            TransparencyLog.TlogEvidence.Of(Signed(7, World.Tree), Signed(9, World.Tree), [World.Leaf(1)])!.ToBytes(),
+            TransparencyLog.TlogEvidence.Of(Signed(0, World.Leaf(1)))!.ToBytes(),
+        ],
+        Words = ["tlog-evidence v1\n"u8.ToArray(), .. from kind in Enum.GetValues<EvidenceKind>() select World.Utf8($"kind {TransparencyLog.TlogEvidence.Word(kind)}\n"), "\n\n"u8.ToArray(), "sha256 "u8.ToArray(), Signed(9, World.Tree).ToBytes(), Signed(7, OtherTree).ToBytes()],
+        FixUp = input =>
+        {
+            if (input.Length < 72) return input;
+            World.Utf8($"sha256 {Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(input.AsSpan(0, input.Length - 72)))}\n").CopyTo(input.AsSpan(input.Length - 72));
+            return input;
+        },
         MaxLength = 16 * 1024,
     };
 
@@ -59,6 +85,22 @@ internal static class ProofTargets
         bool holds = ProofVerifier.TryVerify(World.Entry(7), proof, World.Policy, out VerifiedCheckpoint? checkpoint, out string reason);
         Require(holds == (reason.Length == 0) && NoteTargets.IsPrintable(reason), "a proof that is refused without a reason");
         if (holds) Require(proof.Index == 7 && proof.Hashes.SequenceEqual(World.Tree.Path(7, (int)checkpoint!.Checkpoint.Size)), "entry 7 is proven by something else than its proof");
+    }
+
+    private static void Evidence(byte[] input)
+    {
+        bool parsed = TlogEvidence.TryParse(input, out TlogEvidence? evidence, out string error);
+        Require(parsed == evidence is not null && parsed == (error.Length == 0) && NoteTargets.IsPrintable(error), "evidence: the answer and the value say different things");
+        if (evidence is null) return;
+        RequireSame(input, evidence.ToBytes(), "evidence");
+        Require(evidence.Notes.Count == evidence.Checkpoints.Count && evidence.Notes.Count == (evidence.Kind == EvidenceKind.SizeZero ? 1 : 2) && evidence.Hashes.Count <= TlogEvidence.MaxHashes, "evidence beyond its limits");
+        Require(evidence.Checkpoints.All(one => one.Origin == evidence.Origin), "evidence against two logs");
+        bool convinces = evidence.TryVerify([World.Verifiers[0]], out string reason);
+        Require(convinces == (reason.Length == 0) && NoteTargets.IsPrintable(reason), "evidence that is refused without a reason");
+        if (!convinces) return;
+        Require(evidence.Kind != EvidenceKind.Unproven, "what proves nothing convinces");
+        Require(evidence.Notes.All(note => World.Signed.Contains(System.Text.Encoding.UTF8.GetString(note.Text.Span))), "a note convinces that the log has not signed");
+        Require(evidence.Checkpoints.Any(one => !Known(one.Size) || one.Root != World.Tree.Root((int)one.Size)), "a log is convicted by its own tree");
     }
 
     private static void Merkle(byte[] input)
@@ -109,6 +151,17 @@ internal static class ProofTargets
         byte[] bundle = [.. entries.SelectMany(entry => (byte[])[0, (byte)entry.Length, .. World.Utf8(entry)])];
         return [(byte)(entries.Length - 1), (byte)(bundle.Length >> 8), (byte)bundle.Length, .. bundle, .. entries.SelectMany(entry => MerkleHash.Leaf(World.Utf8(entry)).ToArray())];
     }
+
+    private static Note Signed(int size, Rfc6962 tree) => Signed(size, tree.Root(size));
+
+    private static Note Signed(int size, Hash root)
+    {
+        byte[] text = new Checkpoint(World.Origin, size, root).ToText();
+        World.Signed.Add(System.Text.Encoding.UTF8.GetString(text));
+        return new Note(text, [World.Log.Sign(text)]);
+    }
+
+    private static Hash[] Prefix(Rfc6962 tree, int m, int n) => System.Numerics.BitOperations.IsPow2(m) ? [tree.Root(m), .. tree.Proof(m, n)] : [.. tree.Proof(m, n)];
 
     private static bool Known(long size) => size is >= 0 and <= World.Entries;
 

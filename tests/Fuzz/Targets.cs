@@ -19,6 +19,7 @@ internal static class Targets
         ("tile-path", HttpTargets.TilePath),
         ("merkle-proof", ProofTargets.MerkleProof),
         ("tlog-proof", ProofTargets.TlogProof),
+        ("evidence", ProofTargets.Evidence),
         ("log-tiles", ProofTargets.LogTiles),
         ("log-answer", ClientTargets.LogAnswer),
         ("witness-answer", ClientTargets.WitnessAnswer),

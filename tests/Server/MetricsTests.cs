@@ -12,7 +12,7 @@ public sealed partial class MetricsTests
         "dotnet_allocated_bytes_total",
         "dotnet_gc_collections_total{generation=\"0\"}", "dotnet_gc_collections_total{generation=\"1\"}", "dotnet_gc_collections_total{generation=\"2\"}",
         "dotnet_gc_pause_max_seconds", "dotnet_gc_pause_seconds_total", "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes", "process_threads",
-        "tlog_disk_free_bytes", "tlog_disk_reserve_bytes", "tlog_duplicates_answered_total", "tlog_duplicates_forgotten_total", "tlog_duplicates_remembered", "tlog_duplicates_unread_total", "tlog_entries_total", "tlog_halted", "tlog_journal_bytes_total", "tlog_journal_frames_total", "tlog_published_size", "tlog_scrub_damaged", "tlog_scrub_entries", "tlog_scrub_last_clean_timestamp_seconds", "tlog_scrub_passes_total", "tlog_signed_size",
+        "tlog_disk_free_bytes", "tlog_disk_reserve_bytes", "tlog_duplicates_answered_total", "tlog_duplicates_forgotten_total", "tlog_duplicates_remembered", "tlog_duplicates_unread_total", "tlog_entries_total", "tlog_evidence_failed_total", "tlog_evidence_files{kind=\"fork\"}", "tlog_evidence_files{kind=\"inconsistent\"}", "tlog_evidence_files{kind=\"size-zero\"}", "tlog_evidence_files{kind=\"unproven\"}", "tlog_evidence_pending", "tlog_evidence_sent_total", "tlog_halted", "tlog_journal_bytes_total", "tlog_journal_frames_total", "tlog_published_size", "tlog_scrub_damaged", "tlog_scrub_entries", "tlog_scrub_last_clean_timestamp_seconds", "tlog_scrub_passes_total", "tlog_signed_size",
         "tlog_state{state=\"failed\"}", "tlog_state{state=\"halted\"}", "tlog_state{state=\"ready\"}", "tlog_state{state=\"starting\"}", "tlog_state{state=\"stopping\"}",
         "tlog_syncs_total{call=\"fdatasync\"}", "tlog_syncs_total{call=\"fsync\"}", "tlog_waiting_appends", "tlog_written_bytes_total",
     ];
@@ -92,6 +92,6 @@ public sealed partial class MetricsTests
     [GeneratedRegex("^# TYPE ([a-z_]+) (counter|gauge)$", RegexOptions.NonBacktracking)]
     private static partial Regex Typed();
 
-    [GeneratedRegex("^(([a-z_]+)(\\{[a-z]+=\"[a-z0-9]+\"\\})?) ([0-9]+(\\.[0-9]+)?)$", RegexOptions.NonBacktracking)]
+    [GeneratedRegex("^(([a-z_]+)(\\{[a-z]+=\"[a-z0-9-]+\"\\})?) ([0-9]+(\\.[0-9]+)?)$", RegexOptions.NonBacktracking)]
     private static partial Regex Sample();
 }

@@ -82,6 +82,9 @@ internal sealed class StubWitness : IAsyncDisposable
 
     public Func<HttpContext, byte[], Task> Behave { get; set; }
 
+    /// <summary>The checkpoint it shows to monitors; empty for none.</summary>
+    public ReadOnlyMemory<byte> Shows { get; set; }
+
     public int RequestCount
     {
         get
@@ -142,6 +145,13 @@ internal sealed class StubWitness : IAsyncDisposable
     {
         try
         {
+            if (context.Request.Method == "GET")
+            {
+                Assert.Matches("^/[0-9a-f]{64}/checkpoint$", context.Request.Path.ToString());
+                await SayAsync(context, Shows.IsEmpty ? 404 : 200, Shows);
+                return;
+            }
+
             Assert.Equal("POST /add-checkpoint", $"{context.Request.Method} {context.Request.Path}");
             Assert.False(context.Request.Headers.ContainsKey("Authorization") || context.Request.Headers.ContainsKey("Cookie"));
             using MemoryStream body = new();

@@ -23,7 +23,7 @@ public sealed class WitnessFeedTests
         GrownLog tree = new(30, signer);
         List<WitnessEvent> events = [];
         using WitnessClient client = new(witness.Url.ToString(), [Verifiers.TryCreate(witness.Cosigners[0].Key)!], new WitnessClientOptions { AttemptTimeout = TimeSpan.FromSeconds(20) });
-        WitnessFeed feed = new(client, (from, head, _) => ValueTask.FromResult(tree.Prove(from, head.Size)), () => 30, one => { lock (events) events.Add(one); }, NullLogger.Instance);
+        WitnessFeed feed = new(client, (from, head, _) => ValueTask.FromResult(tree.Prove(from, head.Size)), new OwnWords("example.com/log", Verifiers.TryCreate(signer.Key)!, (_, _, _) => throw new InvalidOperationException("nobody contradicts")), () => 30, one => { lock (events) events.Add(one); }, NullLogger.Instance);
         using CancellationTokenSource stop = new();
         Task running = feed.RunAsync(stop.Token);
 

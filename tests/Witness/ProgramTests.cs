@@ -213,4 +213,51 @@ public sealed class ProgramTests : IDisposable
         Assert.Single(Directory.GetFiles(Path.Combine(_root, "guard")));
         CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs, "--listen", "http://127.0.0.1:0"), 3, "--guard");
     }
+
+    [Fact]
+    public async Task Evidence_is_sent_again_after_a_kill_in_the_middle_and_not_after_it_has_arrived()
+    {
+        int posts = 0;
+        using ManualResetEventSlim go = new();
+        using StubLog hook = new(new Dictionary<string, byte[]>());
+        hook.Planted["hook"] = _ =>
+        {
+            Interlocked.Increment(ref posts);
+            go.Wait(TimeSpan.FromSeconds(30));
+            return new StubAnswer(200, []);
+        };
+        await CreateAsync();
+        TestLog log = new("example.com/program");
+        (Process process, Uri url) = await ServeAsync("--evidence-webhook", $"{hook.Url}/hook");
+        using (process)
+        {
+            using HttpClient client = new();
+            foreach ((string body, int status) in (IEnumerable<(string, int)>)[(log.Request(0, 12), 200), (log.Fork(3).Request(12, 12), 422)])
+            {
+                using HttpResponseMessage answer = await client.PostAsync(new Uri(url, "/add-checkpoint"), new StringContent(body));
+                Assert.Equal(status, (int)answer.StatusCode);
+            }
+
+            Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref posts) == 1, TimeSpan.FromSeconds(30)));
+
+            // The receiver has it and has not said so.
+            process.Kill();
+            await process.WaitForExitAsync();
+        }
+
+        Assert.Empty(Directory.GetFiles(Path.Combine(Data, "evidence"), "*.sent"));
+        go.Set();
+        for (int start = 0; start < 2; start++)
+        {
+            (process, _) = await ServeAsync("--evidence-webhook", $"{hook.Url}/hook");
+            using (process)
+            {
+                Assert.True(SpinWait.SpinUntil(() => Directory.GetFiles(Path.Combine(Data, "evidence"), "*.sent").Length == 1, TimeSpan.FromSeconds(30)));
+                Terminate(process);
+                Assert.Equal(0, (await EndAsync(process)).Code);
+            }
+        }
+
+        Assert.Equal(2, posts);
+    }
 }

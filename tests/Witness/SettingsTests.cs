@@ -59,6 +59,15 @@ public sealed class SettingsTests : IDisposable
     }
 
     [Fact]
+    public void Evidence_webhooks_are_none_one_or_several()
+    {
+        Assert.Empty(Load([]).EvidenceWebhooks);
+        Assert.Equal(["https://a.example/x"], Load([], ("TLOG_WITNESS_EVIDENCE_WEBHOOK", "https://a.example/x")).EvidenceWebhooks.Select(url => url.AbsoluteUri));
+        Assert.Equal(2, Load(new() { ["config"] = Write("""{"evidence-webhook":"https://a.example/x http://b.example/"}""") }).EvidenceWebhooks.Count);
+        Assert.Contains("evidence-webhook", Assert.Throws<UsageException>(() => Load(new() { ["evidence-webhook"] = "ftp://a.example/" })).Message);
+    }
+
+    [Fact]
     public void The_command_line_comes_before_the_environment_and_that_before_the_file()
     {
         string file = Write("""{"listen":"http://127.0.0.1:1","guard":"/file","max-connections":7,"log-level":"debug"}""");

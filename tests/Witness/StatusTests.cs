@@ -160,9 +160,11 @@ public sealed class StatusTests : IAsyncLifetime
         string path = Assert.Single(Directory.GetFiles(Path.Combine(_witness.Data, "evidence")));
         Assert.Contains("-fork-", path);
         string evidence = await File.ReadAllTextAsync(path);
-        Assert.StartsWith("tlog-witness evidence v1\nreason fork\n", evidence);
-        Assert.Contains(_log.Checkpoint(9), evidence);
-        Assert.EndsWith(fork.Checkpoint(9), evidence);
+        Assert.StartsWith("tlog-evidence v1\nkind fork\n\n", evidence);
+        Assert.Contains($"\n\n{_log.Checkpoint(9)}\n", evidence);
+        Assert.Contains($"\n\n{fork.Checkpoint(9)}\n", evidence);
+        Assert.DoesNotContain("stranger", evidence);
+        Assert.DoesNotContain(TestWitness.Name, evidence);
     }
 
     [Fact]

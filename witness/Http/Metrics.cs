@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using TransparencyLog.Http;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness.Http;
@@ -25,7 +26,7 @@ internal sealed class StatusCounter
 }
 
 /// <summary>Counters in the text format that Prometheus reads. Labels come from a fixed set: nothing a stranger sends makes a new series.</summary>
-internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, LogLists lists)
+internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, LogLists lists, EvidenceWebhooks webhooks)
 {
     /// <summary>Answers to add-checkpoint.</summary>
     public StatusCounter AddCheckpoint { get; } = new();
@@ -60,6 +61,7 @@ internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, Log
             }
         }
 
+        webhooks.WriteMetrics(text);
         return text.ToString();
     }
 

@@ -8,7 +8,7 @@ using System.Text.Encodings.Web;
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>The page for people.</summary>
-internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, IReadOnlyList<VerifierKey> keys, TimeProvider time)
+internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, Evidence evidence, IReadOnlyList<VerifierKey> keys, TimeProvider time)
 {
     public const string ContentType = "text/html; charset=utf-8";
 
@@ -35,9 +35,9 @@ internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, IReadO
         return page.Append("</table>\n<p><a href=\"healthz\">health</a>, <a href=\"metrics\">metrics</a></p>\n</body></html>\n").ToString();
     }
 
-    private static void Row(StringBuilder page, WitnessedLog log, DateTimeOffset now)
+    private void Row(StringBuilder page, WitnessedLog log, DateTimeOffset now)
     {
-        page.Append(CultureInfo.InvariantCulture, $"<tr><td>{Escape(log.Origin)}{(log.Trust.Keys.Count == 0 ? " (not on the list any more)" : "")}</td>");
+        page.Append(CultureInfo.InvariantCulture, $"<tr><td>{Escape(log.Origin)}{(log.Trust.Keys.Count == 0 ? " (not on the list any more)" : "")}{(evidence.Describe(log.OriginHash) is string proven ? $"<br><strong>{Escape(proven)}</strong>" : "")}</td>");
         if (log.Latest is CosignedCheckpoint latest)
         {
             DateTimeOffset cosigned = DateTimeOffset.FromUnixTimeSeconds((long)latest.Timestamp);

@@ -51,6 +51,7 @@ internal static class MetricsEndpoint
             text.Append("tlog_state{state=\"").Append(HealthEndpoints.Word(state)).Append("\"} ").Append(engine.State == state ? '1' : '0').Append('\n');
         }
 
+        engine.Webhooks.WriteMetrics(text);
         ProcessMetrics.Write(text);
         return AnswerAsync(context, text);
     }

@@ -1,0 +1,115 @@
+// The folder of evidence in a data directory (spec/evidence.md):
+//
+//     evidence/<origin hash>-<kind>-<16 hex digits>.tlog-evidence                  one file a claim (TlogEvidence.cs), written once, never changed, never deleted
+//     evidence/<the same>.<16 hex digits>.sent                                     this file has reached the webhook whose URL has this hash
+//
+// Anybody may show what a log has signed, so there has to be an end: a bounded number of each origin and kind. One proves misbehaviour, a few show its shape; and what
+// proves nothing never takes the place of what does.
+
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>Keeps evidence files durably, and what has become of them. Thread-safe; a file that is kept already costs no access to the disk.</summary>
+public sealed class EvidenceFolder
+{
+    /// <summary>The name of the folder.</summary>
+    public const string Name = "evidence";
+
+    /// <summary>Most files of one origin and kind.</summary>
+    public const int MaxOfOrigin = 8;
+
+    private const int KeyDigits = 16;
+    private static readonly EvidenceKind[] Kinds = Enum.GetValues<EvidenceKind>();
+
+    private readonly string _directory;
+    private readonly Lock _lock = new();
+    private readonly HashSet<string> _names;                                   // guarded by _lock
+    private readonly Dictionary<(string Origin, EvidenceKind Kind), int> _counts = [];  // guarded by _lock
+
+    /// <summary>Opens the folder of a data directory; it is made when there is something to keep.</summary>
+    public EvidenceFolder(string dataDirectory)
+    {
+        _directory = Path.Combine(dataDirectory, Name);
+        _names = Directory.Exists(_directory)
+            ? [.. Directory.EnumerateFiles(_directory).Select(file => Path.GetFileName(file)).Where(name => TryReadName(name, out _, out _))]
+            : [];
+        foreach (string name in _names) Count(name);
+    }
+
+    /// <summary>The names of the files, in order.</summary>
+    public IReadOnlyList<string> Names
+    {
+        get
+        {
+            lock (_lock) return [.. _names.Order(StringComparer.Ordinal)];
+        }
+    }
+
+    /// <summary>Where a file of this name is.</summary>
+    public string PathOf(string name) => Path.Combine(_directory, name);
+
+    /// <summary>How many files of a kind there are, of one log or of all.</summary>
+    public int CountOf(EvidenceKind kind, Hash? originHash = null)
+    {
+        lock (_lock)
+        {
+            return originHash is Hash one ? _counts.GetValueOrDefault((one.ToHex(), kind)) : _counts.Where(count => count.Key.Kind == kind).Sum(count => count.Value);
+        }
+    }
+
+    /// <summary>
+    /// Keeps the file. When it returns true it is durable. False when a file of the same claim is kept already, or there are <see cref="MaxOfOrigin"/> of its origin
+    /// and kind.
+    /// </summary>
+    /// <exception cref="StorageException">It could not be written; it is not counted as kept.</exception>
+    public bool Keep(TlogEvidence evidence)
+    {
+        ArgumentNullException.ThrowIfNull(evidence);
+        string name = evidence.FileName;
+        lock (_lock)
+        {
+            if (_names.Contains(name) || _counts.GetValueOrDefault((evidence.Checkpoints[0].OriginHash.ToHex(), evidence.Kind)) >= MaxOfOrigin) return false;
+            DurableFile.CreateDirectory(_directory);
+            DurableFile.Replace(PathOf(name), evidence.ToBytes());
+            _names.Add(name);
+            Count(name);
+            return true;
+        }
+    }
+
+    /// <summary>The files that have not reached a webhook yet, in order.</summary>
+    public IReadOnlyList<string> NotSentTo(string url) => [.. Names.Where(name => !File.Exists(MarkerOf(name, url)))];
+
+    /// <summary>Remembers durably that a file has reached a webhook.</summary>
+    /// <exception cref="StorageException">It could not be written.</exception>
+    public void MarkSent(string name, string url, DateTimeOffset when) =>
+        DurableFile.Replace(MarkerOf(name, url), Encoding.ASCII.GetBytes(when.ToUniversalTime().ToString("yyyy-MM-ddTHH:mm:ssZ\n", CultureInfo.InvariantCulture)));
+
+    /// <summary>The URL itself may hold a secret, and stays where the operator put it.</summary>
+    private string MarkerOf(string name, string url) => PathOf($"{name}.{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(url)))[..KeyDigits]}.sent");
+
+    private void Count(string name)
+    {
+        if (!TryReadName(name, out string origin, out EvidenceKind kind)) throw new System.Diagnostics.UnreachableException($"{name} is no name of ours");
+        _counts[(origin, kind)] = _counts.GetValueOrDefault((origin, kind)) + 1;
+    }
+
+    private static bool TryReadName(string name, out string origin, out EvidenceKind kind)
+    {
+        (origin, kind) = ("", default);
+        if (!name.EndsWith(TlogEvidence.Extension, StringComparison.Ordinal)) return false;
+        string stem = name[..^TlogEvidence.Extension.Length];
+        foreach (EvidenceKind one in Kinds)
+        {
+            string middle = $"-{TlogEvidence.Word(one)}-";
+            if (stem.Length != (2 * Hash.Size) + middle.Length + KeyDigits || stem.IndexOf(middle, StringComparison.Ordinal) != 2 * Hash.Size) continue;
+            (origin, kind) = (stem[..(2 * Hash.Size)], one);
+            return (origin + stem[^KeyDigits..]).All(char.IsAsciiHexDigitLower);
+        }
+
+        return false;
+    }
+}
