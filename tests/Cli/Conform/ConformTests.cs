@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using TransparencyLog.Signing;
@@ -210,6 +211,58 @@ public sealed class ConformTests : IDisposable
         Assert.Contains("with a new key and origin", second.TextOf("TW-29"));
     }
 
+    /// <summary>Submission and monitoring at two places, one key of the origin: what the second key is for stays open.</summary>
+    [Fact]
+    public async Task A_monitoring_prefix_of_its_own_is_asked_and_a_second_key_may_be_left_out()
+    {
+        using WitnessUnderTest witness = new(WitnessFault.None, _scratch, _time);
+        ConcurrentQueue<string> submitted = [], monitored = [];
+        using TestSite submission = new(request => Recorded(submitted, request));
+        using TestSite monitoring = new(request => Recorded(monitored, request));
+        ConformRun run = await ConformRun.OfAsync(_time, "witness", submission.Url + "/", "--monitor", monitoring.Url, "--vkey", ReferenceWitness.Key.ToString(), "--key", witness.KeyFile);
+        run.Fails("", "");
+        Assert.Equal(("not observed", "pass", "pass"), (run.VerdictOf("TW-12"), run.VerdictOf("TW-73"), run.VerdictOf("TW-35")));
+        Assert.Equal(["add-checkpoint", "sign-subtree"], submitted.Distinct().Order());
+        Assert.All(monitored, path => Assert.EndsWith("/checkpoint", path));
+        Assert.Equal(submitted.Count + monitored.Count, run.Requests);
+
+        Task<SiteAnswer> Recorded(ConcurrentQueue<string> requests, SiteRequest request)
+        {
+            requests.Enqueue(request.Path);
+            return witness.AnswerAsync(request);
+        }
+    }
+
+    [Fact]
+    public async Task A_witness_that_dies_fails_a_row_and_leaves_the_others_open()
+    {
+        using WitnessUnderTest witness = new(WitnessFault.None, _scratch, _time);
+        int requests = 0;
+        TestSite? site = null;
+        site = new TestSite(request =>
+        {
+            if (Interlocked.Increment(ref requests) == 60) _ = Task.Run(site!.Dispose);
+            return requests < 60 ? witness.AnswerAsync(request) : Task.FromResult(SiteAnswer.Text(500, ""));
+        });
+        ConformRun run = await ConformRun.OfAsync(_time, ["witness", site.Url, .. witness.Arguments[1..]]);
+        Assert.Equal(1, run.Run.Code);
+        Assert.InRange(run.Requests, 60, 70);
+        Assert.Contains("no answer (ConnectionRefused)", string.Join('\n', run.Rows.Where(row => row.Verdict == "fail").Select(row => row.Text)));
+        Assert.InRange(run.Rows.Count(row => row.Verdict == "not observed" && row.Text.Contains("there was no answer any more since row ")), 40, 120);
+        Assert.Equal(("pass", "not observed"), (run.VerdictOf("TW-33"), run.VerdictOf("TW-34")));
+    }
+
+    /// <summary>A fork was cosigned, and after it nothing that the tester has: it says so, and guesses nothing.</summary>
+    [Fact]
+    public async Task A_witness_that_is_lost_after_a_wrong_200_leaves_the_others_open()
+    {
+        using WitnessUnderTest witness = new(WitnessFault.ForkOfOneSizeThenLost, _scratch, _time);
+        ConformRun run = await witness.RunAsync();
+        run.Fails("TW-31", "");
+        Assert.Contains("follows no tree that the tester knows", run.TextOf("TW-42"));
+        Assert.Equal(("pass", "not observed", "not observed"), (run.VerdictOf("TW-30"), run.VerdictOf("TW-39"), run.VerdictOf("TW-34")));
+    }
+
     [Fact]
     public async Task Known_deviations_are_named_and_fail_all_the_same()
     {
@@ -346,6 +399,7 @@ public sealed class ConformTests : IDisposable
     private sealed class WitnessUnderTest : IDisposable
     {
         private readonly TestSite _site;
+        private readonly ReferenceWitness _witness;
         private readonly TimeProvider _time;
         private readonly string[] _vkeys;
         private int _requests;
@@ -365,10 +419,10 @@ public sealed class ConformTests : IDisposable
                 trusted.Add(Verifiers.TryCreate(VerifierKey.Create(Origin, VerifierKey.Ed25519, key.PublicKey.Span))!);
             }
 
-            ReferenceWitness witness = new(Origin, trusted, fault, time, mlDsa);
+            _witness = new ReferenceWitness(Origin, trusted, fault, time, mlDsa);
             _site = new TestSite(request => Interlocked.Increment(ref _requests) is int number && number > LimitedAfter && number % 3 == 0
                 ? Task.FromResult(new SiteAnswer(429, []) { Headers = { ["Retry-After"] = "1" } })
-                : witness.AnswerAsync(request));
+                : _witness.AnswerAsync(request));
         }
 
         public string KeyFile { get; }
@@ -381,6 +435,8 @@ public sealed class ConformTests : IDisposable
         public string Url => _site.Url;
 
         public string[] Arguments => [Url, .. _vkeys, "--key", KeyFile, "--second-key", SecondKeyFile];
+
+        public Task<SiteAnswer> AnswerAsync(SiteRequest request) => _witness.AnswerAsync(request);
 
         public Task<ConformRun> RunAsync(params string[] more) => ConformRun.OfAsync(_time, ["witness", .. Arguments, .. more]);
 

@@ -19,6 +19,7 @@ public enum WitnessFault
     ConflictWithParameter,
     ProofNotVerified,
     ForkOfOneSize,
+    ForkOfOneSizeThenLost,
     RootOfEmptyTree,
     ProofFromZero,
     BadTrustedLineIgnored,
@@ -143,6 +144,13 @@ internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INot
             if (request.OldSize != size && fault != WitnessFault.OldNotCompared) return Conflict(size);
             if (latest is not null && request.OldSize == checkpoint.Size)
             {
+                if (latest.Root != checkpoint.Root && fault == WitnessFault.ForkOfOneSizeThenLost)
+                {
+                    SiteAnswer cosigned = Cosign(state, latest, note, checkpoint, verification);
+                    _states[state] = _states[state] with { Size = 1_000_000 };
+                    return cosigned;
+                }
+
                 if (latest.Root != checkpoint.Root && fault != WitnessFault.ForkOfOneSize) return SiteAnswer.Text(422, "another root\n");
                 if (fault == WitnessFault.RefreshRefused && request.Proof.Count == 0) return Conflict(size);
                 if (fault == WitnessFault.RefreshWithOldTime && request.Proof.Count == 0) return new SiteAnswer(200, latest.Answer);
