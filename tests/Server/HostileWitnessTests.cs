@@ -199,7 +199,7 @@ public sealed class HostileWitnessTests
     [InlineData("https://127.0.0.1:1")]
     public async Task G01_one_that_cannot_be_reached_is_an_error_in_our_own_words(string url)
     {
-        using WitnessClient client = new(url, [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions { Retries = 0 });
+        using WitnessClient client = new(url, [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions());
         WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
         Assert.Matches("^no answer: [A-Za-z]+$", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
     }
@@ -215,7 +215,7 @@ public sealed class HostileWitnessTests
             _ = await peer.GetStream().ReadAtLeastAsync(new byte[1], 1);
             await peer.GetStream().WriteAsync("EVIL 200 \u001b[31m\r\n\r\n"u8.ToArray());
         });
-        using WitnessClient client = new($"http://{listener.LocalEndpoint}", [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions { Retries = 0 });
+        using WitnessClient client = new($"http://{listener.LocalEndpoint}", [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions());
         WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
         Assert.DoesNotContain("EVIL", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
         await serving;
@@ -236,7 +236,7 @@ public sealed class HostileWitnessTests
     private static async Task<WitnessAnswer> AskAsync(StubWitness witness, TimeSpan? limit = null, CancellationToken stop = default)
     {
         using WitnessClient client = new(
-            witness.Url.ToString(), [.. witness.Cosigners.Select(cosigner => Verifiers.TryCreate(cosigner.Key)!)], new WitnessClientOptions { Retries = 0, AttemptTimeout = limit ?? TimeSpan.FromSeconds(1) });
+            witness.Url.ToString(), [.. witness.Cosigners.Select(cosigner => Verifiers.TryCreate(cosigner.Key)!)], new WitnessClientOptions { AttemptTimeout = limit ?? TimeSpan.FromSeconds(1) });
         return await client.AddCheckpointAsync(Request(), stop);
     }
 

@@ -12,7 +12,7 @@ public sealed partial class MetricsTests
         "dotnet_allocated_bytes_total",
         "dotnet_gc_collections_total{generation=\"0\"}", "dotnet_gc_collections_total{generation=\"1\"}", "dotnet_gc_collections_total{generation=\"2\"}",
         "dotnet_gc_pause_max_seconds", "dotnet_gc_pause_seconds_total", "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes", "process_threads",
-        "tlog_disk_free_bytes", "tlog_disk_reserve_bytes", "tlog_duplicates_answered_total", "tlog_duplicates_forgotten_total", "tlog_duplicates_remembered", "tlog_duplicates_unread_total", "tlog_entries_total", "tlog_halted", "tlog_journal_bytes_total", "tlog_journal_frames_total", "tlog_published_size", "tlog_scrub_damaged", "tlog_scrub_entries", "tlog_scrub_last_clean_timestamp_seconds", "tlog_scrub_passes_total", "tlog_signed_size",
+        "tlog_disk_free_bytes", "tlog_disk_reserve_bytes", "tlog_duplicates_answered_total", "tlog_duplicates_forgotten_total", "tlog_duplicates_remembered", "tlog_duplicates_unread_total", "tlog_entries_total", "tlog_halted", "tlog_journal_bytes_total", "tlog_journal_frames_total", "tlog_published_size", "tlog_quorum_degraded", "tlog_scrub_damaged", "tlog_scrub_entries", "tlog_scrub_last_clean_timestamp_seconds", "tlog_scrub_passes_total", "tlog_signed_size",
         "tlog_state{state=\"failed\"}", "tlog_state{state=\"halted\"}", "tlog_state{state=\"ready\"}", "tlog_state{state=\"starting\"}", "tlog_state{state=\"stopping\"}",
         "tlog_syncs_total{call=\"fdatasync\"}", "tlog_syncs_total{call=\"fsync\"}", "tlog_waiting_appends", "tlog_written_bytes_total",
     ];
@@ -89,7 +89,7 @@ public sealed partial class MetricsTests
         return series;
     }
 
-    private static string RepositoryRoot()
+    internal static string RepositoryRoot()
     {
         string directory = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(directory, "TransparencyLog.sln"))) directory = Path.GetDirectoryName(directory)!;
