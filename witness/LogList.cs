@@ -46,7 +46,7 @@ internal static class LogList
             if (key.Name == witness.Name) throw new UsageException($"{place(key)}: a log cannot have the name of this witness");
             if (key.PublicKey.Span.SequenceEqual(witness.PublicKey.Span)) throw new UsageException($"{place(key)}: a log cannot have the key of this witness");
             INoteVerifier verifier = Verifiers.TryCreate(key)
-                ?? throw new UsageException(string.Create(CultureInfo.InvariantCulture, $"{place(key)}: a key of type 0x{key.SignatureType:x2} that this witness can verify is Ed25519 (0x01) and not of small order"));
+                ?? throw new UsageException(string.Create(CultureInfo.InvariantCulture, $"{place(key)}: the type of the key is 0x{key.SignatureType:x2}; this witness verifies Ed25519 (0x01), not of small order, and ML-DSA-44 (0x06)"));
 
             // SPEC TW-12: state is kept per origin line; all keys of an origin share one state.
             if (!origins.TryGetValue(key.Name, out IReadOnlyList<INoteVerifier>? known)) origins.Add(key.Name, known = new List<INoteVerifier>());

@@ -58,7 +58,7 @@ public sealed record Checkpoint
     /// <summary>Root hash.</summary>
     public Hash Root { get; }
 
-    /// <summary>Extension lines without their newlines.</summary>
+    /// <summary>Extension lines without their newlines. Ed25519 signs them; an ML-DSA-44 cosignature (type 0x06) says nothing about them, whoever made it.</summary>
     public IReadOnlyList<string> Extensions { get; }
 
     /// <summary>SHA-256 of the origin: the folder of the log at a witness or mirror (c2sp.org/tlog-witness).</summary>

@@ -8,6 +8,9 @@
 //     example.com/behind-the-sofa                        the whole checkpoint text, extension lines too
 //     20852163
 //     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
+//
+//     what ML-DSA-44 signs, numbers big-endian (the extension lines of a checkpoint are not in it):
+//     "subtree/v1\n\0" || u8 length || cosigner name || u64 timestamp || u8 length || origin || u64 start || u64 end || hash
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
@@ -22,6 +25,11 @@ public static class Cosignature
 
     /// <summary>Bytes of an ML-DSA-44 cosignature without its key ID: timestamp and signature.</summary>
     public const int MlDsa44Size = 2428;
+
+    /// <summary>Longest cosigner name and longest origin that ML-DSA-44 signs, in bytes: the length is one byte of the message.</summary>
+    public const int MaxMlDsa44Text = 255;
+
+    private static ReadOnlySpan<byte> SubtreeLabel => "subtree/v1\n\0"u8;
 
     /// <summary>
     /// Reads the time a cosignature states, in seconds since the Epoch. False when the length is that of no
@@ -51,5 +59,45 @@ public static class Cosignature
         Encoding.ASCII.GetBytes(head, message);
         checkpointText.CopyTo(message.AsSpan(head.Length));
         return message;
+    }
+    /// <summary>
+    /// What an ML-DSA-44 cosigner signs: the <c>cosigned_message</c> of c2sp.org/tlog-cosignature. For a checkpoint, start is 0, end its tree size,
+    /// the hash its root hash; a subtree that begins elsewhere has no time.
+    /// </summary>
+    /// <param name="cosigner">Key name of the cosigner, 1 to 255 bytes of UTF-8.</param>
+    /// <param name="timestamp">Seconds since the Epoch, at most 2^63-1; 0 states no time.</param>
+    /// <param name="origin">Origin of the log without its newline, 1 to 255 bytes of UTF-8.</param>
+    /// <param name="start">First index of the subtree.</param>
+    /// <param name="end">Index behind its last one; not below start.</param>
+    /// <param name="hash">Its root hash.</param>
+    /// <exception cref="ArgumentException">A text, a number or the timestamp is outside of these bounds, or start is not 0 and the timestamp is not either.</exception>
+    public static byte[] MlDsa44Message(string cosigner, ulong timestamp, string origin, long start, long end, in Hash hash)
+    {
+        ArgumentNullException.ThrowIfNull(cosigner);
+        ArgumentNullException.ThrowIfNull(origin);
+        // SPEC CO-14: cosigner name and origin are 1 to 255 bytes.
+        if (!IsMlDsa44Text(cosigner)) throw new ArgumentException("a name that ML-DSA-44 signs has 1 to 255 bytes of UTF-8", nameof(cosigner));
+        if (!IsMlDsa44Text(origin)) throw new ArgumentException("an origin that ML-DSA-44 signs has 1 to 255 bytes of UTF-8", nameof(origin));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(timestamp, (ulong)long.MaxValue);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfLessThan(end, start);
+        // SPEC CO-15: if start is not 0, the timestamp is 0.
+        if (start != 0 && timestamp != 0) throw new ArgumentException("a subtree that does not start at 0 is cosigned without a time", nameof(timestamp));
+
+        // SPEC CO-13: label, name, timestamp, origin, start, end, hash. SPEC CO-17: the origin has no newline here.
+        byte[] nameBytes = Encoding.UTF8.GetBytes(cosigner);
+        byte[] originBytes = Encoding.UTF8.GetBytes(origin);
+        Span<byte> numbers = stackalloc byte[3 * sizeof(ulong)];
+        BinaryPrimitives.WriteUInt64BigEndian(numbers, timestamp);
+        BinaryPrimitives.WriteInt64BigEndian(numbers[8..], start);
+        BinaryPrimitives.WriteInt64BigEndian(numbers[16..], end);
+        return [.. SubtreeLabel, (byte)nameBytes.Length, .. nameBytes, .. numbers[..8], (byte)originBytes.Length, .. originBytes, .. numbers[8..], .. hash.Bytes];
+    }
+
+    /// <summary>Whether a cosigner name or an origin has the 1 to 255 bytes of UTF-8 that ML-DSA-44 can sign.</summary>
+    public static bool IsMlDsa44Text(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return VerifierKey.IsWellFormed(text) && Encoding.UTF8.GetByteCount(text) is > 0 and <= MaxMlDsa44Text;
     }
 }

@@ -35,6 +35,26 @@ public interface ICosigner
     NoteSignature Cosign(ReadOnlySpan<byte> checkpointText, ulong timestamp);
 }
 
+/// <summary>A cosigner whose signatures cover subtrees too: ML-DSA-44, type 0x06.</summary>
+public interface ISubtreeCosigner : ICosigner
+{
+    /// <summary>
+    /// Cosigns a subtree, from its first index to the one behind its last, without a time (timestamp 0). That it is a subtree of a tree of that
+    /// log, and consistent with all that this cosigner has seen, is the caller's to know.
+    /// </summary>
+    NoteSignature CosignSubtree(string origin, long start, long end, in Hash hash);
+}
+
+/// <summary>Checks cosignatures of subtrees too. Like all verifiers it never throws for anything it is given and answers false.</summary>
+public interface ISubtreeVerifier : INoteVerifier
+{
+    /// <summary>
+    /// Whether <paramref name="signature"/> (timestamp and signature, without key ID) is one on this subtree. A time is allowed only where
+    /// start is 0: that is the cosignature of a checkpoint of size <paramref name="end"/>.
+    /// </summary>
+    bool VerifySubtree(string origin, long start, long end, in Hash hash, ReadOnlySpan<byte> signature);
+}
+
 /// <summary>What is known about a note after its lines were checked.</summary>
 public enum NoteStatus
 {

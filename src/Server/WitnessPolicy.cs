@@ -42,7 +42,7 @@ internal static class WitnessPolicy
 
         if (!policy.IsQuorumMet(witness => Verifiers.TryCreate(witness.Key) is not null))
         {
-            throw new ConfigurationException($"policy: {path}: the quorum needs cosignatures of a type that this version cannot verify");
+            throw new ConfigurationException($"policy: {path}: the quorum needs a witness whose key cannot verify anything: Ed25519 of small order");
         }
 
         return policy;

@@ -1,8 +1,9 @@
 // Private keys in files.
 //
 //     Name: example.com/log42                            what we write: text that PEM allows before its block,
-//     Type: note                                         ("note" 0x01 or "cosignature" 0x04)
-//     -----BEGIN PRIVATE KEY-----                        PKCS#8 (RFC 5208, RFC 8410), as openssl reads and writes it
+//     Type: note                                         ("note" 0x01, or "cosignature" 0x04 and 0x06)
+//     -----BEGIN PRIVATE KEY-----                        PKCS#8 (RFC 5208) of an Ed25519 key (RFC 8410) or of the seed of an ML-DSA-44
+//                                                        key (RFC 9881), as openssl reads and writes them
 //     MC4CAQAwBQYDK2VwBCIEI...
 //     -----END PRIVATE KEY-----
 //
@@ -19,7 +20,23 @@ namespace TransparencyLog.Signing;
 /// <summary>A key file cannot be used. The message is for people; it names the file and never holds bytes of it.</summary>
 public sealed class KeyFileException(string message, Exception? innerException = null) : Exception(message, innerException);
 
-/// <summary>A private key with the name and signature type its file gives it. The key is the reader's to dispose.</summary>
+/// <summary>An ML-DSA-44 private key with the name its file gives it. The key is the reader's to dispose.</summary>
+public sealed class MlDsa44KeyFile
+{
+    internal MlDsa44KeyFile(string? name, MlDsa44PrivateKey key)
+    {
+        Name = name;
+        Key = key;
+    }
+
+    /// <summary>The key name the file gives, or null: a bare PEM file has none.</summary>
+    public string? Name { get; }
+
+    /// <summary>The private key.</summary>
+    public MlDsa44PrivateKey Key { get; }
+}
+
+/// <summary>An Ed25519 private key with the name and signature type its file gives it. The key is the reader's to dispose.</summary>
 public sealed class KeyFile
 {
     /// <summary>Largest file in bytes: a key is a few hundred, the rest is room for a note of its owner.</summary>
@@ -56,13 +73,49 @@ public sealed class KeyFile
     /// <exception cref="ArgumentException">Not a key name, or another type.</exception>
     public static void Create(string path, string name, byte signatureType, Ed25519PrivateKey key)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(key);
         _ = VerifierKey.Create(name, signatureType, key.PublicKey.Span);
+        Create(path, text => KeyText.Write(text, name, signatureType, key));
+    }
+
+    /// <summary>The same for an ML-DSA-44 key, which is one of cosignatures (0x06).</summary>
+    /// <param name="path">Where no file is yet.</param>
+    /// <param name="name">Key name.</param>
+    /// <param name="key">The key.</param>
+    /// <exception cref="KeyFileException">The file exists or cannot be written.</exception>
+    /// <exception cref="ArgumentException">Not a key name.</exception>
+    public static void Create(string path, string name, MlDsa44PrivateKey key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        _ = VerifierKey.Create(name, VerifierKey.MlDsa44Cosignature, key.PublicKey.Span);
+        Create(path, text => KeyText.Write(text, name, key));
+    }
+
+    /// <summary>Reads an Ed25519 key from a PEM file or a Go key file of at most <see cref="MaxSize"/> bytes.</summary>
+    /// <param name="path">The file; a symbolic link is followed, and it is the target's mode that counts.</param>
+    /// <param name="expectedName">The key name the file should give, or null for any.</param>
+    /// <exception cref="KeyFileException">
+    /// The file is missing, readable by group or others, too large, not a key, a key of another type, or one of
+    /// another name.
+    /// </exception>
+    public static KeyFile Read(string path, string? expectedName) => ReadAny(path, expectedName).Ed25519(path);
+
+    /// <summary>
+    /// Reads an ML-DSA-44 key from a PEM file of at most <see cref="MaxSize"/> bytes: its seed, or seed and expanded key, which then have to
+    /// belong together.
+    /// </summary>
+    /// <param name="path">The file; a symbolic link is followed, and it is the target's mode that counts.</param>
+    /// <param name="expectedName">The key name the file should give, or null for any.</param>
+    /// <exception cref="KeyFileException">As with <see cref="Read"/>, or the file has the expanded key alone.</exception>
+    public static MlDsa44KeyFile ReadMlDsa44(string path, string? expectedName) => ReadAny(path, expectedName).MlDsa44(path);
+
+    private static void Create(string path, Func<byte[], int> write)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
         byte[] text = GC.AllocateArray<byte>(MaxSize, pinned: true);
         try
         {
-            int length = KeyText.Write(text, name, signatureType, key);
+            int length = write(text);
             using FileStream file = OpenNew(path);
             try
             {
@@ -85,14 +138,7 @@ public sealed class KeyFile
         }
     }
 
-    /// <summary>Reads a PEM file or a Go key file of at most <see cref="MaxSize"/> bytes.</summary>
-    /// <param name="path">The file; a symbolic link is followed, and it is the target's mode that counts.</param>
-    /// <param name="expectedName">The key name the file should give, or null for any.</param>
-    /// <exception cref="KeyFileException">
-    /// The file is missing, readable by group or others, too large, not a key, a key of another type, or one of
-    /// another name.
-    /// </exception>
-    public static KeyFile Read(string path, string? expectedName)
+    private static KeyText.Found ReadAny(string path, string? expectedName)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (Directory.Exists(path)) throw new KeyFileException($"{path}: is a folder, not a key file");
@@ -101,10 +147,10 @@ public sealed class KeyFile
         {
             int length = ReadFile(path, text);
             if (length > MaxSize) throw new KeyFileException($"{path}: has more than {MaxSize} bytes, which no key file has");
-            KeyFile file = KeyText.Read(text.AsMemory(0, length), path);
-            if (expectedName is null || file.Name is null || string.Equals(expectedName, file.Name, StringComparison.Ordinal)) return file;
-            file.Key.Dispose();
-            throw new KeyFileException($"{path}: is the key of {file.Name}, and that of {expectedName} was asked for");
+            KeyText.Found found = KeyText.ReadAny(text.AsMemory(0, length), path);
+            if (expectedName is null || found.Name is null || string.Equals(expectedName, found.Name, StringComparison.Ordinal)) return found;
+            found.Key.Dispose();
+            throw new KeyFileException($"{path}: is the key of {found.Name}, and that of {expectedName} was asked for");
         }
         finally
         {

@@ -13,9 +13,29 @@ namespace TransparencyLog.Signing;
 internal static class KeyText
 {
     private const string Ed25519Oid = "1.3.101.112";
+    private const string MlDsa44Oid = "2.16.840.1.101.3.4.3.17";
 
-    /// <summary>Largest PKCS#8 structure: an Ed25519 key has 48 bytes, one with its public key 83; the rest is for attributes.</summary>
-    private const int MaxDer = 1024;
+    /// <summary>Bytes of an expanded ML-DSA-44 key (FIPS 204 section 4).</summary>
+    private const int ExpandedMlDsa44 = 2560;
+
+    /// <summary>Largest PKCS#8 structure: seed, expanded key and public key of ML-DSA-44 have 3,904 bytes; the rest is for tags and attributes.</summary>
+    private const int MaxDer = 5 * 1024;
+
+    private static readonly Asn1Tag MlDsaSeed = new(TagClass.ContextSpecific, 0);
+
+    /// <summary>What a text holds: an <see cref="Ed25519PrivateKey"/> or an <see cref="MlDsa44PrivateKey"/>, and the name and type it is given there.</summary>
+    internal readonly record struct Found(string? Name, byte? SignatureType, IDisposable Key)
+    {
+        public KeyFile Ed25519(string source) => Key is Ed25519PrivateKey key ? new KeyFile(Name, SignatureType, key) : throw Other(source, "an ML-DSA-44 key", "an Ed25519 key");
+
+        public MlDsa44KeyFile MlDsa44(string source) => Key is MlDsa44PrivateKey key ? new MlDsa44KeyFile(Name, key) : throw Other(source, "an Ed25519 key", "an ML-DSA-44 key");
+
+        private KeyFileException Other(string source, string found, string wanted)
+        {
+            Key.Dispose();
+            return new KeyFileException($"{source}: holds {found}, where {wanted} is needed");
+        }
+    }
 
     private static ReadOnlySpan<byte> Begin => "-----BEGIN PRIVATE KEY-----"u8;
 
@@ -31,22 +51,50 @@ internal static class KeyText
             _ => throw new ArgumentException("an Ed25519 key has type 0x01 or 0x04", nameof(signatureType)),
         };
         Span<byte> seed = stackalloc byte[Ed25519.SeedSize];
+        try
+        {
+            key.ExportSeed(seed);
+            // RFC 8410 section 7: the key is an octet string in the octet string.
+            return Write(destination, name, type, Ed25519Oid, Asn1Tag.PrimitiveOctetString, seed);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(seed);
+        }
+    }
+
+    /// <summary>The same for an ML-DSA-44 key, which has one type.</summary>
+    public static int Write(Span<byte> destination, string name, MlDsa44PrivateKey key)
+    {
+        Span<byte> seed = stackalloc byte[MlDsa44.SeedSize];
+        try
+        {
+            key.ExportSeed(seed);
+            // RFC 9881 section 6: of the choice, the seed.
+            return Write(destination, name, "cosignature", MlDsa44Oid, MlDsaSeed, seed);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(seed);
+        }
+    }
+
+    private static int Write(Span<byte> destination, string name, string type, string oid, Asn1Tag tag, ReadOnlySpan<byte> seed)
+    {
         Span<byte> der = stackalloc byte[64];
         Span<char> base64 = stackalloc char[96];
         AsnWriter writer = new(AsnEncodingRules.DER);
         try
         {
-            key.ExportSeed(seed);
             using (writer.PushSequence())
             {
                 writer.WriteInteger(0);
-                using (writer.PushSequence()) writer.WriteObjectIdentifier(Ed25519Oid);
-                // RFC 8410 section 7: the key is an octet string in the octet string.
-                using (writer.PushOctetString()) writer.WriteOctetString(seed);
+                using (writer.PushSequence()) writer.WriteObjectIdentifier(oid);
+                using (writer.PushOctetString()) writer.WriteOctetString(seed, tag);
             }
 
             int size = writer.Encode(der);
-            if (!Convert.TryToBase64Chars(der[..size], base64, out int characters)) throw new System.Diagnostics.UnreachableException("48 bytes are 64 characters");
+            if (!Convert.TryToBase64Chars(der[..size], base64, out int characters)) throw new System.Diagnostics.UnreachableException("54 bytes are 72 characters");
             int at = Encoding.UTF8.GetBytes($"Name: {name}\nType: {type}\n-----BEGIN PRIVATE KEY-----\n", destination);
             at += Encoding.UTF8.GetBytes(base64[..characters], destination[at..]);
             return at + Encoding.UTF8.GetBytes("\n-----END PRIVATE KEY-----\n", destination[at..]);
@@ -55,21 +103,24 @@ internal static class KeyText
         {
             // Reset zeroes the buffer of the writer.
             writer.Reset();
-            CryptographicOperations.ZeroMemory(seed);
             CryptographicOperations.ZeroMemory(der);
             base64.Clear();
         }
     }
 
-    /// <summary>Reads either form.</summary>
+    /// <summary>Reads an Ed25519 key in either form.</summary>
     /// <exception cref="KeyFileException">It is neither, or not an Ed25519 key.</exception>
-    public static KeyFile Read(ReadOnlyMemory<byte> text, string source)
+    public static KeyFile Read(ReadOnlyMemory<byte> text, string source) => ReadAny(text, source).Ed25519(source);
+
+    /// <summary>Reads either form, with a key of either algorithm.</summary>
+    /// <exception cref="KeyFileException">It is neither, or the key is of no algorithm that is understood.</exception>
+    public static Found ReadAny(ReadOnlyMemory<byte> text, string source)
     {
         return text.Span.StartsWith("PRIVATE+KEY+"u8) ? ReadGo(text.Span, source) : ReadPem(text.Span, source);
     }
 
     // golang.org/x/mod/sumdb/note: PRIVATE+KEY+<name>+<key ID>+base64(type || seed), where the ID is that of the public key.
-    private static KeyFile ReadGo(ReadOnlySpan<byte> text, string source)
+    private static Found ReadGo(ReadOnlySpan<byte> text, string source)
     {
         text = text["PRIVATE+KEY+"u8.Length..].TrimEnd(" \t\r\n"u8);
         int plus = text.IndexOf((byte)'+');
@@ -94,7 +145,7 @@ internal static class KeyText
             Ed25519PrivateKey key = Ed25519PrivateKey.FromSeed(material[1..]);
             if (VerifierKey.ComputeKeyId(name, material[0], key.PublicKey.Span) == BinaryPrimitives.ReadUInt32BigEndian(id))
             {
-                return new KeyFile(name, material[0], key);
+                return new Found(name, material[0], key);
             }
 
             key.Dispose();
@@ -106,10 +157,10 @@ internal static class KeyText
         }
     }
 
-    private static KeyFile ReadPem(ReadOnlySpan<byte> text, string source)
+    private static Found ReadPem(ReadOnlySpan<byte> text, string source)
     {
         string? name = null;
-        byte? type = null;
+        string? type = null;
         // Of any size up to the whole text; pinned and zeroed like it.
         byte[] block = GC.AllocateArray<byte>(text.Length, pinned: true);
         byte[] der = GC.AllocateArray<byte>(MaxDer, pinned: true);
@@ -140,8 +191,22 @@ internal static class KeyText
             }
 
             if (!ended) throw new KeyFileException($"{source}: is neither a PEM file with a \"PRIVATE KEY\" block nor a Go key");
-            if (!Strict.TryReadBase64(block.AsSpan(0, length), der, out int size)) throw new KeyFileException($"{source}: the PEM block is not base64, or is too long for an Ed25519 key");
-            return new KeyFile(name, type, ReadPkcs8(der.AsMemory(0, size), source));
+            if (!Strict.TryReadBase64(block.AsSpan(0, length), der, out int size)) throw new KeyFileException($"{source}: the PEM block is not base64, or is too long for a key");
+            IDisposable key = ReadPkcs8(der.AsMemory(0, size), source);
+            if (key is MlDsa44PrivateKey && type == "note")
+            {
+                key.Dispose();
+                throw new KeyFileException($"{source}: an ML-DSA-44 key makes cosignatures, so its \"Type:\" is not note");
+            }
+
+            byte? signatureType = (type, key) switch
+            {
+                (null, _) => null,
+                ("note", _) => VerifierKey.Ed25519,
+                (_, MlDsa44PrivateKey) => VerifierKey.MlDsa44Cosignature,
+                _ => VerifierKey.Ed25519Cosignature,
+            };
+            return new Found(name, signatureType, key);
         }
         finally
         {
@@ -151,7 +216,7 @@ internal static class KeyText
     }
 
     // Lines before the block that we do not know are somebody's notes.
-    private static void ReadHeader(ReadOnlySpan<byte> line, string source, ref string? name, ref byte? type)
+    private static void ReadHeader(ReadOnlySpan<byte> line, string source, ref string? name, ref string? type)
     {
         if (line.StartsWith("Name:"u8))
         {
@@ -166,14 +231,14 @@ internal static class KeyText
         else if (line.StartsWith("Type:"u8))
         {
             ReadOnlySpan<byte> value = line[5..].Trim(" \t"u8);
-            byte? read = value.SequenceEqual("note"u8) ? VerifierKey.Ed25519 : value.SequenceEqual("cosignature"u8) ? VerifierKey.Ed25519Cosignature : null;
+            string? read = value.SequenceEqual("note"u8) ? "note" : value.SequenceEqual("cosignature"u8) ? "cosignature" : null;
             if (type is not null || read is null) throw new KeyFileException($"{source}: the \"Type:\" line is there twice, or is neither note nor cosignature");
             type = read;
         }
     }
 
     // PrivateKeyInfo of RFC 5208, or OneAsymmetricKey of RFC 5958 with attributes and the public key.
-    private static Ed25519PrivateKey ReadPkcs8(ReadOnlyMemory<byte> der, string source)
+    private static IDisposable ReadPkcs8(ReadOnlyMemory<byte> der, string source)
     {
         try
         {
@@ -183,28 +248,70 @@ internal static class KeyText
             if (!info.TryReadInt32(out int version) || version is not (0 or 1)) throw new KeyFileException($"{source}: PKCS#8 of a version other than 0 or 1");
             AsnReader algorithm = info.ReadSequence();
             string oid = algorithm.ReadObjectIdentifier();
-            if (!string.Equals(oid, Ed25519Oid, StringComparison.Ordinal)) throw new KeyFileException($"{source}: the algorithm of the key is {oid}, and only Ed25519 ({Ed25519Oid}) is understood");
+            if (oid is not (Ed25519Oid or MlDsa44Oid))
+            {
+                throw new KeyFileException($"{source}: the algorithm of the key is {oid}, and only Ed25519 ({Ed25519Oid}) and ML-DSA-44 ({MlDsa44Oid}) are understood");
+            }
+
             algorithm.ThrowIfNotEmpty();
             if (!info.TryReadPrimitiveOctetString(out ReadOnlyMemory<byte> inner)) throw new AsnContentException();
-            AsnReader keyReader = new(inner, AsnEncodingRules.DER);
-            if (!keyReader.TryReadPrimitiveOctetString(out ReadOnlyMemory<byte> seed) || seed.Length != Ed25519.SeedSize) throw new AsnContentException();
-            keyReader.ThrowIfNotEmpty();
-
             Asn1Tag attributes = new(TagClass.ContextSpecific, 0, isConstructed: true);
             Asn1Tag publicKey = new(TagClass.ContextSpecific, 1);
             if (info.HasData && info.PeekTag() == attributes) info.ReadEncodedValue();
             byte[]? claimed = info.HasData && info.PeekTag() == publicKey ? info.ReadBitString(out _, publicKey) : null;
             info.ThrowIfNotEmpty();
 
-            Ed25519PrivateKey key = Ed25519PrivateKey.FromSeed(seed.Span);
-            if (claimed is null || key.PublicKey.Span.SequenceEqual(claimed)) return key;
+            AsnReader keyReader = new(inner, AsnEncodingRules.DER);
+            (IDisposable key, ReadOnlyMemory<byte> made) = oid == Ed25519Oid ? ReadEd25519(keyReader) : ReadMlDsa44(keyReader, source);
+            if (claimed is null || made.Span.SequenceEqual(claimed)) return key;
             key.Dispose();
             throw new KeyFileException($"{source}: the public key in the file is not that of its private key; the file was changed");
         }
         catch (AsnContentException)
         {
             // Without the reader's message: what it quotes is beside the key.
-            throw new KeyFileException($"{source}: the PEM block is not the PKCS#8 of an Ed25519 key");
+            throw new KeyFileException($"{source}: the PEM block is not the PKCS#8 of an Ed25519 or ML-DSA-44 key");
         }
     }
+
+    private static (IDisposable Key, ReadOnlyMemory<byte> PublicKey) ReadEd25519(AsnReader reader)
+    {
+        ReadOnlyMemory<byte> seed = ReadOctets(reader, Asn1Tag.PrimitiveOctetString, Ed25519.SeedSize);
+        reader.ThrowIfNotEmpty();
+        Ed25519PrivateKey key = Ed25519PrivateKey.FromSeed(seed.Span);
+        return (key, key.PublicKey);
+    }
+
+    // RFC 9881 section 6: a choice of [0] the seed, an octet string with the expanded key, or a sequence of both.
+    private static (IDisposable Key, ReadOnlyMemory<byte> PublicKey) ReadMlDsa44(AsnReader reader, string source)
+    {
+        Asn1Tag choice = reader.PeekTag();
+        if (choice == Asn1Tag.PrimitiveOctetString)
+        {
+            throw new KeyFileException($"{source}: holds an expanded ML-DSA-44 key without its seed; a key is read from its seed of 32 bytes, alone or with the expanded key beside it (RFC 9881)");
+        }
+
+        ReadOnlyMemory<byte> expanded = default;
+        ReadOnlyMemory<byte> seed;
+        if (choice == MlDsaSeed)
+        {
+            seed = ReadOctets(reader, MlDsaSeed, MlDsa44.SeedSize);
+        }
+        else
+        {
+            AsnReader both = reader.ReadSequence();
+            seed = ReadOctets(both, Asn1Tag.PrimitiveOctetString, MlDsa44.SeedSize);
+            expanded = ReadOctets(both, Asn1Tag.PrimitiveOctetString, ExpandedMlDsa44);
+            both.ThrowIfNotEmpty();
+        }
+
+        reader.ThrowIfNotEmpty();
+        MlDsa44PrivateKey key = MlDsa44PrivateKey.FromSeed(seed.Span);
+        if (expanded.IsEmpty || key.IsExpandedTo(expanded.Span)) return (key, key.PublicKey);
+        key.Dispose();
+        throw new KeyFileException($"{source}: the expanded key in the file is not that of its seed; the file was changed");
+    }
+
+    private static ReadOnlyMemory<byte> ReadOctets(AsnReader reader, Asn1Tag tag, int size) =>
+        reader.TryReadPrimitiveOctetString(out ReadOnlyMemory<byte> octets, tag) && octets.Length == size ? octets : throw new AsnContentException();
 }

@@ -2,6 +2,9 @@
 //
 //     0x01  Ed25519 over the note text                   c2sp.org/signed-note
 //     0x04  timestamp || Ed25519 over the cosignature/v1 message    c2sp.org/tlog-cosignature
+//     0x06  timestamp || ML-DSA-44 over the subtree/v1 message      c2sp.org/tlog-cosignature
+using System.Buffers.Binary;
+
 namespace TransparencyLog.Signing;
 
 /// <summary>Makes verifiers for the signature types that are understood.</summary>
@@ -9,14 +12,18 @@ public static class Verifiers
 {
     /// <summary>
     /// A verifier for a key, safe for concurrent use; null when its type is not understood or its public key is
-    /// not acceptable (<see cref="Ed25519.IsAcceptablePublicKey"/>).
+    /// not acceptable (<see cref="Ed25519.IsAcceptablePublicKey"/>). That of type 0x06 is an <see cref="ISubtreeVerifier"/>.
     /// </summary>
     public static INoteVerifier? TryCreate(VerifierKey key)
     {
         ArgumentNullException.ThrowIfNull(key);
-        if (key.SignatureType is not (VerifierKey.Ed25519 or VerifierKey.Ed25519Cosignature)) return null;
-        if (!Ed25519PublicKey.TryCreate(key.PublicKey.Span, out Ed25519PublicKey? publicKey) || publicKey is null) return null;
-        return key.SignatureType == VerifierKey.Ed25519 ? new NoteVerifier(key, publicKey) : new CosignatureVerifier(key, publicKey);
+        return key.SignatureType switch
+        {
+            VerifierKey.Ed25519 => Ed25519PublicKey.TryCreate(key.PublicKey.Span, out Ed25519PublicKey? publicKey) ? new NoteVerifier(key, publicKey!) : null,
+            VerifierKey.Ed25519Cosignature => Ed25519PublicKey.TryCreate(key.PublicKey.Span, out Ed25519PublicKey? publicKey) ? new CosignatureVerifier(key, publicKey!) : null,
+            VerifierKey.MlDsa44Cosignature => MlDsa44PublicKey.TryCreate(key.PublicKey.Span, out MlDsa44PublicKey? publicKey) ? new SubtreeVerifier(key, publicKey!) : null,
+            _ => null,
+        };
     }
 
     // SPEC SN-20: Ed25519 over the note text.
@@ -37,6 +44,31 @@ public static class Verifiers
             return signature.Length == Cosignature.Ed25519Size
                 && Cosignature.TryReadTimestamp(signature, out ulong timestamp)
                 && publicKey.Verify(Cosignature.Ed25519Message(timestamp, noteText), signature[8..]);
+        }
+    }
+
+    private sealed class SubtreeVerifier(VerifierKey key, MlDsa44PublicKey publicKey) : ISubtreeVerifier
+    {
+        public VerifierKey Key => key;
+
+        // Extension lines are not in the message: the answer is about origin, size and root alone.
+        public bool Verify(ReadOnlySpan<byte> noteText, ReadOnlySpan<byte> signature)
+        {
+            // SPEC CO-06: 2,428 bytes. SPEC CO-16: start 0, end the tree size, the hash its root; a checkpoint is cosigned at a time.
+            return signature.Length == Cosignature.MlDsa44Size
+                && Cosignature.TryReadTimestamp(signature, out _)
+                && Checkpoint.TryParse(noteText, out Checkpoint? checkpoint)
+                && VerifySubtree(checkpoint!.Origin, 0, checkpoint.Size, checkpoint.Root, signature);
+        }
+
+        public bool VerifySubtree(string origin, long start, long end, in Hash hash, ReadOnlySpan<byte> signature)
+        {
+            if (signature.Length != Cosignature.MlDsa44Size || start < 0 || end < start || !Cosignature.IsMlDsa44Text(origin)) return false;
+            ulong timestamp = BinaryPrimitives.ReadUInt64BigEndian(signature);
+            // SPEC CO-07: at most 2^63-1. SPEC CO-15: 0 where start is not 0. SPEC CO-18: the time in the message is that one.
+            if (timestamp > long.MaxValue || (start != 0 && timestamp != 0)) return false;
+            // SPEC CO-19: pure ML-DSA with an empty context.
+            return publicKey.Verify(Cosignature.MlDsa44Message(key.Name, timestamp, origin, start, end, hash), signature[8..]);
         }
     }
 }

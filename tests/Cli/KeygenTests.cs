@@ -24,6 +24,19 @@ public sealed class KeygenTests : IDisposable
     }
 
     [Fact]
+    public async Task A_second_key_for_ML_DSA_is_made_with_the_type_of_cosignatures()
+    {
+        Tlog run = (await Tlog.RunAsync("keygen", "--origin", "example.com/log", "--out", _scratch["key.pem"], "--type", "ml-dsa-44")).Succeeds();
+        Assert.True(VerifierKey.TryParse(Encoding.UTF8.GetBytes(Assert.Single(run.Lines)), out VerifierKey? key));
+        Assert.Equal(("example.com/log", VerifierKey.MlDsa44Cosignature), (key!.Name, key.SignatureType));
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(_scratch["key.pem"]));
+        using MlDsa44PrivateKey secret = KeyFile.ReadMlDsa44(_scratch["key.pem"], "example.com/log").Key;
+        Assert.Equal(key, new MlDsa44Cosigner("example.com/log", secret).Key);
+        (await Tlog.RunAsync("keygen", "--origin", "example.com/log", "--out", _scratch["other.pem"], "--type", "rsa")).Fails(2, "");
+        Assert.False(File.Exists(_scratch["other.pem"]));
+    }
+
+    [Fact]
     public async Task A_key_is_never_overwritten()
     {
         _scratch.Write("key.pem", "precious");

@@ -160,6 +160,49 @@ public sealed class CosignatureTests
         Assert.Equal("cosignature/v1\ntime 1679315147\n" + CheckpointText + "ext\n", Encoding.UTF8.GetString(message));
     }
 
+    [Fact]
+    public void CO13_CO17_the_message_of_ML_DSA_is_the_structure_of_the_text()
+    {
+        byte[] message = Cosignature.MlDsa44Message("w", 0x0102030405060708, "log", 0, 0x1112131415161718, MerkleHash.Empty);
+        Assert.Equal(
+            "737562747265652f76310a00" + "01" + "77" + "0102030405060708" + "03" + "6c6f67" + "0000000000000000" + "1112131415161718" + MerkleHash.Empty.ToHex(),
+            Convert.ToHexStringLower(message));
+        Assert.Equal(
+            "737562747265652f76310a00" + "01" + "77" + "0000000000000000" + "03" + "6c6f67" + "0000000000000008" + "000000000000000d" + MerkleHash.Empty.ToHex(),
+            Convert.ToHexStringLower(Cosignature.MlDsa44Message("w", 0, "log", 8, 13, MerkleHash.Empty)));
+    }
+
+    [Fact]
+    public void CO14_names_and_origins_of_1_to_255_bytes_are_signed_and_others_refused()
+    {
+        // Bytes, not characters: 127 of two bytes and one more are 255.
+        foreach (string good in new[] { "a", new string('a', 255), new string('\u00e9', 127) + "a" })
+        {
+            Assert.True(Cosignature.IsMlDsa44Text(good));
+            Assert.Equal(71 + Encoding.UTF8.GetByteCount(good), Cosignature.MlDsa44Message(good, 1, "o", 0, 1, default).Length);
+            Assert.Equal(71 + Encoding.UTF8.GetByteCount(good), Cosignature.MlDsa44Message("n", 1, good, 0, 1, default).Length);
+        }
+
+        foreach (string bad in new[] { "", new string('a', 256), new string('\u00e9', 128), "\ud800" })
+        {
+            Assert.False(Cosignature.IsMlDsa44Text(bad));
+            Assert.Contains("255", Assert.Throws<ArgumentException>(() => Cosignature.MlDsa44Message(bad, 1, "o", 0, 1, default)).Message);
+            Assert.Contains("255", Assert.Throws<ArgumentException>(() => Cosignature.MlDsa44Message("n", 1, bad, 0, 1, default)).Message);
+        }
+    }
+
+    [Fact]
+    public void CO15_a_subtree_that_starts_elsewhere_has_no_time()
+    {
+        Assert.Throws<ArgumentException>(() => Cosignature.MlDsa44Message("w", 1, "log", 8, 13, default));
+        Assert.NotEmpty(Cosignature.MlDsa44Message("w", 0, "log", 8, 13, default));
+        Assert.NotEmpty(Cosignature.MlDsa44Message("w", 0, "log", 0, 13, default));
+        Assert.NotEmpty(Cosignature.MlDsa44Message("w", long.MaxValue, "log", 0, 13, default));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Cosignature.MlDsa44Message("w", 1ul << 63, "log", 0, 13, default));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Cosignature.MlDsa44Message("w", 0, "log", -1, 13, default));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Cosignature.MlDsa44Message("w", 0, "log", 8, 7, default));
+    }
+
     [Theory]
     [InlineData("0000000000000000", false)]
     [InlineData("0000000000000001", true)]

@@ -45,7 +45,7 @@ internal static class ConfigurationTargets
     /// <summary>KeyText.Read, and what it read written and read again. No message repeats a line of the file.</summary>
     public static Target KeyFile(string name) => new(name, File, typeof(KeyText), typeof(Strict))
     {
-        Seeds = [Text(VerifierKey.Ed25519), Text(VerifierKey.Ed25519Cosignature), WithPublicKey(), "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz\n"u8.ToArray()],
+        Seeds = [Text(VerifierKey.Ed25519), Text(VerifierKey.Ed25519Cosignature), WithPublicKey(), MlDsaText(), "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz\n"u8.ToArray()],
         Words = ["-----BEGIN PRIVATE KEY-----\n"u8.ToArray(), "-----END PRIVATE KEY-----\n"u8.ToArray(), "Name: "u8.ToArray(), "Type: note\n"u8.ToArray(), "MC4CAQAwBQYDK2VwBCIEI"u8.ToArray(), "MFECAQEwBQYDK2Vw"u8.ToArray()],
         FixUp = MendPem,
         MaxLength = TransparencyLog.Signing.KeyFile.MaxSize,
@@ -123,14 +123,16 @@ internal static class ConfigurationTargets
         byte[] bytes = [.. input];
         try
         {
-            KeyFile file = KeyText.Read(bytes, "key.pem");
-            using Ed25519PrivateKey key = file.Key;
+            KeyText.Found file = KeyText.ReadAny(bytes, "key.pem");
+            using IDisposable key = file.Key;
             Require(file.Name is null || VerifierKey.IsKeyName(file.Name), "a name that is no key name");
             byte[] text = new byte[TransparencyLog.Signing.KeyFile.MaxSize];
-            int length = KeyText.Write(text, file.Name ?? "name", file.SignatureType ?? VerifierKey.Ed25519, key);
-            KeyFile again = KeyText.Read(text.AsMemory(0, length), "key.pem");
-            using Ed25519PrivateKey same = again.Key;
-            Require(same.PublicKey.Span.SequenceEqual(key.PublicKey.Span) && again.Name == (file.Name ?? "name"), "a key is written as another");
+            int length = key is MlDsa44PrivateKey pq
+                ? KeyText.Write(text, file.Name ?? "name", pq)
+                : KeyText.Write(text, file.Name ?? "name", file.SignatureType ?? VerifierKey.Ed25519, (Ed25519PrivateKey)key);
+            KeyText.Found again = KeyText.ReadAny(text.AsMemory(0, length), "key.pem");
+            using IDisposable same = again.Key;
+            Require(PublicKey(same).SequenceEqual(PublicKey(key)) && again.Name == (file.Name ?? "name"), "a key is written as another");
         }
         catch (KeyFileException refusal)
         {
@@ -142,6 +144,8 @@ internal static class ConfigurationTargets
         }
     }
 
+    private static ReadOnlySpan<byte> PublicKey(IDisposable key) => key is MlDsa44PrivateKey pq ? pq.PublicKey.Span : ((Ed25519PrivateKey)key).PublicKey.Span;
+
     private static VerifierKey Key(int number) => new Cosigner($"w{number}", Ed25519PrivateKey.FromSeed(System.Security.Cryptography.SHA256.HashData([(byte)number]))).Key;
 
     private static byte[] Text(byte type)
@@ -149,6 +153,13 @@ internal static class ConfigurationTargets
         byte[] text = new byte[TransparencyLog.Signing.KeyFile.MaxSize];
         using Ed25519PrivateKey key = Ed25519PrivateKey.FromSeed(System.Security.Cryptography.SHA256.HashData([1]));
         return text[..KeyText.Write(text, "log.example/fuzz", type, key)];
+    }
+
+    private static byte[] MlDsaText()
+    {
+        byte[] text = new byte[TransparencyLog.Signing.KeyFile.MaxSize];
+        using MlDsa44PrivateKey key = MlDsa44PrivateKey.FromSeed(System.Security.Cryptography.SHA256.HashData([1]));
+        return text[..KeyText.Write(text, "log.example/fuzz", key)];
     }
 
     /// <summary>A key as RFC 5958 has it: version 1, with attributes and the public key.</summary>

@@ -3,7 +3,7 @@
 //     note, line   {origin} {size} {root}   {text}: the three of them, each with its newline
 //                  {line} {sig}             the log's line, and its base64 alone, over what stands before the last empty line (over {text} where there is none); {badsig}: over another text
 //                  {wname} {wline} {wsig}   the witness's, over {text}; {wsig WAY} spoilt in a way
-//     vkey         {keyof HEX}: of a public key of one's own; {log} {vname} {vid} {vkey}; {w1} {w2} {w3}: vkeys of witnesses
+//     vkey         {keyof HEX}: of a public key of one's own; {mlkey N}: of type 0x06 with N bytes of key and the right ID; {log} {vname} {vid} {vkey}; {w1} {w2} {w3}: vkeys of witnesses
 //     proof        {note} {hashes}: of entry 0, each hash with its newline; {hash}: the first, without
 
 using System.Buffers.Binary;
@@ -60,6 +60,7 @@ internal sealed class Words : IDisposable
             "note" => Note,
             "badsig" => Encoding.ASCII.GetBytes(Convert.ToBase64String(Signed("another text\n\n"u8.ToArray()))),
             "keyof" => Encoding.UTF8.GetBytes(VerifierKey.Create(Log.Origin, VerifierKey.Ed25519, Convert.FromHexString(parts[1])).ToString()),
+            "mlkey" => MlDsaKey(int.Parse(parts[1], System.Globalization.CultureInfo.InvariantCulture)),
             "wsig" => Encoding.ASCII.GetBytes(Convert.ToBase64String(Cosigned(parts.Length > 1 ? parts[1] : ""))),
             _ => Encoding.UTF8.GetBytes(word switch
             {
@@ -79,6 +80,12 @@ internal sealed class Words : IDisposable
                 _ => throw new InvalidDataException($"{{{word}}}"),
             }),
         };
+    }
+
+    private byte[] MlDsaKey(int size)
+    {
+        byte[] key = new byte[size];
+        return Encoding.UTF8.GetBytes($"{Log.Origin}+{VerifierKey.ComputeKeyId(Log.Origin, VerifierKey.MlDsa44Cosignature, key):x8}+{Convert.ToBase64String([VerifierKey.MlDsa44Cosignature, .. key])}");
     }
 
     /// <summary>Key ID and signature of the log over the text that stands before, whatever bytes it has.</summary>

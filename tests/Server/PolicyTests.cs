@@ -10,7 +10,8 @@ public sealed class PolicyTests : IDisposable
     private static readonly Ed25519PrivateKey LogKey = Ed25519PrivateKey.Generate(), WitnessKey = Ed25519PrivateKey.Generate(), OtherKey = Ed25519PrivateKey.Generate();
     private static readonly VerifierKey Log = new NoteSigner("example.com/log", LogKey).Key, Other = new NoteSigner("example.com/other", OtherKey).Key;
     private static readonly VerifierKey Witness = new Cosigner("example.com/witness", WitnessKey).Key;
-    private static readonly VerifierKey Unknown = VerifierKey.Create("example.com/ml-dsa", VerifierKey.MlDsa44Cosignature, new byte[1312]);
+    // A point of small order: nothing is verified with it.
+    private static readonly VerifierKey Unusable = VerifierKey.Create("example.com/zero", VerifierKey.Ed25519Cosignature, new byte[32]);
     private readonly string _folder = Directory.CreateTempSubdirectory("tlog-policy-").FullName;
 
     public static TheoryData<string, string> Refused => new()
@@ -24,8 +25,8 @@ public sealed class PolicyTests : IDisposable
         { $"witness w {Witness} nonsense\nquorum w\n", "the URL of witness w" },
         { $"log {Other}\nquorum none\n", "but not this one" },
         { $"witness w {new Cosigner("example.com/witness", LogKey).Key} http://127.0.0.1:1\nquorum none\n", "has the key of this log" },
-        { $"witness w {Unknown} http://127.0.0.1:1\nquorum w\n", "cannot verify" },
-        { $"witness w {Unknown} http://127.0.0.1:1\nwitness v {Witness} http://127.0.0.1:2\ngroup g all v w\nquorum g\n", "cannot verify" },
+        { $"witness w {Unusable} http://127.0.0.1:1\nquorum w\n", "cannot verify" },
+        { $"witness w {Unusable} http://127.0.0.1:1\nwitness v {Witness} http://127.0.0.1:2\ngroup g all v w\nquorum g\n", "cannot verify" },
     };
 
     [Theory]
@@ -51,7 +52,7 @@ public sealed class PolicyTests : IDisposable
         Assert.Equal((true, 0), (WitnessPolicy.Read(null, Identity).QuorumIsNone, WitnessPolicy.Read(null, Identity).Witnesses.Count));
         Assert.True(Read("quorum none\n").QuorumIsNone);
         Assert.Single(Read($"log {Log}\nlog {Other}\nwitness w {Witness} http://127.0.0.1:1/prefix/\nquorum w\n").Witnesses);
-        Policy policy = Read($"witness w {Unknown} http://127.0.0.1:1\nwitness v {Witness} http://127.0.0.1:2/\ngroup g any v w\nquorum g\n");
+        Policy policy = Read($"witness w {Unusable} http://127.0.0.1:1\nwitness v {Witness} http://127.0.0.1:2/\ngroup g any v w\nquorum g\n");
         WitnessAddress address = Assert.Single(WitnessAddress.Of(policy, Verifiers.TryCreate));
         Assert.Equal(("http://127.0.0.1:2", Witness, "v"), (address.SubmissionPrefix, Assert.Single(address.Keys).Key, Assert.Single(address.Witnesses).Name));
     }

@@ -13,6 +13,7 @@ public sealed class KeyFileTests : IDisposable
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private static readonly byte[] Seed = Enumerable.Range(1, 32).Select(i => (byte)i).ToArray();
     private static readonly byte[] Der = [.. Convert.FromHexString("302e020100300506032b657004220420"), .. Seed];
+    private static readonly byte[] MlDsaDer = [.. Convert.FromHexString("3034020100300b060960864801650304031104228020"), .. Seed];
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("keyfile");
 
     public void Dispose() => folder.Delete(recursive: true);
@@ -224,7 +225,7 @@ public sealed class KeyFileTests : IDisposable
                 { "no base64", Begin + "!!!!\n" + End, "not base64" },
                 { "base64 with a space", Begin + base64.Insert(8, " ") + "\n" + End, "not base64" },
                 { "cut base64", Begin + base64[..^1] + "\n" + End, "not base64" },
-                { "large block", Begin + Convert.ToBase64String(new byte[2000]) + "\n" + End, "too long" },
+                { "large block", Begin + Convert.ToBase64String(new byte[6000]) + "\n" + End, "too long" },
                 { "cut DER", Pem(Der[..^1]), "not the PKCS#8" },
                 { "trailing DER", Pem([.. Der, 0]), "not the PKCS#8" },
                 { "seed of 31 bytes", Pem([.. Convert.FromHexString("302d020100300506032b65700421041f"), .. Seed[..31]]), "not the PKCS#8" },
@@ -233,6 +234,19 @@ public sealed class KeyFileTests : IDisposable
                 { "version 2", Pem([.. Convert.FromHexString("302e020102300506032b657004220420"), .. Seed]), "version" },
                 { "X25519", Pem([.. Convert.FromHexString("302e020100300506032b656e04220420"), .. Seed]), "1.3.101.110" },
                 { "Ed448", Pem([.. Convert.FromHexString("302e020100300506032b657104220420"), .. Seed]), "1.3.101.113" },
+                { "ML-DSA-65", Pem([.. Convert.FromHexString("3034020100300b060960864801650304031204228020"), .. Seed]), "2.16.840.1.101.3.4.3.18" },
+                { "ML-DSA-44", Pem(MlDsaDer), "holds an ML-DSA-44 key, where an Ed25519 key is needed" },
+                { "ML-DSA-44 of notes", "Type: note\n" + Pem(MlDsaDer), "not note" },
+                { "ML-DSA-44 seed in an octet string", Pem([.. Convert.FromHexString("3034020100300b060960864801650304031104220420"), .. Seed]), "without its seed" },
+                { "ML-DSA-44 expanded alone", Pem([.. Convert.FromHexString("30820a18020100300b060960864801650304031104820a0404820a00"), .. new byte[2560]]), "without its seed" },
+                { "ML-DSA-44 seed of 31 bytes", Pem([.. Convert.FromHexString("3033020100300b06096086480165030403110421801f"), .. Seed[..31]]), "not the PKCS#8" },
+                { "ML-DSA-44 seed of 33 bytes", Pem([.. Convert.FromHexString("3035020100300b060960864801650304031104238021"), .. Seed, 0]), "not the PKCS#8" },
+                { "ML-DSA-44 without a choice", Pem(Convert.FromHexString("3012020100300b06096086480165030403110400")), "not the PKCS#8" },
+                { "ML-DSA-44 with both of other lengths", Pem([.. Convert.FromHexString("3038020100300b0609608648016503040311042630240420"), .. Seed, 4, 0]), "not the PKCS#8" },
+                { "ML-DSA-44 with an expanded key of zeros", Pem([.. Convert.FromHexString("30820a3e020100300b060960864801650304031104820a2a30820a260420"), .. Seed, .. Convert.FromHexString("04820a00"), .. new byte[2560]]), "not that of its seed" },
+                { "ML-DSA-44 with more behind the seed", Pem([.. Convert.FromHexString("3036020100300b060960864801650304031104248020"), .. Seed, 5, 0]), "not the PKCS#8" },
+                { "ML-DSA-44 with parameters", Pem([.. Convert.FromHexString("3036020100300d06096086480165030403110500" + "04228020"), .. Seed]), "not the PKCS#8" },
+                { "ML-DSA-44 with the public key of another", Pem([.. Convert.FromHexString("30820559020101300b060960864801650304031104228020"), .. Seed, .. Convert.FromHexString("8182052100"), .. new byte[1312]]), "public key" },
                 { "parameters", Pem([.. Convert.FromHexString("3030020100300706032b6570050004220420"), .. Seed]), "not the PKCS#8" },
                 { "BER length", Pem([.. Convert.FromHexString("30812e020100300506032b657004220420"), .. Seed]), "not the PKCS#8" },
                 { "two names", "Name: a\nName: b\n" + Pem(Der), "Name:" },
@@ -266,6 +280,60 @@ public sealed class KeyFileTests : IDisposable
                 Refused(Utf8(Pem(changed)));
             }
         }
+    }
+
+    [Fact]
+    public void An_ML_DSA_44_key_is_written_as_its_seed_and_read_back()
+    {
+        using MlDsa44PrivateKey key = MlDsa44PrivateKey.FromSeed(Seed);
+        KeyFile.Create(Path("new"), "example.com/w", key);
+        Assert.Equal(OwnerOnly, File.GetUnixFileMode(Path("new")));
+        Assert.Equal($"Name: example.com/w\nType: cosignature\n{Pem(MlDsaDer)}", File.ReadAllText(Path("new")));
+
+        MlDsa44KeyFile read = KeyFile.ReadMlDsa44(Path("new"), "example.com/w");
+        Assert.Equal("example.com/w", read.Name);
+        Assert.Equal(key.PublicKey.ToArray(), read.Key.PublicKey.ToArray());
+        read.Key.Dispose();
+        Assert.Contains("example.com/w", Assert.Throws<KeyFileException>(() => KeyFile.ReadMlDsa44(Path("new"), "example.com/v")).Message, StringComparison.Ordinal);
+
+        // With its public key beside it, as RFC 5958 allows; an Ed25519 key is none.
+        byte[] withPublicKey = [.. Convert.FromHexString("30820559020101300b060960864801650304031104228020"), .. Seed, .. Convert.FromHexString("8182052100"), .. key.PublicKey.Span];
+        KeyFile.ReadMlDsa44(Write(Utf8(Pem(withPublicKey))), null).Key.Dispose();
+        Assert.Contains("where an ML-DSA-44 key is needed", Assert.Throws<KeyFileException>(() => KeyFile.ReadMlDsa44(Write(Utf8(Pem(Der))), null)).Message, StringComparison.Ordinal);
+        Assert.Throws<KeyFileException>(() => KeyFile.Create(Path("new"), "k", key));
+        Assert.Throws<ArgumentException>(() => KeyFile.Create(Path("newer"), "a b", key));
+        Assert.False(File.Exists(Path("newer")));
+    }
+
+    [Fact]
+    public void Every_flipped_bit_of_the_DER_of_a_seed_is_refused_or_another_key()
+    {
+        for (int bit = 0; bit < MlDsaDer.Length * 8; bit++)
+        {
+            byte[] changed = [.. MlDsaDer];
+            changed[bit / 8] ^= (byte)(1 << (bit % 8));
+            if (bit / 8 >= 22) KeyText.ReadAny(Utf8(Pem(changed)), "key").MlDsa44("key").Key.Dispose();
+            else if (bit != 32) Refused(Utf8(Pem(changed)));
+        }
+    }
+
+    [Fact]
+    public void The_keys_of_the_vectors_are_read_and_written_byte_for_byte()
+    {
+        int keys = 0;
+        foreach (System.Text.Json.JsonElement group in Document("wycheproof/mldsa_44_sign_seed_test.json").GetProperty("testGroups").EnumerateArray())
+        {
+            if (!group.TryGetProperty("privateKeyPkcs8", out System.Text.Json.JsonElement pkcs8) || group.GetProperty("publicKey").GetString() is not string publicKey) continue;
+            byte[] der = Convert.FromHexString(pkcs8.GetString()!);
+            using MlDsa44PrivateKey key = KeyText.ReadAny(Utf8(Pem(der)), "key").MlDsa44("key").Key;
+            Assert.Equal(publicKey, Convert.ToHexStringLower(key.PublicKey.Span));
+            byte[] text = new byte[KeyFile.MaxSize];
+            int length = KeyText.Write(text, "k", key);
+            Assert.EndsWith(Pem(der), Encoding.UTF8.GetString(text, 0, length), StringComparison.Ordinal);
+            keys++;
+        }
+
+        Assert.Equal(16, keys);
     }
 
     [Fact]

@@ -160,7 +160,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Contains("line 2", Refusal($"{log.PolicyLine}{log.PolicyLine}"));
         Assert.Contains("line 1", Refusal(log.PolicyLine.TrimEnd('\n')));
         Assert.Contains("no log line", Refusal("# none\n"));
-        Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.MlDsa44Cosignature, new byte[1312])}"));
+        Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.Ecdsa, new byte[91])}"));
         // The identity point: a signature by it proves nothing.
         Assert.Contains("small order", Refusal(Line("example.com/p", VerifierKey.Ed25519, [1, .. new byte[31]])));
         Assert.Contains("logs:", Assert.Throws<UsageException>(() => LogList.Read(Path.Combine(_root, "none"), Witness)).Message);
