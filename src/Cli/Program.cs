@@ -26,6 +26,7 @@ internal static class Program
             ProveCommand.Create(around),
             VerifyCommand.Create(around),
             FsckCommand.Create(around),
+            FeedCommand.Create(around),
             BackupCommand.CreateBackup(around),
             BackupCommand.CreateRestore(around),
             PolicyCommand.Create(around),

@@ -40,6 +40,14 @@ public static class CheckpointCheck
             : throw new ArgumentException(error, nameof(key));
     }
 
+    /// <summary>The policy that believes the logs of a policy, and needs no witness: for who is about to ask the witnesses.</summary>
+    public static Policy WithoutQuorum(Policy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        string lines = string.Concat(policy.Logs.Select(log => $"log {log.Key}\n"));
+        return Policy.TryParse(Encoding.UTF8.GetBytes($"{lines}quorum none\n"), out Policy? without, out string error) ? without! : throw new System.Diagnostics.UnreachableException(error);
+    }
+
     /// <summary>
     /// Reads a signed note and judges it: a log of the policy signed it, no line of a known key is bad, the quorum cosigned. When false,
     /// <paramref name="reason"/> says why in one line.

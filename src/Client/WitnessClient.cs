@@ -5,10 +5,25 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using Polly;
-using Polly.Retry;
 using Polly.Timeout;
 
 namespace TransparencyLog.Client;
+
+/// <summary>What kind of failure an answer is, and so when it makes sense to ask again.</summary>
+public enum WitnessFailure
+{
+    /// <summary>No answer, none in time, 5xx, or one that says nothing true: it may pass.</summary>
+    Trouble,
+
+    /// <summary>400, 403, 404 and other 4xx, or a redirect: the same request gets the same answer until an operator has changed something.</summary>
+    Refused,
+
+    /// <summary>422: the witness has another tree of this origin in mind, or does not follow the specification.</summary>
+    Inconsistent,
+
+    /// <summary>429: it is asked too often.</summary>
+    Limited,
+}
 
 /// <summary>What a witness answered.</summary>
 public abstract record WitnessAnswer
@@ -23,22 +38,18 @@ public abstract record WitnessAnswer
     /// <summary>409: the witness has last cosigned <paramref name="Size"/>, not the old size of the request.</summary>
     public sealed record Conflict(long Size) : WitnessAnswer;
 
-    /// <summary>Anything else: an error of the witness, of the way to it, or a refusal. In words for the operator.</summary>
-    public sealed record Failed(string Reason) : WitnessAnswer
-    {
-        /// <summary>422: the witness says that the checkpoint does not extend what it has cosigned.</summary>
-        public bool IsInconsistent { get; init; }
-    }
+    /// <summary>Anything else: an error of the witness, of the way to it, or a refusal.</summary>
+    /// <param name="Reason">In words for the operator; nothing in it was written by the witness.</param>
+    /// <param name="Kind">What to do about it.</param>
+    /// <param name="RetryAfter">With <see cref="WitnessFailure.Limited"/>: how long the witness asks to be left alone, not negative; null when it does not say.</param>
+    public sealed record Failed(string Reason, WitnessFailure Kind = WitnessFailure.Trouble, TimeSpan? RetryAfter = null) : WitnessAnswer;
 }
 
 /// <summary>Limits of the witness client.</summary>
 public sealed record WitnessClientOptions
 {
-    /// <summary>Time for one attempt, answer read. Default 2 s; 100 ms to 60 s.</summary>
+    /// <summary>Time for one request, answer read. Default 2 s; 100 ms to 60 s.</summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(2);
-
-    /// <summary>How often a failed attempt is repeated at once (with jitter, from 100 ms on). Default 1; 0 to 5.</summary>
-    public int Retries { get; init; } = 1;
 
     /// <summary>
     /// How far the time of a cosignature may be from ours, before or behind; a line beyond it is dropped (CO-08). A fresh one is seconds old; a day
@@ -51,8 +62,8 @@ public sealed record WitnessClientOptions
 }
 
 /// <summary>
-/// Talks to one submission prefix, which may answer for several keys of one witness. Thread-safe; its caller keeps to one request at a time.
-/// Never follows a redirect, sends no credentials, reads at most <see cref="AddCheckpointResponse.MaxSize"/> bytes of an answer.
+/// Talks to one submission prefix, which may answer for several keys of one witness: one request, one answer; when to ask again is the business of
+/// <see cref="WitnessFeed"/>. Thread-safe; its caller keeps to one request at a time. Never follows a redirect, sends no credentials, reads at most <see cref="AddCheckpointResponse.MaxSize"/> bytes of an answer.
 /// </summary>
 public sealed class WitnessClient : IDisposable
 {
@@ -61,7 +72,7 @@ public sealed class WitnessClient : IDisposable
     private readonly string _prefix;
     private readonly IReadOnlyList<INoteVerifier> _keys;
     private readonly WitnessClientOptions _options;
-    private readonly ResiliencePipeline<WitnessAnswer> _pipeline;
+    private readonly ResiliencePipeline _limit;
 
     /// <summary>A client for one submission prefix.</summary>
     /// <param name="submissionPrefix">An absolute http or https URL; <c>/add-checkpoint</c> is appended.</param>
@@ -86,22 +97,9 @@ public sealed class WitnessClient : IDisposable
             PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2),
         })
         {
-            Timeout = Timeout.InfiniteTimeSpan, // the pipeline's limit counts
+            Timeout = Timeout.InfiniteTimeSpan, // Polly's limit counts
         };
-        ResiliencePipelineBuilder<WitnessAnswer> builder = new();
-        if (options.Retries > 0)
-        {
-            builder.AddRetry(new RetryStrategyOptions<WitnessAnswer>
-            {
-                ShouldHandle = new PredicateBuilder<WitnessAnswer>().Handle<HttpRequestException>().Handle<IOException>().Handle<SocketException>().Handle<TimeoutRejectedException>(),
-                MaxRetryAttempts = options.Retries,
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-                Delay = TimeSpan.FromMilliseconds(100),
-            });
-        }
-
-        _pipeline = builder.AddTimeout(options.AttemptTimeout).Build();
+        _limit = new ResiliencePipelineBuilder { TimeProvider = options.Time }.AddTimeout(options.AttemptTimeout).Build();
     }
 
     /// <summary>Where it sends.</summary>
@@ -117,7 +115,7 @@ public sealed class WitnessClient : IDisposable
         if (!Note.TryParse(request.Checkpoint.Span, out Note? note) || note is null) throw new ArgumentException("the checkpoint is not a note", nameof(request));
         try
         {
-            return await _pipeline.ExecuteAsync(async token => await PostAsync(body, note, token).ConfigureAwait(false), stop).ConfigureAwait(false);
+            return await _limit.ExecuteAsync(async token => await PostAsync(body, note, token).ConfigureAwait(false), stop).ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is TimeoutRejectedException || (failure is OperationCanceledException && !stop.IsCancellationRequested))
         {
@@ -187,11 +185,21 @@ public sealed class WitnessClient : IDisposable
             HttpStatusCode.Conflict => AddCheckpointResponse.TryParseSize(answer, out long size)
                 ? new WitnessAnswer.Conflict(size)
                 : new WitnessAnswer.Failed("409 without a tree size in its body"),
-            HttpStatusCode.NotFound => new WitnessAnswer.Failed("404: the witness does not know this origin"),
-            HttpStatusCode.Forbidden => new WitnessAnswer.Failed("403: the witness knows no key that signed, or no such log"),
-            HttpStatusCode.UnprocessableEntity => new WitnessAnswer.Failed("422: the witness does not accept the consistency proof or the root") { IsInconsistent = true },
-            _ => new WitnessAnswer.Failed($"status {(int)response.StatusCode}"),
+            // Deployed witnesses say either for an origin, or a key, that they do not know.
+            HttpStatusCode.NotFound => new WitnessAnswer.Failed("404: the witness does not know this origin", WitnessFailure.Refused),
+            HttpStatusCode.Forbidden => new WitnessAnswer.Failed("403: the witness knows no key that signed, or no such log", WitnessFailure.Refused),
+            HttpStatusCode.UnprocessableEntity => new WitnessAnswer.Failed("422: the witness does not accept the consistency proof or the root", WitnessFailure.Inconsistent),
+            HttpStatusCode.TooManyRequests => new WitnessAnswer.Failed("429: the witness is asked too often", WitnessFailure.Limited, RetryAfter(response)),
+            HttpStatusCode.RequestTimeout => new WitnessAnswer.Failed("status 408"),
+            HttpStatusCode other => new WitnessAnswer.Failed($"status {(int)other}", (int)other is >= 300 and < 500 ? WitnessFailure.Refused : WitnessFailure.Trouble),
         };
+    }
+
+    /// <summary>Seconds, or a date, which counts from our clock.</summary>
+    private TimeSpan? RetryAfter(HttpResponseMessage response)
+    {
+        TimeSpan? said = response.Headers.RetryAfter?.Delta ?? response.Headers.RetryAfter?.Date - _options.Time.GetUtcNow();
+        return said < TimeSpan.Zero ? TimeSpan.Zero : said;
     }
 
     private WitnessAnswer Check(byte[] answer, Note note)

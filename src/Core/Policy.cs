@@ -133,6 +133,28 @@ public sealed class Policy
     }
 
     /// <summary>
+    /// The witnesses that the quorum is made of, by itself or through groups, in the order of the file. The others are optional: no verdict depends on them.
+    /// </summary>
+    public IReadOnlyList<PolicyWitness> QuorumWitnesses
+    {
+        get
+        {
+            if (QuorumIsNone) return [];
+            bool[] counts = new bool[witnesses.Length + groups.Length];
+            counts[quorum] = true;
+
+            // A group comes after its members.
+            for (int i = groups.Length - 1; i >= 0; i--)
+            {
+                if (!counts[witnesses.Length + i]) continue;
+                foreach (int member in groups[i].Members) counts[member] = true;
+            }
+
+            return [.. witnesses.Where((_, i) => counts[i])];
+        }
+    }
+
+    /// <summary>
     /// Judges a note: its text is a checkpoint, a key of this policy whose name is the origin signed it, no line of
     /// a known key is bad, and the quorum cosigned.
     /// </summary>

@@ -2,7 +2,6 @@
 
 using System.Buffers;
 using System.Text;
-using TransparencyLog.Client;
 using TransparencyLog.Http;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -45,7 +44,6 @@ internal sealed class Engine : IAsyncDisposable
     private readonly Settings _settings;
     private readonly ILogger _logger;
     private readonly Intake _intake;
-    private readonly List<WitnessClient> _clients = [];
     private readonly CancellationTokenSource _stopPublishing = new(), _stopReading = new();
     private Sequencer _sequencer = null!;
     private StoredTree? _stored;
@@ -58,6 +56,7 @@ internal sealed class Engine : IAsyncDisposable
     private int _full; // 1 once it was said that the disk is nearly full
     private bool _disposed;
     private bool _running; // the loops were started: a start that refuses leaves the directory as it is
+    private bool _opened;  // it was ready once: until then nothing is signed, also while it stops
     private int _state = (int)EngineState.Starting;
 
     private Engine(LogDirectory directory, EngineParts parts, Settings settings, TimeProvider time, ILogger logger, JournalOptions? journal)
@@ -137,7 +136,7 @@ internal sealed class Engine : IAsyncDisposable
     public static async Task<Engine> StartAsync(Settings settings, TimeProvider time, ILogger logger, CancellationToken stop, EngineSeams? seams = null)
     {
         LogIdentity identity = LogDirectory.ReadIdentity(settings.Data);
-        Policy? policy = WitnessPolicy.Read(settings.Policy, identity);
+        Policy policy = WitnessPolicy.Read(settings.Policy, identity);
         NoteSigner signer = ReadSigner(settings.Data, identity);
         LogDirectory directory = await OpenAsync(settings, signer.Key, time, seams?.Journal).ConfigureAwait(false);
         EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer);
@@ -154,7 +153,7 @@ internal sealed class Engine : IAsyncDisposable
                 engine._intake, engine._parts.Journal, engine._parts.Tiles, signed, engine._stored, engine.Duplicates, _ => engine.Grown(), stop).ConfigureAwait(false);
             engine.StartPublishing(policy, time);
             await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
-            engine.Run(policy);
+            engine.Run();
             return engine;
         }
         catch
@@ -204,7 +203,7 @@ internal sealed class Engine : IAsyncDisposable
         await _stopReading.CancelAsync().ConfigureAwait(false);
         await _indexing.ConfigureAwait(false);
         await _scrubbing.ConfigureAwait(false);
-        foreach (WitnessClient client in _clients) client.Dispose();
+        Publisher?.Dispose();
         await Webhooks.DisposeAsync().ConfigureAwait(false);
         if (_running && State == EngineState.Stopping)
         {
@@ -303,31 +302,19 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    private void StartPublishing(Policy? policy, TimeProvider time)
+    private void StartPublishing(Policy policy, TimeProvider time) => Publisher = new Publisher(
+        Identity.Origin, _parts.Signer, _parts.Register, Tiles, _stored!, () => _sequencer.Latest, policy,
+        policy.Witnesses.Count > 0 ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger,
+        quorumMet: Open, mayAppend: () => Volatile.Read(ref _opened) && State is EngineState.Ready or EngineState.Stopping);
+
+    /// <summary>This directory is the newest, as far as anybody can say.</summary>
+    private void Open()
     {
-        bool witnessed = policy is { Witnesses.Count: > 0 };
-        Publisher = new Publisher(
-            Identity.Origin, _parts.Signer, _parts.Register, Tiles, _stored!, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher, time),
-            witnessed ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger,
-            quorumMet: () => Interlocked.CompareExchange(ref _state, (int)EngineState.Ready, (int)EngineState.Starting),
-            mayAppend: () => State is EngineState.Ready or EngineState.Stopping);
+        Volatile.Write(ref _opened, true);
+        Interlocked.CompareExchange(ref _state, (int)EngineState.Ready, (int)EngineState.Starting);
     }
 
-    private List<WitnessFeed> MakeFeeds(Policy? policy, Publisher publisher, TimeProvider time)
-    {
-        List<WitnessFeed> feeds = [];
-        OwnWords ownWords = new(Identity.Origin, Verifiers.TryCreate(_parts.Signer.Key)!, publisher.ProvePrefixAsync);
-        foreach ((string prefix, IReadOnlyList<INoteVerifier> keys) in WitnessPolicy.ByPrefix(policy))
-        {
-            WitnessClient client = new(prefix, keys, new WitnessClientOptions { AttemptTimeout = _settings.WitnessTimeout, Time = time });
-            _clients.Add(client);
-            feeds.Add(new WitnessFeed(client, publisher.ProveConsistencyAsync, ownWords, () => publisher.SignedSize, publisher.Report, _logger));
-        }
-
-        return feeds;
-    }
-
-    private void Run(Policy? policy)
+    private void Run()
     {
         if (Scrub.IsOn) _scrubbing = ReadingAsync(ScrubAsync);
         if (_parts.Register.Halted is string evidence)
@@ -339,13 +326,13 @@ internal sealed class Engine : IAsyncDisposable
         }
 
         // A guard that agrees, or a policy that asks no one, opens the log at once; otherwise the first quorum does.
-        if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Volatile.Write(ref _state, (int)EngineState.Ready);
+        if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Open();
         if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees) _logger.NoWitness();
         _running = true;
         _indexing = Task.WhenAll(ReadingAsync(stop => Duplicates.RebuildAsync(_parts.Tiles, _sealedAtStart, stop)), ReadingAsync(stop => Duplicates.Full?.RunAsync(stop) ?? Task.CompletedTask));
         _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token), registerIsIdle: Task.CompletedTask);
         _sequencing = SequenceAsync();
-        _feeding = Task.WhenAll(Publisher.Feeds.Select(feed => Guarded(feed.RunAsync(_stopPublishing.Token), _publishing)));
+        _feeding = Task.WhenAll(Publisher.RunFeeds(_stopPublishing.Token).Select(feeding => Guarded(feeding, _publishing)));
     }
 
     /// <summary>The one place where a failed loop ends up: nothing is retried, appends answer 503, readers stay.</summary>

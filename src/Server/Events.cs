@@ -41,4 +41,10 @@ internal static partial class Events
 
     [LoggerMessage(13, LogLevel.Warning, "scrub: the check of the store has not passed and is made again later: {Reason}")]
     public static partial void ScrubFailed(this ILogger logger, string reason);
+
+    [LoggerMessage(20, LogLevel.Critical, "size {Size} is public without the quorum of its policy, as all has been since {Since:yyyy-MM-ddTHH:mm:ssZ}: the witnesses do not answer in time")]
+    public static partial void QuorumMissing(this ILogger logger, long size, DateTimeOffset since);
+
+    [LoggerMessage(21, LogLevel.Information, "size {Size} has the quorum of its policy again")]
+    public static partial void QuorumBack(this ILogger logger, long size);
 }

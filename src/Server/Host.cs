@@ -14,6 +14,7 @@ internal static class Host
         IndexEndpoints.Map(app, engine);
         ProofEndpoints.Map(app, engine);
         HealthEndpoints.Map(app, engine);
+        StatusEndpoint.Map(app, engine, settings);
         MetricsEndpoint.Map(app, engine);
         app.MapOpenApi("/openapi/{documentName}.json").WithMetadata(new HttpMethodMetadata(["GET", "HEAD"]));
     });

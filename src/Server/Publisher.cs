@@ -2,6 +2,7 @@
 // One loop. It signs one head at a time, and the next only when that one is public or has waited long enough for its quorum.
 
 using System.Threading.Channels;
+using TransparencyLog.Client;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 
@@ -15,34 +16,51 @@ namespace TransparencyLog.Server;
 internal sealed record Published(long Size, Hash Root, ReadOnlyMemory<byte> Checkpoint, TreeSnapshot Tree);
 
 /// <summary>Signs the tree as it grows and makes it public when the policy is met.</summary>
-internal sealed class Publisher
+internal sealed class Publisher : IDisposable
 {
+    private const long Never = long.MaxValue; // a time that does not come by itself
+
+    /// <summary>
+    /// At least once a minute one checkpoint stays public until every healthy witness has cosigned it, and a second longer, which is how long caches may keep one; but for
+    /// no longer than <see cref="HoldFor"/>. A log that publishes faster than an optional witness answers would never show its line. The first is less than a minute by more
+    /// than the last.
+    /// </summary>
+    private static readonly TimeSpan WholeEvery = TimeSpan.FromSeconds(57), StayFor = TimeSpan.FromSeconds(1), HoldFor = TimeSpan.FromSeconds(2);
+
     private readonly string _origin;
     private readonly INoteSigner _signer;
     private readonly ITreeRegister _register;
     private readonly TileReader _tiles;
     private readonly StoredTree _stored;
     private readonly Func<TreeSnapshot> _latest;
-    private readonly Policy? _policy;
-    private readonly IReadOnlyList<WitnessFeed> _feeds;
+    private readonly Policy _policy;
+    private readonly Witnesses _witnesses;
+    private readonly QuorumAlarm _alarm;
     private readonly string? _cachePath;
     private readonly Settings _settings;
     private readonly TimeProvider _time;
-    private readonly ILogger _logger;
     private readonly Action _quorumMet;
     private readonly Func<bool> _mayAppend;
     private readonly Channel<WitnessEvent?> _events = Channel.CreateUnbounded<WitnessEvent?>(new UnboundedChannelOptions { SingleReader = true });
-    private int _grown;                 // 1 while a "the tree has grown" event is in the channel
+    private int _grown;                 // 1 while the loop knows, or is about to be told, that the tree has grown
     private Candidate? _candidate;      // signed, in the register, not public yet
-    private Published? _public;
-    private TaskCompletionSource _nextPublic = new(TaskCreationOptions.RunContinuationsAsynchronously); // completed and replaced at each publication
-    private Dictionary<(string Name, uint KeyId), NoteSignature> _publicLines = [];
-    private long _nextSigning;          // timestamp before which nothing is signed
+    private Published? _public, _witnessed; // the newest, and the newest whose quorum is met
+    private TaskCompletionSource _nextPublic = new(TaskCreationOptions.RunContinuationsAsynchronously); // completed and replaced whenever one of the two changes
+    private CosignatureSet _publicLines;
+    private TreeHead? _publicHead;      // what the public checkpoint is made of, with _publicLines
+    private bool _linesJoined;          // since it was shown last
+    private bool _isHeld;               // it stays for witnesses that have not answered
+
+    // Timestamps, of the loop:
+    private long _nextSigning;          // before it nothing is signed
+    private long _waitingSince = Never; // since when something signed is not public
+    private long _heldUntil;            // before it the public checkpoint stays
+    private long _wholeAt;              // when one was cosigned by all, or was held for them
+    private long _renewAt;
 
     public Publisher(
-        string origin, INoteSigner signer, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy? policy,
-        Func<Publisher, IReadOnlyList<WitnessFeed>> feeds, string? cachePath, Settings settings, TimeProvider time, ILogger logger,
-        Action quorumMet, Func<bool> mayAppend)
+        string origin, INoteSigner signer, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy policy,
+        string? cachePath, Settings settings, TimeProvider time, ILogger logger, Action quorumMet, Func<bool> mayAppend)
     {
         _origin = origin;
         _signer = signer;
@@ -54,19 +72,24 @@ internal sealed class Publisher
         _cachePath = cachePath;
         _settings = settings;
         _time = time;
-        _logger = logger;
         _quorumMet = quorumMet;
         _mayAppend = mayAppend;
-        _feeds = feeds(this);
+        _publicLines = new CosignatureSet(policy);
+        _alarm = new QuorumAlarm(time, logger);
+        OwnWords words = new([Verifiers.TryCreate(signer.Key)!], ProvePrefixAsync);
+        _witnesses = new Witnesses(policy, settings, time, logger, ProveAsync, words, () => SignedSize, reported => _events.Writer.TryWrite(reported));
     }
 
     /// <summary>The public state; null before the first publication.</summary>
     public Published? Current => Volatile.Read(ref _public);
 
-    public IReadOnlyList<WitnessFeed> Feeds => _feeds;
+    public IReadOnlyList<PolicyPeer> Peers => _witnesses.Peers;
 
-    /// <summary>Whether publication needs cosignatures.</summary>
-    public bool NeedsQuorum => _policy is { QuorumIsNone: false };
+    /// <summary>Whether publication needs cosignatures, by the policy.</summary>
+    public bool NeedsQuorum => _witnesses.NeedsQuorum;
+
+    /// <summary>Since when the public checkpoint lacks the quorum; null while it has it, or needs none.</summary>
+    public DateTimeOffset? DegradedSince => _alarm.Since;
 
     /// <summary>The size in the register: nothing larger was ever signed.</summary>
     public long SignedSize => _register.Current?.Size ?? 0;
@@ -77,90 +100,140 @@ internal sealed class Publisher
         if (Interlocked.Exchange(ref _grown, 1) == 0) _events.Writer.TryWrite(null);
     }
 
-    public void Report(WitnessEvent witnessEvent) => _events.Writer.TryWrite(witnessEvent);
-
-    /// <summary>A public state that covers an index, as soon as there is one. A caller that stops waiting leaves nothing behind.</summary>
-    public async ValueTask<Published> WaitAsync(long index, CancellationToken stop)
+    /// <summary>
+    /// A public state that covers an index, and whose quorum is met when that is asked for, as soon as there is one. A caller that stops waiting leaves nothing behind.
+    /// </summary>
+    public async ValueTask<Published> WaitAsync(long index, bool witnessed, CancellationToken stop)
     {
         while (true)
         {
             // Taken before the look: a publication between the two is not missed.
             Task next = Volatile.Read(ref _nextPublic).Task;
-            if (Current is Published current && current.Size > index) return current;
+            Published? current = witnessed ? Volatile.Read(ref _witnessed) : Current;
+            if (current?.Size > index) return current;
             await next.WaitAsync(stop).ConfigureAwait(false);
         }
     }
 
-    /// <summary>The consistency proof from an old size to a head of ours, out of the tiles.</summary>
-    public ValueTask<Hash[]> ProveConsistencyAsync(long from, TreeHead head, CancellationToken stop) =>
-        _tiles.BuildAsync(ProofPlan.Consistency(from, head.Size), _latest(), stop);
-
-    /// <summary>The same with its first node written out (<see cref="ProofPlan.Prefix"/>).</summary>
-    public ValueTask<Hash[]> ProvePrefixAsync(long from, TreeHead head, CancellationToken stop) =>
-        _tiles.BuildAsync(ProofPlan.Prefix(from, head.Size), _latest(), stop);
+    public void Dispose() => _witnesses.Dispose();
 
     /// <summary>Runs until stopped. Throws when the register fails or evidence against this log turns up: nothing is signed after that.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
-        using PeriodicTimer renewal = new(_settings.RenewInterval, _time); // before anything is public: who moves the clock then finds all its timers
+        using ITimer timer = _time.CreateTimer(_ => _events.Writer.TryWrite(null), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _wholeAt = _time.GetTimestamp();
+        _renewAt = In(_settings.RenewInterval);
 
         // A head that was signed before the restart is published as it is: signing another one at its size would be a second statement.
-        if (_register.Current is TreeHead signed) await OfferAsync(signed, stop).ConfigureAwait(false);
+        if (_register.Current is TreeHead signed) Offer(signed);
         else await SignAsync(TreeSnapshot.Empty, stop).ConfigureAwait(false); // every tree extends the empty one, so this can contradict no one, and witnesses can be asked
 
         // What the journal held beyond that head.
         Grown();
 
-        Task renewals = RenewAsync(renewal, stop);
         while (await _events.Reader.WaitToReadAsync(stop).ConfigureAwait(false))
         {
             while (_events.Reader.TryRead(out WitnessEvent? witnessEvent))
             {
-                switch (witnessEvent)
-                {
-                    case null:
-                        Volatile.Write(ref _grown, 0);
-                        break;
-                    case WitnessEvent.Cosigned cosigned:
-                        await TakeAsync(cosigned).ConfigureAwait(false);
-                        break;
-                    case WitnessEvent.Ahead ahead:
-                        throw new ConflictException(
-                            $"the witness at {ahead.Witness} has cosigned size {ahead.Size} of {_origin}, but this log has never signed more than {SignedSize}: "
-                            + $"this directory is an older copy, or a second log runs with the same key{(ahead.Evidence is null ? "" : "; what the witness shows bears this log's signature")}",
-                            ahead.Evidence);
-                    case WitnessEvent.Contradicted contradicted:
-                        throw new ConflictException(
-                            $"the witness at {contradicted.Witness} holds a checkpoint of {_origin} with this log's signature that cannot be true beside what this log has signed "
-                            + $"({TlogEvidence.Word(contradicted.Evidence.Kind)}): a second log runs with the same key, or this directory went another way before",
-                            contradicted.Evidence);
-                }
+                if (witnessEvent is not null) Take(witnessEvent);
             }
 
-            if (MaySign())
-            {
-                TimeSpan wait = TimeSpan.FromSeconds((double)(_nextSigning - _time.GetTimestamp()) / _time.TimestampFrequency);
-                if (wait > TimeSpan.Zero) await Task.Delay(wait, _time, stop).ConfigureAwait(false);
-                await SignAsync(_latest(), stop).ConfigureAwait(false);
-            }
+            Arm(timer, await ActAsync(stop).ConfigureAwait(false));
+        }
+    }
+
+    /// <summary>The consistency proof from an old size to a head of ours, out of the tiles.</summary>
+    private ValueTask<Hash[]> ProveAsync(long from, OfferedCheckpoint head, CancellationToken stop) =>
+        _tiles.BuildAsync(ProofPlan.Consistency(from, head.Size), _latest(), stop);
+
+    /// <summary>The same with its first node written out (<see cref="ProofPlan.Prefix"/>).</summary>
+    public ValueTask<Hash[]> ProvePrefixAsync(long from, OfferedCheckpoint head, CancellationToken stop) =>
+        _tiles.BuildAsync(ProofPlan.Prefix(from, head.Size), _latest(), stop);
+
+    /// <summary>The loops of the feeds, one a witness. Each throws what making a proof throws.</summary>
+    public IEnumerable<Task> RunFeeds(CancellationToken stop) => Peers.Select(peer => peer.Feed.RunAsync(stop));
+
+    /// <summary>Wakes the loop at a time.</summary>
+    private void Arm(ITimer timer, long at)
+    {
+        // Timers count whole milliseconds, and end early rather than late.
+        timer.Change(at == Never ? Timeout.InfiniteTimeSpan : TimeSpan.FromMilliseconds(Math.Max(0, Math.Ceiling(Until(at).TotalMilliseconds))), Timeout.InfiniteTimeSpan);
+
+        // It may have come between the look and the timer.
+        if (_time.GetTimestamp() >= at) _events.Writer.TryWrite(null);
+    }
+
+    /// <summary>Does everything whose time has come. Returns when there is more to do.</summary>
+    private async ValueTask<long> ActAsync(CancellationToken stop)
+    {
+        if (_linesJoined) Show(_public!.Tree);
+        while (true)
+        {
+            long now = _time.GetTimestamp();
+            if (DegradeAt <= now) Publish();
+            if (_alarm.RemindAt <= now) _alarm.Raise(_public!.Size);
+            if (_renewAt <= now) Renew();
+            long signing = SignAt(now);
+            if (signing > now) return Math.Min(Math.Min(signing, DegradeAt), Math.Min(_alarm.RemindAt, Peers.Count == 0 ? Never : _renewAt));
+            await SignAsync(_latest(), stop).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>When what is signed becomes public without its quorum.</summary>
+    private long DegradeAt => _settings.QuorumMode == QuorumMode.Degrade && _waitingSince != Never ? _waitingSince + Ticks(_settings.DegradeAfter) : Never;
+
+    /// <summary>When the next head is to be signed.</summary>
+    private long SignAt(long now)
+    {
+        if (!_mayAppend()) return Never;
+        if (_latest().Size <= SignedSize)
+        {
+            // From here on whoever appends says so; what came before is seen now.
+            Interlocked.Exchange(ref _grown, 0);
+            if (_latest().Size <= SignedSize) return Never;
         }
 
-        await renewals.ConfigureAwait(false);
-    }
-
-    private bool MaySign()
-    {
-        if (!_mayAppend() || _latest().Size <= SignedSize) return false;
-
         // A head that waits for its quorum is not overtaken at once: each head costs a signature and a request to every witness.
-        return _candidate is null || _time.GetElapsedTime(_candidate.Since) > _settings.WitnessTimeout;
+        long last = _candidate is Candidate waiting ? waiting.Since + Ticks(_settings.WitnessTimeout) : _heldUntil;
+        return Math.Max(Math.Max(_nextSigning, last), now + Ticks(_witnesses.UntilQuorum()));
     }
+
+    private void Take(WitnessEvent witnessEvent)
+    {
+        _witnesses.Take(witnessEvent);
+        switch (witnessEvent)
+        {
+            case WitnessEvent.Cosigned cosigned when _candidate is Candidate candidate && IsOn(cosigned, candidate.Head):
+                candidate.Lines.Add(cosigned.Lines);
+                if (candidate.Lines.MeetsQuorum) Publish();
+                break;
+            case WitnessEvent.Cosigned cosigned when _publicHead is TreeHead head && IsOn(cosigned, head):
+                // 9. Late or renewed lines join the checkpoint that is public.
+                _publicLines.Add(cosigned.Lines);
+                _linesJoined = true;
+                break;
+            case WitnessEvent.Ahead ahead:
+                throw new ConflictException(
+                    $"the witness at {ahead.Feed.SubmissionPrefix} has cosigned size {ahead.Size} of {_origin}, but this log has never signed more than {SignedSize}: "
+                    + $"this directory is an older copy, or a second log runs with the same key{(ahead.Evidence is null ? "" : "; what the witness shows bears this log's signature")}",
+                    ahead.Evidence);
+            case WitnessEvent.Contradicted contradicted:
+                throw new ConflictException(
+                    $"the witness at {contradicted.Feed.SubmissionPrefix} holds a checkpoint of {_origin} with this log's signature that cannot be true beside what this log has signed "
+                    + $"({TlogEvidence.Word(contradicted.Evidence.Kind)}): a second log runs with the same key, or this directory went another way before",
+                    contradicted.Evidence);
+        }
+
+        LookWhetherWhole();
+    }
+
+    private static bool IsOn(WitnessEvent.Cosigned cosigned, TreeHead head) => cosigned.Checkpoint.Size == head.Size && cosigned.Checkpoint.Root == head.Root;
 
     private async Task SignAsync(TreeSnapshot tree, CancellationToken stop)
     {
         (long size, Hash root) = (tree.Size, tree.Root);
         TreeHead? last = _register.Current;
-        _nextSigning = _time.GetTimestamp() + (long)(_settings.PublishGap.TotalSeconds * _time.TimestampFrequency);
+        _nextSigning = In(_settings.PublishGap);
 
         // 5. The stored bytes, read back and hashed again, give this tree. Otherwise memory has changed on the way: nothing is signed, and the next start makes the
         //    tree of what is stored.
@@ -186,63 +259,64 @@ internal sealed class Publisher
             throw new ConflictException($"the register (commit, lock) no longer holds size {last?.Size ?? 0}: another process signs for this log");
         }
 
-        await OfferAsync(head, stop).ConfigureAwait(false);
+        Offer(head);
     }
 
     /// <summary>7. Asks the witnesses for a head that is in the register; makes it public at once when no cosignature is needed.</summary>
-    private async Task OfferAsync(TreeHead head, CancellationToken stop)
+    private void Offer(TreeHead head)
     {
-        _candidate = new Candidate(head, _latest(), _time.GetTimestamp());
-        foreach (WitnessFeed feed in _feeds) feed.Submit(head);
-        if (!NeedsQuorum) await PublishAsync(_candidate).ConfigureAwait(false);
+        long now = _time.GetTimestamp();
+        _candidate = new Candidate(head, _latest(), now, new CosignatureSet(_policy));
+        if (_waitingSince == Never) _waitingSince = now;
+        _witnesses.Offer(head);
+        if (!NeedsQuorum) Publish();
     }
 
-    private async Task TakeAsync(WitnessEvent.Cosigned cosigned)
+    /// <summary>8. The candidate becomes what readers see; those who waited for it are woken. A crash here: the restart publishes the same head.</summary>
+    private void Publish()
     {
-        if (_candidate is Candidate candidate && candidate.Head == cosigned.Head)
-        {
-            Merge(candidate.Lines, cosigned.Lines);
-            if (_policy!.IsQuorumMet(witness => candidate.Lines.ContainsKey((witness.Key.Name, witness.Key.KeyId)))) await PublishAsync(candidate).ConfigureAwait(false);
-        }
-        else if (_public is Published current && current.Size == cosigned.Head.Size && current.Root == cosigned.Head.Root)
-        {
-            // 9. Late or renewed lines join the checkpoint that is public.
-            Merge(_publicLines, cosigned.Lines);
-            await ShowAsync(current.Tree, cosigned.Head, _publicLines).ConfigureAwait(false);
-        }
-    }
-
-    /// <summary>8. The head becomes what readers see; those who waited for it are woken. A crash here: the restart publishes the same head.</summary>
-    private async Task PublishAsync(Candidate candidate)
-    {
+        Candidate candidate = _candidate!;
         _candidate = null;
+        _waitingSince = Never;
 
         // Lines that were public on this very head, before a restart, stay so until newer ones of the same keys come.
         bool again = _public is Published current && current.Size == candidate.Head.Size && current.Root == candidate.Head.Root;
-        Dictionary<(string Name, uint KeyId), NoteSignature> lines = again ? new(_publicLines) : [];
-        Merge(lines, candidate.Lines.Values);
-        _publicLines = lines;
-        await ShowAsync(candidate.Tree, candidate.Head, lines).ConfigureAwait(false);
-        _quorumMet();
+        if (!again) _publicLines = new CosignatureSet(_policy);
+        _publicLines.Add(candidate.Lines.Lines);
+        _publicHead = candidate.Head;
+        _isHeld = false;
+        Show(candidate.Tree);
+        LookWhetherWhole();
+        if (Peers.Count > 0 && _time.GetElapsedTime(_wholeAt) >= WholeEvery) (_isHeld, _wholeAt, _heldUntil) = (true, _time.GetTimestamp(), In(HoldFor));
     }
 
-    private ValueTask ShowAsync(TreeSnapshot tree, TreeHead head, Dictionary<(string Name, uint KeyId), NoteSignature> lines)
+    /// <summary>Whether all have cosigned the public checkpoint who may be expected to.</summary>
+    private void LookWhetherWhole()
     {
-        ReadOnlyMemory<byte> checkpoint = head.Checkpoint;
-        if (lines.Count > 0)
-        {
-            if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null) throw new StorageException("the register's checkpoint is not a note");
+        if (_public is null || !_witnesses.HaveAllAnswered(_public.Size)) return;
+        _wholeAt = _time.GetTimestamp();
+        if (_isHeld) (_isHeld, _heldUntil) = (false, Math.Min(_heldUntil, In(StayFor)));
+    }
 
-            // In the order of the policy: the same lines give the same bytes.
-            IEnumerable<NoteSignature> ordered = _policy!.Witnesses.Select(witness => (witness.Key.Name, witness.Key.KeyId)).Where(lines.ContainsKey).Select(key => lines[key]);
-            checkpoint = new Note(note.Text, [.. note.Signatures, .. ordered]).ToBytes();
+    private void Show(TreeSnapshot tree)
+    {
+        TreeHead head = _publicHead!;
+        Published next = new(head.Size, head.Root, _publicLines.On(head.Checkpoint), tree);
+        if (_cachePath is not null) DurableFile.Replace(_cachePath, next.Checkpoint.Span);
+        _linesJoined = false;
+        Volatile.Write(ref _public, next);
+        if (_publicLines.MeetsQuorum)
+        {
+            Volatile.Write(ref _witnessed, next);
+            _alarm.Clear(head.Size);
+            _quorumMet();
+        }
+        else
+        {
+            _alarm.Raise(head.Size);
         }
 
-        Published next = new(head.Size, head.Root, checkpoint, tree);
-        if (_cachePath is not null) DurableFile.Replace(_cachePath, checkpoint.Span);
-        Volatile.Write(ref _public, next);
         Interlocked.Exchange(ref _nextPublic, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
-        return ValueTask.CompletedTask;
     }
 
     /// <summary>
@@ -251,7 +325,7 @@ internal sealed class Publisher
     /// </summary>
     public async Task RestoreAsync(CancellationToken stop)
     {
-        if (_cachePath is null || _policy is null || !File.Exists(_cachePath) || new FileInfo(_cachePath).Length > Note.MaxSize) return;
+        if (_cachePath is null || !File.Exists(_cachePath) || new FileInfo(_cachePath).Length > Note.MaxSize) return;
         if (!DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
         if (!Note.TryParse(bytes, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
         List<INoteVerifier> verifiers = [];
@@ -261,11 +335,11 @@ internal sealed class Publisher
         }
 
         NoteVerification verification = note.Verify(verifiers);
-        Dictionary<(string Name, uint KeyId), NoteSignature> lines = [];
-        Merge(lines, verification.Verified.Where(line => !line.Verifier.Key.Equals(_signer.Key)).Select(line => line.Signature));
+        CosignatureSet lines = new(_policy);
+        lines.Add(verification.Verified.Where(line => !line.Verifier.Key.Equals(_signer.Key)).Select(line => line.Signature));
         TreeSnapshot tree = _latest();
         if (verification.Status != NoteStatus.Verified || checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !verification.Verified.Any(line => line.Verifier.Key.Equals(_signer.Key))) return;
-        if (!_policy.IsQuorumMet(witness => lines.ContainsKey((witness.Key.Name, witness.Key.KeyId)))) return;
+        if (!lines.MeetsQuorum && _settings.QuorumMode == QuorumMode.Require) return;
         if (checkpoint.Size > 0)
         {
             Hash[] root = await _tiles.BuildAsync(ProofPlan.Root(checkpoint.Size), tree, stop).ConfigureAwait(false);
@@ -273,7 +347,10 @@ internal sealed class Publisher
         }
 
         _publicLines = lines;
-        Volatile.Write(ref _public, new Published(checkpoint.Size, checkpoint.Root, bytes, tree));
+        Published restored = new(checkpoint.Size, checkpoint.Root, bytes, tree);
+        Volatile.Write(ref _public, restored);
+        if (lines.MeetsQuorum) Volatile.Write(ref _witnessed, restored);
+        else _alarm.Raise(restored.Size);
     }
 
     /// <summary>While the log is halted: without a quorum to meet, what was signed last is what readers see. Nothing new is signed.</summary>
@@ -283,32 +360,22 @@ internal sealed class Publisher
         Volatile.Write(ref _public, new Published(head.Size, head.Root, head.Checkpoint, _latest()));
     }
 
-    /// <summary>While nothing is appended cosignatures grow old: the public head is offered again. Its own signature lines stay.</summary>
-    private async Task RenewAsync(PeriodicTimer timer, CancellationToken stop)
+    /// <summary>While nothing is appended cosignatures grow old: the newest head is offered again. Its own signature lines stay.</summary>
+    private void Renew()
     {
-        if (_feeds.Count == 0) return;
-        while (await timer.WaitForNextTickAsync(stop).ConfigureAwait(false))
-        {
-            if (_register.Current is TreeHead head)
-            {
-                foreach (WitnessFeed feed in _feeds) feed.Submit(head);
-            }
-        }
+        _renewAt = In(_settings.RenewInterval);
+        if (_register.Current is TreeHead head) _witnesses.Offer(head);
     }
 
-    private static void Merge(Dictionary<(string Name, uint KeyId), NoteSignature> lines, IEnumerable<NoteSignature> more)
-    {
-        foreach (NoteSignature line in more) lines[(line.Name, line.KeyId)] = line;
-    }
+    private long Ticks(TimeSpan span) => (long)(span.TotalSeconds * _time.TimestampFrequency);
 
-    private sealed class Candidate(TreeHead head, TreeSnapshot tree, long since)
-    {
-        public TreeHead Head { get; } = head;
+    private long In(TimeSpan span) => _time.GetTimestamp() + Ticks(span);
 
-        public TreeSnapshot Tree { get; } = tree;
+    private TimeSpan Until(long at) => TimeSpan.FromSeconds((double)(at - _time.GetTimestamp()) / _time.TimestampFrequency);
 
-        public long Since { get; } = since;
-
-        public Dictionary<(string Name, uint KeyId), NoteSignature> Lines { get; } = [];
-    }
+    /// <param name="Head">Signed, in the register.</param>
+    /// <param name="Tree">Covers it.</param>
+    /// <param name="Since">When the witnesses were asked: a timestamp.</param>
+    /// <param name="Lines">What they have answered.</param>
+    private sealed record Candidate(TreeHead Head, TreeSnapshot Tree, long Since, CosignatureSet Lines);
 }

@@ -18,6 +18,16 @@ internal enum DuplicateHistory
     Full,
 }
 
+/// <summary>What happens to a checkpoint that its quorum does not cosign.</summary>
+internal enum QuorumMode
+{
+    /// <summary>It is not published.</summary>
+    Require,
+
+    /// <summary>It is published without, after a time limit, and the alarm is on.</summary>
+    Degrade,
+}
+
 /// <summary>
 /// Everything that can be set, with its range. Sources, later ones win: built-in defaults, the file of --config, environment variables
 /// TLOG_&lt;NAME&gt;, the command line.
@@ -44,7 +54,23 @@ internal sealed record Settings
     /// <summary>How old cosignatures may get while nothing is appended.</summary>
     public TimeSpan RenewInterval { get; init; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>What happens to a checkpoint that the policy's quorum does not cosign.</summary>
+    public QuorumMode QuorumMode { get; init; } = QuorumMode.Require;
+
+    /// <summary>With <see cref="QuorumMode.Degrade"/>: how long what is signed waits for the quorum before it is public without.</summary>
+    public TimeSpan DegradeAfter { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>One request to a witness; also how long a signed head waits for its quorum before a newer one takes its place.</summary>
     public TimeSpan WitnessTimeout { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>A request to a witness and those that its 409 leads to.</summary>
+    public TimeSpan WitnessTotalTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Most requests a day to each witness, evenly: what public witness lists grant a log. It paces publication.</summary>
+    public int WitnessRequestsPerDay { get; init; } = 86_400;
+
+    /// <summary>How many of them may come at once after a quiet time.</summary>
+    public int WitnessBurst { get; init; } = 60;
 
     /// <summary>Bytes of entries that may wait for a frame: 16 full frames, so at most a few hundred milliseconds of a slow disk.</summary>
     public int IntakeBytes { get; init; } = 32 * 1024 * 1024;
@@ -95,7 +121,12 @@ internal sealed record Settings
             PublishGap = TimeSpan.FromMilliseconds(reader.Number("publish-gap-ms", 5, 0, 60_000)),
             WaitLimit = TimeSpan.FromMilliseconds(reader.Number("wait-limit-ms", 30_000, 100, 600_000)),
             RenewInterval = TimeSpan.FromSeconds(reader.Number("renew-interval-s", 600, 1, 86_400)),
+            QuorumMode = reader.Word("quorum-mode", QuorumMode.Require),
+            DegradeAfter = TimeSpan.FromMilliseconds(reader.Number("degrade-after-ms", 10_000, 100, 3_600_000)),
             WitnessTimeout = TimeSpan.FromMilliseconds(reader.Number("witness-timeout-ms", 2_000, 100, 60_000)),
+            WitnessTotalTimeout = TimeSpan.FromMilliseconds(reader.Number("witness-total-timeout-ms", 5_000, 100, 300_000)),
+            WitnessRequestsPerDay = reader.Number("witness-requests-per-day", 86_400, 24, 86_400_000),
+            WitnessBurst = reader.Number("witness-burst", 60, 1, 86_400),
             IntakeBytes = reader.Number("intake-bytes", 32 * 1024 * 1024, 2 * 1024 * 1024, 1024 * 1024 * 1024),
             IntakeCount = reader.Number("intake-count", 16 * 1024, 1, 1024 * 1024),
             ReadCacheBytes = reader.Number("read-cache-bytes", 32 * 1024 * 1024, 0, 1024 * 1024 * 1024),
@@ -112,6 +143,12 @@ internal sealed record Settings
         if (settings.DuplicateIndex == DuplicateHistory.Full && settings.DuplicateTableBytes < LeastTableBytesOfFull)
         {
             throw new ConfigurationException($"duplicate-index: full needs duplicate-table-bytes of at least {LeastTableBytesOfFull}, for the entries on their way into it");
+        }
+
+        if (settings.WitnessTotalTimeout < settings.WitnessTimeout) throw new ConfigurationException("witness-total-timeout-ms: it is at least witness-timeout-ms, the time of one request of them");
+        if (settings.QuorumMode == QuorumMode.Degrade && settings.DegradeAfter < settings.WitnessTimeout)
+        {
+            throw new ConfigurationException("degrade-after-ms: it is at least witness-timeout-ms, or no witness could answer in time");
         }
 
         return settings;

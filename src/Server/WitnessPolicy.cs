@@ -8,10 +8,13 @@ namespace TransparencyLog.Server;
 /// <summary>The policy file as the log uses it: whom to ask, and when a checkpoint may be public.</summary>
 internal static class WitnessPolicy
 {
-    /// <summary>Reads --policy. Null when there is none. Refuses a policy that this log cannot meet.</summary>
-    public static Policy? Read(string? path, LogIdentity identity)
+    /// <summary>The policy of a log that has none: nobody is asked.</summary>
+    private static readonly Policy Nobody = Policy.TryParse("quorum none\n"u8, out Policy? policy, out _) ? policy! : throw new System.Diagnostics.UnreachableException("this is a policy");
+
+    /// <summary>Reads --policy. Refuses a policy that this log cannot meet. Without a path: no witness, quorum none.</summary>
+    public static Policy Read(string? path, LogIdentity identity)
     {
-        if (path is null) return null;
+        if (path is null) return Nobody;
         byte[] bytes;
         try
         {
@@ -44,11 +47,4 @@ internal static class WitnessPolicy
 
         return policy;
     }
-
-    /// <summary>One group per submission prefix, with the keys that answer there and that we can verify: one POST serves them all.</summary>
-    public static IEnumerable<(string Prefix, IReadOnlyList<INoteVerifier> Keys)> ByPrefix(Policy? policy) =>
-        (policy?.Witnesses ?? [])
-            .GroupBy(witness => witness.Url!.TrimEnd('/'), StringComparer.Ordinal)
-            .Select(group => (group.Key, (IReadOnlyList<INoteVerifier>)[.. group.Select(witness => Verifiers.TryCreate(witness.Key)).OfType<INoteVerifier>()]))
-            .Where(group => group.Item2.Count > 0);
 }

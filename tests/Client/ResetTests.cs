@@ -19,7 +19,7 @@ public sealed class ResetTests
         Task resetting = ResetAsync(listener, end.Token);
         using Ed25519PrivateKey key = Ed25519PrivateKey.Generate();
         INoteVerifier verifier = Verifiers.TryCreate(VerifierKey.Create("witness.example", VerifierKey.Ed25519Cosignature, key.PublicKey.Span))!;
-        using WitnessClient witness = new($"http://{listener.LocalEndpoint}/", [verifier], new WitnessClientOptions { AttemptTimeout = TimeSpan.FromSeconds(5), Retries = 0 });
+        using WitnessClient witness = new($"http://{listener.LocalEndpoint}/", [verifier], new WitnessClientOptions { AttemptTimeout = TimeSpan.FromSeconds(5) });
         AddCheckpointRequest request = new(0, [], "log.example\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— log.example AAAAAAAA\n"u8.ToArray());
         for (int i = 0; i < Attempts; i++) Assert.IsType<WitnessAnswer.Failed>(await witness.AddCheckpointAsync(request, CancellationToken.None));
         await end.CancelAsync();

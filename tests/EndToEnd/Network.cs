@@ -40,7 +40,8 @@ internal sealed partial class Network : IAsyncDisposable
     private Network(Scratch scratch, int witnesses, Dictionary<string, string> settings, NetworkPlan plan)
     {
         _scratch = scratch;
-        _settings = settings;
+        _settings = new(settings);
+        _settings.TryAdd("TLOG_WITNESS_REQUESTS_PER_DAY", "86400000"); // our own witnesses; what public ones grant would be a head a second
         _plan = plan;
         _ports = [.. Enumerable.Range(0, witnesses + 1).Select(_ => FreePort())];
         _witnesses = new RunningProgram?[witnesses];

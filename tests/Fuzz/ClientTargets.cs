@@ -44,7 +44,7 @@ internal static class ClientTargets
     public static Target WitnessAnswer(string name)
     {
         Stub stub = new();
-        WitnessClient client = new(stub.Url, [World.Verifiers[1]], new WitnessClientOptions { Retries = 0, Time = new Then() });
+        WitnessClient client = new(stub.Url, [World.Verifiers[1]], new WitnessClientOptions { Time = new Then() });
         AddCheckpointRequest request = new(0, [], World.Note(5));
         return new Target(name, input => Cosign(client, request, stub, input), typeof(WitnessClient), typeof(AddCheckpointResponse), typeof(NoteSignature))
         {

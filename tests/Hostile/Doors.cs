@@ -32,7 +32,7 @@ internal sealed class Doors : IAsyncDisposable
     private Doors()
     {
         _stub = new StubLog(Words.Log.Files);
-        _client = new WitnessClient(_stub.Url, [Verifiers.TryCreate(Words.Witness.Key)!], new WitnessClientOptions { Retries = 0, AttemptTimeout = TimeSpan.FromSeconds(20) });
+        _client = new WitnessClient(_stub.Url, [Verifiers.TryCreate(Words.Witness.Key)!], new WitnessClientOptions { AttemptTimeout = TimeSpan.FromSeconds(20) });
     }
 
     public Words Words { get; } = new();

@@ -34,6 +34,15 @@ internal sealed class FakeTime : TimeProvider
         }
     }
 
+    /// <summary>How long until the next of them; null when there is none.</summary>
+    public TimeSpan? Next
+    {
+        get
+        {
+            lock (_lock) return _timers.Min(timer => timer.Due) is long due ? TimeSpan.FromTicks(due - _now) : null;
+        }
+    }
+
     public void Advance(TimeSpan by)
     {
         lock (_lock) _now += by.Ticks;

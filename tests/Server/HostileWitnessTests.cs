@@ -16,28 +16,28 @@ public sealed class HostileWitnessTests
 
     public static TheoryData<string> Byzantine => [.. BadLines.Keys];
 
-    /// <summary>Lines that a byzantine witness may answer: each is dropped. The cosigner is the one that the log knows.</summary>
-    private static readonly Dictionary<string, Func<Cosigner, string>> BadLines = new()
+    /// <summary>Lines that a byzantine witness may answer: each is dropped. The cosigner is the one that the log knows, the text and the signer are the log's.</summary>
+    internal static readonly Dictionary<string, Func<ICosigner, byte[], INoteSigner, string>> BadLines = new()
     {
-        ["a cosignature on another size"] = known => known.Cosign(TextOf(LogName, 8), Now).ToLine(),
-        ["a cosignature on another origin"] = known => known.Cosign(TextOf("example.com/other", 7), Now).ToLine(),
-        ["a key that nobody knows"] = _ => new Cosigner("example.com/foreign", Foreign).Cosign(Text, Now).ToLine(),
-        ["another key under the known name"] = known => new Cosigner(known.Key.Name, Foreign).Cosign(Text, Now).ToLine(),
-        ["another key's signature under the known name and ID"] = known => Relabel(new Cosigner(known.Key.Name, Foreign).Cosign(Text, Now), known.Key.Name, known.Key.KeyId),
-        ["the known ID under another name"] = known => Relabel(known.Cosign(Text, Now), "example.com/other", known.Key.KeyId),
-        ["a flipped bit in the signature"] = known => Change(known.Cosign(Text, Now), bytes => bytes[40] ^= 1),
-        ["a flipped bit in the timestamp"] = known => Change(known.Cosign(Text, Now), bytes => bytes[7] ^= 2),
-        ["a timestamp of 1970"] = known => known.Cosign(Text, 1).ToLine(),
-        ["a timestamp in two days"] = known => known.Cosign(Text, Now + (2 * 86_400)).ToLine(),
-        ["a timestamp of two days ago"] = known => known.Cosign(Text, Now - (2 * 86_400)).ToLine(),
-        ["timestamp 0"] = known => Change(known.Cosign(Text, Now), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 0)),
-        ["timestamp 2^63"] = known => Change(known.Cosign(Text, Now), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 1UL << 63)),
-        ["no timestamp: a plain note signature"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(Text, Now).Signature[8..]).ToLine(),
-        ["a signature that is cut"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(Text, Now).Signature[..^1]).ToLine(),
-        ["a signature with a byte more"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, (byte[])[.. known.Cosign(Text, Now).Signature.Span, 0]).ToLine(),
-        ["an ML-DSA sized blob under the Ed25519 ID"] = known => new NoteSignature(known.Key.Name, known.Key.KeyId, new byte[2428]).ToLine(),
-        ["the log's own line"] = _ => Log.Sign(Text).ToLine(),
-        ["the log's own name and ID over rubbish"] = _ => new NoteSignature(LogName, Log.Key.KeyId, new byte[64]).ToLine(),
+        ["a cosignature on another size"] = (known, text, _) => known.Cosign(Resized(text), Now).ToLine(),
+        ["a cosignature on another origin"] = (known, _, _) => known.Cosign(TextOf("example.com/other", 7), Now).ToLine(),
+        ["a key that nobody knows"] = (_, text, _) => new Cosigner("example.com/foreign", Foreign).Cosign(text, Now).ToLine(),
+        ["another key under the known name"] = (known, text, _) => new Cosigner(known.Key.Name, Foreign).Cosign(text, Now).ToLine(),
+        ["another key's signature under the known name and ID"] = (known, text, _) => Relabel(new Cosigner(known.Key.Name, Foreign).Cosign(text, Now), known.Key.Name, known.Key.KeyId),
+        ["the known ID under another name"] = (known, text, _) => Relabel(known.Cosign(text, Now), "example.com/other", known.Key.KeyId),
+        ["a flipped bit in the signature"] = (known, text, _) => Change(known.Cosign(text, Now), bytes => bytes[40] ^= 1),
+        ["a flipped bit in the timestamp"] = (known, text, _) => Change(known.Cosign(text, Now), bytes => bytes[7] ^= 2),
+        ["a timestamp of 1970"] = (known, text, _) => known.Cosign(text, 1).ToLine(),
+        ["a timestamp in two days"] = (known, text, _) => known.Cosign(text, Now + (2 * 86_400)).ToLine(),
+        ["a timestamp of two days ago"] = (known, text, _) => known.Cosign(text, Now - (2 * 86_400)).ToLine(),
+        ["timestamp 0"] = (known, text, _) => Change(known.Cosign(text, Now), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 0)),
+        ["timestamp 2^63"] = (known, text, _) => Change(known.Cosign(text, Now), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, 1UL << 63)),
+        ["no timestamp: a plain note signature"] = (known, text, _) => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(text, Now).Signature[8..]).ToLine(),
+        ["a signature that is cut"] = (known, text, _) => new NoteSignature(known.Key.Name, known.Key.KeyId, known.Cosign(text, Now).Signature[..^1]).ToLine(),
+        ["a signature with a byte more"] = (known, text, _) => new NoteSignature(known.Key.Name, known.Key.KeyId, (byte[])[.. known.Cosign(text, Now).Signature.Span, 0]).ToLine(),
+        ["an ML-DSA sized blob under the Ed25519 ID"] = (known, _, _) => new NoteSignature(known.Key.Name, known.Key.KeyId, new byte[2428]).ToLine(),
+        ["the log's own line"] = (_, text, log) => log.Sign(text).ToLine(),
+        ["the log's own name and ID over rubbish"] = (_, _, log) => new NoteSignature(log.Key.Name, log.Key.KeyId, new byte[64]).ToLine(),
     };
 
     [Theory]
@@ -45,8 +45,8 @@ public sealed class HostileWitnessTests
     public async Task G04_G05_a_line_that_is_not_a_cosignature_of_a_known_key_is_dropped(string what)
     {
         await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
-        Cosigner known = witness.Cosigners[0];
-        string bad = BadLines[what](known), good = known.Cosign(Text, Now).ToLine();
+        ICosigner known = witness.Cosigners[0];
+        string bad = BadLines[what](known, Text, Log), good = known.Cosign(Text, Now).ToLine();
 
         witness.Behave = StubWitness.Says(200, bad);
         WitnessAnswer answer = await AskAsync(witness);
@@ -58,6 +58,42 @@ public sealed class HostileWitnessTests
             WitnessAnswer.Cosigned cosigned = Assert.IsType<WitnessAnswer.Cosigned>(await AskAsync(witness));
             Assert.Equal((good, 1), (Assert.Single(cosigned.Lines).ToLine(), cosigned.Dropped));
         }
+    }
+
+    public static TheoryData<string> ByzantineMlDsa => [.. BadMlDsaLines.Keys];
+
+    /// <summary>The same of a key of type 0x06, whose signatures may be about subtrees.</summary>
+    private static readonly Dictionary<string, Func<MlDsa44Cosigner, Checkpoint, string>> BadMlDsaLines = new()
+    {
+        ["a subtree with start 4"] = (known, checkpoint) => known.CosignSubtree(LogName, 4, checkpoint.Size, checkpoint.Root).ToLine(),
+        ["the whole tree without a time"] = (known, checkpoint) => known.CosignSubtree(LogName, 0, checkpoint.Size, checkpoint.Root).ToLine(),
+        ["a subtree that claims a time"] = (known, checkpoint) => Change(known.CosignSubtree(LogName, 4, checkpoint.Size, checkpoint.Root), bytes => BinaryPrimitives.WriteUInt64BigEndian(bytes, Now)),
+        ["a cosignature on another size"] = (known, _) => known.Cosign(TextOf(LogName, 8), Now).ToLine(),
+        ["a cosignature on another origin"] = (known, _) => known.Cosign(TextOf("example.com/other", 7), Now).ToLine(),
+        ["a timestamp of 1970"] = (known, _) => known.Cosign(Text, 1).ToLine(),
+        ["a timestamp in two days"] = (known, _) => known.Cosign(Text, Now + (2 * 86_400)).ToLine(),
+        ["a changed timestamp"] = (known, _) => Change(known.Cosign(Text, Now), bytes => bytes[7] ^= 2),
+        ["a flipped bit in the signature"] = (known, _) => Change(known.Cosign(Text, Now), bytes => bytes[2000] ^= 1),
+        ["a signature with a byte more"] = (known, _) => new NoteSignature(known.Key.Name, known.Key.KeyId, (byte[])[.. known.Cosign(Text, Now).Signature.Span, 0]).ToLine(),
+        ["an Ed25519 sized blob under the ML-DSA ID"] = (known, _) => new NoteSignature(known.Key.Name, known.Key.KeyId, new byte[72]).ToLine(),
+    };
+
+    [Theory]
+    [MemberData(nameof(ByzantineMlDsa))]
+    public async Task G04_CO15_a_line_of_an_ML_DSA_key_that_is_not_about_this_checkpoint_now_is_dropped(string what)
+    {
+        await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness", postQuantum: true);
+        MlDsa44Cosigner known = (MlDsa44Cosigner)witness.Cosigners[1];
+        Assert.True(Checkpoint.TryParse(Text, out Checkpoint? checkpoint));
+        string bad = BadMlDsaLines[what](known, checkpoint!), good = witness.Cosigners[0].Cosign(Text, Now).ToLine();
+        witness.Behave = StubWitness.Says(200, bad + good);
+        WitnessAnswer.Cosigned cosigned = Assert.IsType<WitnessAnswer.Cosigned>(await AskAsync(witness));
+        Assert.Equal((good, 1), (Assert.Single(cosigned.Lines).ToLine(), cosigned.Dropped));
+
+        // And the good one of the same key is taken.
+        string both = known.Cosign(Text, Now).ToLine();
+        witness.Behave = StubWitness.Says(200, good + both);
+        Assert.Equal([good, both], Assert.IsType<WitnessAnswer.Cosigned>(await AskAsync(witness)).Lines.Select(line => line.ToLine()));
     }
 
     [Fact]
@@ -199,7 +235,7 @@ public sealed class HostileWitnessTests
     [InlineData("https://127.0.0.1:1")]
     public async Task G01_one_that_cannot_be_reached_is_an_error_in_our_own_words(string url)
     {
-        using WitnessClient client = new(url, [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions { Retries = 0 });
+        using WitnessClient client = new(url, [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions());
         WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
         Assert.Matches("^no answer: [A-Za-z]+$", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
     }
@@ -215,7 +251,7 @@ public sealed class HostileWitnessTests
             _ = await peer.GetStream().ReadAtLeastAsync(new byte[1], 1);
             await peer.GetStream().WriteAsync("EVIL 200 \u001b[31m\r\n\r\n"u8.ToArray());
         });
-        using WitnessClient client = new($"http://{listener.LocalEndpoint}", [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions { Retries = 0 });
+        using WitnessClient client = new($"http://{listener.LocalEndpoint}", [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions());
         WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
         Assert.DoesNotContain("EVIL", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
         await serving;
@@ -236,13 +272,16 @@ public sealed class HostileWitnessTests
     private static async Task<WitnessAnswer> AskAsync(StubWitness witness, TimeSpan? limit = null, CancellationToken stop = default)
     {
         using WitnessClient client = new(
-            witness.Url.ToString(), [.. witness.Cosigners.Select(cosigner => Verifiers.TryCreate(cosigner.Key)!)], new WitnessClientOptions { Retries = 0, AttemptTimeout = limit ?? TimeSpan.FromSeconds(1) });
+            witness.Url.ToString(), [.. witness.Cosigners.Select(cosigner => Verifiers.TryCreate(cosigner.Key)!)], new WitnessClientOptions { AttemptTimeout = limit ?? TimeSpan.FromSeconds(1) });
         return await client.AddCheckpointAsync(Request(), stop);
     }
 
     private static AddCheckpointRequest Request() => new(0, [], new Note(Text, [Log.Sign(Text)]).ToBytes());
 
     private static byte[] TextOf(string origin, long size) => new Checkpoint(origin, size, new Hash(Rfc6962.Leaf([(byte)size]))).ToText();
+
+    /// <summary>The same checkpoint of another size.</summary>
+    private static byte[] Resized(byte[] text) => Checkpoint.TryParse(text, out Checkpoint? checkpoint) ? new Checkpoint(checkpoint!.Origin, checkpoint.Size + 1, checkpoint.Root).ToText() : throw new FormatException("no checkpoint");
 
     private static string Relabel(NoteSignature line, string name, uint keyId) => new NoteSignature(name, keyId, line.Signature).ToLine();
 

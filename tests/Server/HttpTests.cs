@@ -12,7 +12,7 @@ public sealed class HttpTests
     [
         ("/", "GET, HEAD"), ("/add", "POST"), ("/add-batch", "POST"), ("/checkpoint", "GET, HEAD"), ("/tile/0/000", "GET, HEAD"),
         ("/tile/entries/001.p/44", "GET, HEAD"), ("/entry/299", "GET, HEAD"), ("/proof/inclusion?index=0", "GET, HEAD"),
-        ("/proof/consistency?from=1", "GET, HEAD"), ("/healthz", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/metrics", "GET, HEAD"), ("/openapi/v1.json", "GET, HEAD"),
+        ("/proof/consistency?from=1", "GET, HEAD"), ("/healthz", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/status", "GET, HEAD"), ("/metrics", "GET, HEAD"), ("/openapi/v1.json", "GET, HEAD"),
     ];
 
     public static TheoryData<string> Paths => [.. Routes.Select(route => route.Path)];
@@ -62,6 +62,7 @@ public sealed class HttpTests
     [InlineData("/entry/300", "application/problem+json", "no-store")]
     [InlineData("/healthz", "text/plain; charset=utf-8", "no-store")]
     [InlineData("/readyz", "text/plain; charset=utf-8", "no-store")]
+    [InlineData("/status", "application/json", "no-store")]
     [InlineData("/metrics", "text/plain; version=0.0.4; charset=utf-8", "no-store")]
     [InlineData("/", "text/html; charset=utf-8", "no-store")]
     public async Task TT02_TT03_TT07_TT12_TT23_L09_content_types_and_caching(string path, string type, string caching)
@@ -166,8 +167,8 @@ public sealed class HttpTests
             .SelectMany(path => path.Value.EnumerateObject().Select(operation => $"{operation.Name} {path.Name}"));
         Assert.Equal(
             [
-                "get /checkpoint", "get /entry/{index}", "get /healthz", "get /index/{hash}", "get /metrics", "get /proof/consistency", "get /proof/inclusion", "get /readyz", "get /tile/{path}",
-                "head /checkpoint", "head /entry/{index}", "head /healthz", "head /index/{hash}", "head /metrics", "head /proof/consistency", "head /proof/inclusion", "head /readyz", "head /tile/{path}",
+                "get /checkpoint", "get /entry/{index}", "get /healthz", "get /index/{hash}", "get /metrics", "get /proof/consistency", "get /proof/inclusion", "get /readyz", "get /status", "get /tile/{path}",
+                "head /checkpoint", "head /entry/{index}", "head /healthz", "head /index/{hash}", "head /metrics", "head /proof/consistency", "head /proof/inclusion", "head /readyz", "head /status", "head /tile/{path}",
                 "post /add", "post /add-batch",
             ],
             operations.Order(StringComparer.Ordinal));

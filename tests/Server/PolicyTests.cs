@@ -1,3 +1,4 @@
+using TransparencyLog.Client;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -48,12 +49,12 @@ public sealed class PolicyTests : IDisposable
     [Fact]
     public void A_policy_that_it_can_meet_is_read()
     {
-        Assert.Null(WitnessPolicy.Read(null, Identity));
+        Assert.Equal((true, 0), (WitnessPolicy.Read(null, Identity).QuorumIsNone, WitnessPolicy.Read(null, Identity).Witnesses.Count));
         Assert.True(Read("quorum none\n").QuorumIsNone);
         Assert.Single(Read($"log {Log}\nlog {Other}\nwitness w {Witness} http://127.0.0.1:1/prefix/\nquorum w\n").Witnesses);
         Policy policy = Read($"witness w {Unusable} http://127.0.0.1:1\nwitness v {Witness} http://127.0.0.1:2/\ngroup g any v w\nquorum g\n");
-        (string prefix, IReadOnlyList<INoteVerifier> keys) = Assert.Single(WitnessPolicy.ByPrefix(policy));
-        Assert.Equal(("http://127.0.0.1:2", Witness), (prefix, Assert.Single(keys).Key));
+        WitnessAddress address = Assert.Single(WitnessAddress.Of(policy, Verifiers.TryCreate));
+        Assert.Equal(("http://127.0.0.1:2", Witness, "v"), (address.SubmissionPrefix, Assert.Single(address.Keys).Key, Assert.Single(address.Witnesses).Name));
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -64,6 +65,6 @@ public sealed class PolicyTests : IDisposable
     {
         string path = Path.Combine(_folder, "policy");
         File.WriteAllText(path, text);
-        return WitnessPolicy.Read(path, Identity)!;
+        return WitnessPolicy.Read(path, Identity);
     }
 }

@@ -72,7 +72,7 @@ public sealed class ServedTests
         await log.AddBatchAsync([.. Enumerable.Range(0, 300).Select(i => BitConverter.GetBytes(i))]);
         await tiles.Reached;
         using CancellationTokenSource moment = new(TimeSpan.FromMilliseconds(300));
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => log.Engine.Publisher.WaitAsync(0, moment.Token).AsTask());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => log.Engine.Publisher.WaitAsync(0, false, moment.Token).AsTask());
         Assert.Equal(0, log.Engine.Publisher.SignedSize);
         Assert.Equal(checkpoint, await log.Http.GetByteArrayAsync("/checkpoint"));
         Assert.Equal(HttpStatusCode.NotFound, await log.Check.StatusAsync("/tile/0/000"));

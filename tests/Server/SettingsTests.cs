@@ -10,7 +10,9 @@ public sealed class SettingsTests
         { "publish-gap-ms", 0, 60_000 },
         { "wait-limit-ms", 100, 600_000 },
         { "renew-interval-s", 1, 86_400 },
-        { "witness-timeout-ms", 100, 60_000 },
+        { "witness-requests-per-day", 24, 86_400_000 },
+        { "witness-burst", 1, 86_400 },
+        { "degrade-after-ms", 100, 3_600_000 },
         { "intake-bytes", 2 * 1024 * 1024, 1024 * 1024 * 1024 },
         { "intake-count", 1, 1024 * 1024 },
         { "read-cache-bytes", 0, 1024 * 1024 * 1024 },
@@ -21,6 +23,26 @@ public sealed class SettingsTests
         { "scrub-mb-s", 0, 10_000 },
         { "scrub-interval-s", 1, 31_536_000 },
     };
+
+    [Theory]
+    [InlineData("witness-timeout-ms", 100, 60_000, "witness-total-timeout-ms", "300000")]
+    [InlineData("witness-total-timeout-ms", 100, 300_000, "witness-timeout-ms", "100")]
+    public void A_time_limit_that_another_one_goes_with_has_its_own_range(string key, int least, int most, string other, string value)
+    {
+        Assert.Contains($"from {least} to {most}", Assert.Throws<ConfigurationException>(() => Read((key, $"{least - 1}"), (other, value))).Message);
+        Assert.Contains($"from {least} to {most}", Assert.Throws<ConfigurationException>(() => Read((key, $"{most + 1}"), (other, value))).Message);
+        Read((key, $"{least}"), (other, value));
+        Read((key, $"{most}"), (other, value));
+    }
+
+    [Fact]
+    public void A_limit_for_all_requests_is_no_less_than_that_for_one()
+    {
+        Assert.StartsWith("witness-total-timeout-ms: ", Assert.Throws<ConfigurationException>(() => Read(("witness-timeout-ms", "5001"))).Message);
+        Assert.StartsWith("degrade-after-ms: ", Assert.Throws<ConfigurationException>(() => Read(("quorum-mode", "degrade"), ("degrade-after-ms", "1999"))).Message);
+        Read(("quorum-mode", "degrade"), ("degrade-after-ms", "2000"));
+        Read(("quorum-mode", "require"), ("degrade-after-ms", "1999"));
+    }
 
     [Theory]
     [MemberData(nameof(Numbers))]
@@ -42,7 +64,7 @@ public sealed class SettingsTests
     {
         Settings settings = Read(
             ("listen", "http://127.0.0.1:9"), ("policy", "p"), ("guard", "g"), ("publish-gap-ms", "7"), ("wait-limit-ms", "108"), ("renew-interval-s", "9"),
-            ("witness-timeout-ms", "110"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("max-connections-per-address", "13"), ("body-limit-s", "16"), ("scrub-mb-s", "17"), ("scrub-interval-s", "18"));
+            ("witness-timeout-ms", "110"), ("witness-total-timeout-ms", "111"), ("witness-requests-per-day", "112"), ("witness-burst", "113"), ("quorum-mode", "degrade"), ("degrade-after-ms", "114"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("max-connections-per-address", "13"), ("body-limit-s", "16"), ("scrub-mb-s", "17"), ("scrub-interval-s", "18"));
         Assert.Equal(
             new Settings
             {
@@ -54,6 +76,11 @@ public sealed class SettingsTests
                 WaitLimit = TimeSpan.FromMilliseconds(108),
                 RenewInterval = TimeSpan.FromSeconds(9),
                 WitnessTimeout = TimeSpan.FromMilliseconds(110),
+                WitnessTotalTimeout = TimeSpan.FromMilliseconds(111),
+                WitnessRequestsPerDay = 112,
+                WitnessBurst = 113,
+                QuorumMode = QuorumMode.Degrade,
+                DegradeAfter = TimeSpan.FromMilliseconds(114),
                 IntakeBytes = 2_097_153,
                 IntakeCount = 12,
                 ReadCacheBytes = 15,

@@ -10,7 +10,7 @@ using TransparencyLog.Signing;
 namespace TransparencyLog.Tests.Server;
 
 /// <summary>A correct, minimal witness of one log (c2sp.org/tlog-witness): what it cosigned last, in memory. It checks its caller's manners.</summary>
-internal sealed class HonestWitness(VerifierKey log, params Cosigner[] cosigners)
+internal sealed class HonestWitness(VerifierKey log, params ICosigner[] cosigners)
 {
     private readonly INoteVerifier _log = Verifiers.TryCreate(log)!;
     private ulong _now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
@@ -24,7 +24,7 @@ internal sealed class HonestWitness(VerifierKey log, params Cosigner[] cosigners
     {
         _now++;
         List<NoteSignature> lines = [];
-        foreach (Cosigner cosigner in cosigners) lines.Add(cosigner.Cosign(text, _now));
+        foreach (ICosigner cosigner in cosigners) lines.Add(cosigner.Cosign(text, _now));
         return lines;
     }
 
@@ -55,9 +55,9 @@ internal sealed class StubWitness : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly List<byte[]> _requests = []; // guarded by itself
     private readonly List<Exception> _complaints = []; // guarded by itself
-    private readonly List<Ed25519PrivateKey> _keys = [];
+    private readonly List<IDisposable> _keys = [];
 
-    private StubWitness(string name, int keys)
+    private StubWitness(string name, int keys, bool postQuantum)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -65,15 +65,29 @@ internal sealed class StubWitness : IAsyncDisposable
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.Zero);
         _app = builder.Build();
         _app.Run(AnswerAsync);
-        for (int i = 0; i < keys; i++) _keys.Add(Ed25519PrivateKey.Generate());
         Name = name;
-        Cosigners = [.. _keys.Select((key, i) => new Cosigner(i == 0 ? name : $"{name}/{i}", key))];
+        List<ICosigner> cosigners = [];
+        for (int i = 0; i < keys; i++)
+        {
+            Ed25519PrivateKey key = Ed25519PrivateKey.Generate();
+            _keys.Add(key);
+            cosigners.Add(new Cosigner(i == 0 ? name : $"{name}/{i}", key));
+        }
+
+        if (postQuantum)
+        {
+            MlDsa44PrivateKey key = MlDsa44PrivateKey.Generate();
+            _keys.Add(key);
+            cosigners.Add(new MlDsa44Cosigner(name, key));
+        }
+
+        Cosigners = cosigners;
         Behave = HonestlyAsync;
     }
 
     public string Name { get; }
 
-    public IReadOnlyList<Cosigner> Cosigners { get; }
+    public IReadOnlyList<ICosigner> Cosigners { get; }
 
     public Uri Url { get; private set; } = null!;
 
@@ -101,12 +115,12 @@ internal sealed class StubWitness : IAsyncDisposable
         }
     }
 
-    /// <summary>The witness lines of a policy: w (and w-1, ... for further keys), all at this submission prefix.</summary>
+    /// <summary>The witness lines of a policy: w (and w-1, ... for further keys, the one of ML-DSA-44 last), all at this submission prefix.</summary>
     public string PolicyLines(string name) => string.Concat(Cosigners.Select((cosigner, i) => $"witness {(i == 0 ? name : $"{name}-{i}")} {cosigner.Key} {Url}\n"));
 
-    public static async Task<StubWitness> StartAsync(VerifierKey log, string name, int keys = 1)
+    public static async Task<StubWitness> StartAsync(VerifierKey log, string name, int keys = 1, bool postQuantum = false)
     {
-        StubWitness witness = new(name, keys);
+        StubWitness witness = new(name, keys, postQuantum);
         witness.Honest = new HonestWitness(log, [.. witness.Cosigners]);
         await witness._app.StartAsync();
         witness.Url = new Uri(witness._app.Urls.Single());
@@ -134,10 +148,13 @@ internal sealed class StubWitness : IAsyncDisposable
     public static ReadOnlyMemory<byte> TextOf(byte[] body) =>
         AddCheckpointRequest.TryParse(body, out AddCheckpointRequest? request, out _) && Note.TryParse(request!.Checkpoint.Span, out Note? note) ? note!.Text : throw new FormatException("not a request");
 
+    /// <summary>Refuses connections from now on.</summary>
+    public Task StopAsync() => _app.StopAsync();
+
     public async ValueTask DisposeAsync()
     {
         await _app.DisposeAsync();
-        foreach (Ed25519PrivateKey key in _keys) key.Dispose();
+        foreach (IDisposable key in _keys) key.Dispose();
         lock (_complaints) Assert.Empty(_complaints);
     }
 

@@ -107,6 +107,7 @@ internal sealed class TestLog : IAsyncDisposable
             Guard = setup.Guard ? GuardDirectory : null,
             PublishGap = TimeSpan.Zero,
             ScrubMegabytes = 0,
+            WitnessRequestsPerDay = 86_400_000, // a stub grants more than a public witness
         });
         Engine = await Engine.StartAsync(settings, setup.Time, Logged, CancellationToken.None, new EngineSeams(setup.UsualJournal ? null : Journal, setup.Replace));
         _app = TransparencyLog.Server.Host.Build(settings, Engine);

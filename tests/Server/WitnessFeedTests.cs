@@ -1,8 +1,6 @@
-using Microsoft.Extensions.Logging.Abstractions;
 using TransparencyLog.Client;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
-using TransparencyLog.Storage;
 
 namespace TransparencyLog.Tests.Server;
 
@@ -23,7 +21,7 @@ public sealed class WitnessFeedTests
         GrownLog tree = new(30, signer);
         List<WitnessEvent> events = [];
         using WitnessClient client = new(witness.Url.ToString(), [Verifiers.TryCreate(witness.Cosigners[0].Key)!], new WitnessClientOptions { AttemptTimeout = TimeSpan.FromSeconds(20) });
-        WitnessFeed feed = new(client, (from, head, _) => ValueTask.FromResult(tree.Prove(from, head.Size)), new OwnWords("example.com/log", Verifiers.TryCreate(signer.Key)!, (_, _, _) => throw new InvalidOperationException("nobody contradicts")), () => 30, one => { lock (events) events.Add(one); }, NullLogger.Instance);
+        WitnessFeed feed = new(client, new WitnessFeedOptions(), (from, head, _) => ValueTask.FromResult(tree.Prove(from, head.Size)), new OwnWords([], (_, _, _) => throw new InvalidOperationException("nobody contradicts")), () => 30, one => { lock (events) events.Add(one); });
         using CancellationTokenSource stop = new();
         Task running = feed.RunAsync(stop.Token);
 
@@ -38,11 +36,11 @@ public sealed class WitnessFeedTests
         await Eventually.TrueAsync(
             () =>
             {
-                lock (events) return events.OfType<WitnessEvent.Cosigned>().Count(one => one.Head.Size == 30) == 2;
+                lock (events) return events.OfType<WitnessEvent.Cosigned>().Count(one => one.Checkpoint.Size == 30) == 2;
             },
             "30 is renewed");
         Assert.False(running.IsCompleted);
-        lock (events) Assert.DoesNotContain(20L, events.OfType<WitnessEvent.Cosigned>().Select(one => one.Head.Size));
+        lock (events) Assert.DoesNotContain(20L, events.OfType<WitnessEvent.Cosigned>().Select(one => one.Checkpoint.Size));
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
     }
@@ -121,27 +119,5 @@ public sealed class WitnessFeedTests
         await Eventually.TrueAsync(() => witnessed.Log.Logged.Has(4, "3 conflicts in a row"), "it gave up");
         Assert.Equal(EngineState.Ready, witnessed.Log.Engine.State);
         await witnessed.Log.CheckLog(10);
-    }
-
-    /// <summary>Signed heads of a tree of the entries 0, 1, 2 ... and proofs between them, by the recursion of the RFC.</summary>
-    private sealed class GrownLog
-    {
-        private readonly List<byte[]> _leaves;
-        private readonly NoteSigner _signer;
-
-        public GrownLog(int size, NoteSigner signer)
-        {
-            _leaves = [.. Enumerable.Range(0, size).Select(i => Rfc6962.Leaf(BitConverter.GetBytes(i)))];
-            _signer = signer;
-        }
-
-        public TreeHead HeadAt(int size)
-        {
-            Hash root = new(Rfc6962.Root(_leaves, 0, size));
-            byte[] text = new Checkpoint(_signer.Key.Name, size, root).ToText();
-            return new TreeHead(size, root, new Note(text, [_signer.Sign(text)]).ToBytes());
-        }
-
-        public Hash[] Prove(long from, long to) => [.. Rfc6962.Proof(_leaves, (int)from, 0, (int)to, true).Select(hash => new Hash(hash))];
     }
 }

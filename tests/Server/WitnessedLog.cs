@@ -17,10 +17,10 @@ internal sealed class WitnessedLog : IAsyncDisposable
 
     public StubWitness this[int index] => _witnesses[index];
 
-    public static async Task<WitnessedLog> CreateAsync(int count, int keys = 1)
+    public static async Task<WitnessedLog> CreateAsync(int count, int keys = 1, bool postQuantum = false)
     {
         WitnessedLog witnessed = new(TestLog.Create());
-        for (int i = 0; i < count; i++) witnessed._witnesses.Add(await StubWitness.StartAsync(witnessed.Log.Key, $"example.com/witness{i}", keys));
+        for (int i = 0; i < count; i++) witnessed._witnesses.Add(await StubWitness.StartAsync(witnessed.Log.Key, $"example.com/witness{i}", keys, postQuantum));
         return witnessed;
     }
 
@@ -52,7 +52,7 @@ internal sealed class WitnessedLog : IAsyncDisposable
         List<string> names = [];
         foreach (NoteSignature line in note.Signatures.ToArray().Skip(1))
         {
-            (string name, Cosigner cosigner) = _witnesses
+            (string name, ICosigner cosigner) = _witnesses
                 .SelectMany((witness, i) => witness.Cosigners.Select((one, k) => (k == 0 ? $"{(char)('a' + i)}" : $"{(char)('a' + i)}-{k}", one)))
                 .Single(pair => pair.one.Key.Name == line.Name && pair.one.Key.KeyId == line.KeyId);
             Assert.True(Verifiers.TryCreate(cosigner.Key)!.Verify(note.Text.Span, line.Signature.Span), name);

@@ -80,7 +80,7 @@ internal static class AppendEndpoints
         Published published;
         try
         {
-            published = await engine.Publisher.WaitAsync(index, limit.Token).ConfigureAwait(false);
+            published = await engine.Publisher.WaitAsync(index, witnessed: wait == "witnessed", limit.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
         {

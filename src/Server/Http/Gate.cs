@@ -86,7 +86,7 @@ internal static class Gate
         {
             if (!Target.TryReadHash(path, out _)) return Problem.NotFound("not a leaf hash: /index/HASH, 64 lower-case hexadecimal digits");
         }
-        else if (path is not ("/" or "/add" or "/add-batch" or "/checkpoint" or "/proof/inclusion" or "/proof/consistency" or "/healthz" or "/readyz" or "/metrics" or "/openapi/v1.json"))
+        else if (path is not ("/" or "/add" or "/add-batch" or "/checkpoint" or "/proof/inclusion" or "/proof/consistency" or "/healthz" or "/readyz" or "/status" or "/metrics" or "/openapi/v1.json"))
         {
             return Problem.NotFound("no such resource");
         }

@@ -29,9 +29,10 @@ internal static class HealthEndpoints
         context.Response.Headers.CacheControl = "no-store";
         string text = string.Create(CultureInfo.InvariantCulture, $"{Word(engine.State)}\ndurable {engine.Size}\nsigned {engine.Publisher.SignedSize}\npublished {engine.Publisher.Current?.Size ?? 0}\n");
         StringBuilder lines = new(text);
-        foreach (WitnessFeed feed in engine.Publisher.Feeds) lines.Append("witness ").Append(feed.SubmissionPrefix).Append(' ').Append(feed.Trouble ?? "ok").Append('\n');
+        if (engine.Publisher.DegradedSince is DateTimeOffset since) lines.Append("quorum missing since ").Append(Time(since)).Append(": published without\n");
+        foreach (PolicyPeer peer in engine.Publisher.Peers) lines.Append("witness ").Append(peer.Feed.SubmissionPrefix).Append(' ').Append(peer.Feed.State.Trouble ?? "ok").Append('\n');
         ScrubStatus scrub = engine.Scrub.Status;
-        lines.Append("scrub ").Append(engine.Scrub.IsOn ? string.Create(CultureInfo.InvariantCulture, $"{scrub.Entries}, last clean {(scrub.LastClean is DateTimeOffset clean ? $"{clean:yyyy-MM-ddTHH:mm:ssZ}" : "never")}") : "off").Append('\n');
+        lines.Append("scrub ").Append(engine.Scrub.IsOn ? string.Create(CultureInfo.InvariantCulture, $"{scrub.Entries}, last clean {(scrub.LastClean is DateTimeOffset clean ? Time(clean) : "never")}") : "off").Append('\n');
         await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(lines.ToString())).ConfigureAwait(false);
     }
 
@@ -43,13 +44,15 @@ internal static class HealthEndpoints
             <h1>{WebUtility.HtmlEncode(engine.Identity.Origin)}</h1>
             <p>A transparency log. Its key: <code>{WebUtility.HtmlEncode(engine.Identity.VerifierKey)}</code></p>
             <p>State: {Word(engine.State)}. Published size: {(engine.Publisher.Current?.Size ?? 0).ToString(CultureInfo.InvariantCulture)}.</p>
-            <ul><li><a href="/checkpoint">/checkpoint</a></li><li><a href="/healthz">/healthz</a></li><li><a href="/metrics">/metrics</a></li><li><a href="/openapi/v1.json">/openapi/v1.json</a></li></ul>
+            <ul><li><a href="/checkpoint">/checkpoint</a></li><li><a href="/healthz">/healthz</a></li><li><a href="/status">/status</a></li><li><a href="/metrics">/metrics</a></li><li><a href="/openapi/v1.json">/openapi/v1.json</a></li></ul>
             </html>
             """;
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.ContentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'";
         return AppendEndpoints.BytesAsync(context, 200, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
     }
+
+    internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
 
     internal static string Word(EngineState state) => state switch
     {

@@ -3,8 +3,8 @@ using System.Text;
 namespace TransparencyLog.Server.Http;
 
 /// <summary>
-/// GET /metrics: counters in the text format that Prometheus reads (spec/operations.md, "Metrics"). Labels come from a fixed set: nothing a stranger sends
-/// makes a new series.
+/// GET /metrics: counters in the text format that Prometheus reads (spec/operations.md, "Metrics"). Labels come from a fixed set and from the policy: nothing a
+/// stranger sends makes a new series.
 /// </summary>
 internal static class MetricsEndpoint
 {
@@ -45,6 +45,7 @@ internal static class MetricsEndpoint
         text.AppendMetric("tlog_scrub_passes_total", "counter", $"{scrub.Passes}");
         text.AppendMetric("tlog_scrub_last_clean_timestamp_seconds", "gauge", $"{scrub.LastClean?.ToUnixTimeSeconds() ?? 0}");
         text.AppendMetric("tlog_scrub_damaged", "gauge", $"{(scrub.Damage is null ? 0 : 1)}");
+        StatusEndpoint.WriteMetrics(text, engine.Publisher);
         text.Append("# TYPE tlog_state gauge\n");
         foreach (EngineState state in Enum.GetValues<EngineState>())
         {

@@ -1,0 +1,113 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using TransparencyLog.Client;
+
+namespace TransparencyLog.Server.Http;
+
+/// <summary>GET /status: what the log is doing and how each of its witnesses stands, as JSON (spec/log-api.md, "State").</summary>
+internal static class StatusEndpoint
+{
+    private static readonly JsonWriterOptions Options = new() { Indented = true };
+
+    public static void Map(WebApplication app, Engine engine, Settings settings) =>
+        app.MapMethods("/status", ["GET", "HEAD"], Gate.Handle(context => WriteAsync(context, engine, settings)))
+            .WithName("status").WithSummary("The state of the log and of each of its witnesses.").Produces<string>(200, "application/json");
+
+    private static Task WriteAsync(HttpContext context, Engine engine, Settings settings)
+    {
+        ArrayBufferWriter<byte> bytes = new();
+        using (Utf8JsonWriter json = new(bytes, Options)) Write(json, engine, settings);
+        context.Response.Headers.CacheControl = "no-store";
+        return AppendEndpoints.BytesAsync(context, 200, "application/json", bytes.WrittenMemory);
+    }
+
+    private static void Write(Utf8JsonWriter json, Engine engine, Settings settings)
+    {
+        Publisher publisher = engine.Publisher;
+        json.WriteStartObject();
+        json.WriteString("origin", engine.Identity.Origin);
+        json.WriteString("vkey", engine.Identity.VerifierKey);
+        json.WriteString("state", HealthEndpoints.Word(engine.State));
+        json.WriteNumber("durable", engine.Size);
+        json.WriteNumber("signed", publisher.SignedSize);
+        json.WriteNumber("published", publisher.Current?.Size ?? 0);
+        json.WriteStartObject("quorum");
+        json.WriteBoolean("needed", publisher.NeedsQuorum);
+        json.WriteString("mode", settings.QuorumMode.ToString().ToLowerInvariant());
+        if (publisher.DegradedSince is DateTimeOffset since) json.WriteString("degradedSince", HealthEndpoints.Time(since));
+        else json.WriteNull("degradedSince");
+        json.WriteEndObject();
+        json.WriteStartArray("witnesses");
+        foreach (PolicyPeer peer in publisher.Peers) Write(json, peer, publisher.SignedSize);
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, PolicyPeer peer, long signed)
+    {
+        WitnessState state = peer.Feed.State;
+        json.WriteStartObject();
+        json.WriteStartArray("names");
+        foreach (PolicyWitness line in peer.Lines) json.WriteStringValue(line.Name);
+        json.WriteEndArray();
+        json.WriteString("url", peer.Feed.SubmissionPrefix);
+        json.WriteBoolean("required", peer.IsRequired);
+        json.WriteString("condition", state.Condition.ToString().ToLowerInvariant());
+        json.WriteString("breaker", state.Breaker);
+        WriteOrNull(json, "cosignedSize", state.CosignedSize);
+        json.WriteNumber("lagEntries", LagOf(state, signed));
+        json.WriteNumber("lagSeconds", Math.Round(state.Owed.TotalSeconds, 3));
+        WriteOrNull(json, "latencySeconds", state.Latency is TimeSpan latency ? Math.Round(latency.TotalSeconds, 6) : null);
+        json.WriteString("error", state.Trouble);
+        json.WriteStartObject("requests");
+        foreach (WitnessOutcome outcome in Enum.GetValues<WitnessOutcome>()) json.WriteNumber(outcome.ToString().ToLowerInvariant(), state.Requests[(int)outcome]);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    /// <summary>Entries under the newest signed head that the witness has not cosigned.</summary>
+    private static long LagOf(WitnessState state, long signed) => Math.Max(0, signed - (state.CosignedSize ?? 0));
+
+    private static void WriteOrNull(Utf8JsonWriter json, string name, double? value)
+    {
+        if (value is double number) json.WriteNumber(name, number);
+        else json.WriteNull(name);
+    }
+
+    /// <summary>The same for Prometheus. The label is the name in the policy, which is the operator's.</summary>
+    public static void WriteMetrics(StringBuilder text, Publisher publisher)
+    {
+        text.AppendMetric("tlog_quorum_degraded", "gauge", $"{(publisher.DegradedSince is null ? 0 : 1)}");
+        if (publisher.Peers.Count == 0) return;
+        long signed = publisher.SignedSize;
+        (string Name, WitnessState State, bool IsHealthy)[] all = [.. publisher.Peers.Select(peer => (Escape(peer.Name), peer.Feed.State, peer.Feed.IsHealthy))];
+        Write("tlog_feed_cosigned_size", state => $"{state.CosignedSize ?? 0}");
+        Write("tlog_feed_lag_entries", state => $"{LagOf(state, signed)}");
+        Write("tlog_feed_lag_seconds", state => $"{state.Owed.TotalSeconds:F3}");
+        Write("tlog_feed_latency_seconds", state => $"{state.Latency?.TotalSeconds ?? 0:F6}");
+        Write("tlog_feed_breaker_open", state => $"{(state.Breaker == "closed" ? 0 : 1)}");
+        text.Append("# TYPE tlog_feed_healthy gauge\n");
+        foreach ((string name, _, bool isHealthy) in all) text.Append("tlog_feed_healthy{witness=\"").Append(name).Append("\"} ").Append(isHealthy ? '1' : '0').Append('\n');
+        text.Append("# TYPE tlog_feed_requests_total counter\n");
+        foreach ((string name, WitnessState state, _) in all)
+        {
+            foreach (WitnessOutcome outcome in Enum.GetValues<WitnessOutcome>())
+            {
+                text.Append("tlog_feed_requests_total{witness=\"").Append(name).Append("\",outcome=\"").Append(outcome.ToString().ToLowerInvariant()).Append("\"} ")
+                    .Append(System.Globalization.CultureInfo.InvariantCulture, $"{state.Requests[(int)outcome]}\n");
+            }
+        }
+
+        void Write(string metric, Func<WitnessState, FormattableString> value)
+        {
+            text.Append("# TYPE ").Append(metric).Append(" gauge\n");
+            foreach ((string name, WitnessState state, _) in all)
+            {
+                text.Append(metric).Append("{witness=\"").Append(name).Append("\"} ").Append(value(state).ToString(System.Globalization.CultureInfo.InvariantCulture)).Append('\n');
+            }
+        }
+    }
+
+    private static string Escape(string name) => name.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal);
+}
