@@ -91,7 +91,7 @@ internal static class FsckCommand
             await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"damages {found.Steps.Count}, of which {found.Steps.Count(step => step.Remedy is not null)} can be repaired"), stop);
             if (copy is null) return found.Steps.Count == 0 ? ExitCode.Ok : ExitCode.DoesNotHold;
             await around.PrintTreeAsync(copy.Entries, copy.Segments, copy.Head?.Size, copy.Head?.Root, stop);
-            await around.PrintAsync($"signed by {identity.VerifierKey}", stop);
+            await around.PrintAsync($"signed by {SignersOf(identity)}", stop);
             await around.SayAsync($"{to} is whole and halted: tlog-server resume --data {to} --reason TEXT, once it is sure that nobody has seen a larger checkpoint");
             return ExitCode.Ok;
         }
@@ -135,11 +135,13 @@ internal static class FsckCommand
         foreach (string note in report.Notes) await around.SayAsync(note);
         if (policy is not null && report.Head is not null) await RequirePolicyAsync(path, policy, report, around);
         await around.PrintTreeAsync(report.Entries, report.Segments, report.Head?.Size, report.Head?.Root, stop);
-        await around.PrintAsync($"signed by {(report.Head is null ? "nobody" : report.Identity.VerifierKey)}", stop);
+        await around.PrintAsync($"signed by {(report.Head is null ? "nobody" : SignersOf(report.Identity))}", stop);
         await around.PrintAsync($"heads {report.Heads}", stop);
         if (report.Head is not TreeHead head) await around.SayAsync("nothing is signed yet");
         else if (report.Entries > head.Size) await around.SayAsync($"{report.Entries - head.Size} entries are durable and not signed yet");
     }
+
+    private static string SignersOf(LogIdentity identity) => string.Join(", ", identity.Keys.Select(key => key.VerifierKey));
 
     private static async Task RequirePolicyAsync(string path, Policy policy, DirectoryReport report, Surroundings around)
     {

@@ -29,6 +29,7 @@ internal sealed class Publisher : IDisposable
 
     private readonly string _origin;
     private readonly INoteSigner _signer;
+    private readonly ICosigner? _cosigner;
     private readonly ITreeRegister _register;
     private readonly TileReader _tiles;
     private readonly StoredTree _stored;
@@ -59,11 +60,12 @@ internal sealed class Publisher : IDisposable
     private long _renewAt;
 
     public Publisher(
-        string origin, INoteSigner signer, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy policy,
+        string origin, INoteSigner signer, ICosigner? cosigner, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy policy,
         string? cachePath, Settings settings, TimeProvider time, ILogger logger, Action quorumMet, Func<bool> mayAppend)
     {
         _origin = origin;
         _signer = signer;
+        _cosigner = cosigner;
         _register = register;
         _tiles = tiles;
         _stored = stored;
@@ -76,7 +78,7 @@ internal sealed class Publisher : IDisposable
         _mayAppend = mayAppend;
         _publicLines = new CosignatureSet(policy);
         _alarm = new QuorumAlarm(time, logger);
-        OwnWords words = new([Verifiers.TryCreate(signer.Key)!], ProvePrefixAsync);
+        OwnWords words = new([.. Keys(signer, cosigner)], ProvePrefixAsync);
         _witnesses = new Witnesses(policy, settings, time, logger, ProveAsync, words, () => SignedSize, reported => _events.Writer.TryWrite(reported));
     }
 
@@ -250,8 +252,9 @@ internal sealed class Publisher : IDisposable
         }
 
         byte[] text = new Checkpoint(_origin, size, root).ToText();
-        NoteSignature signature = _signer.Sign(text); // verified by the signer before it is returned
-        TreeHead head = new(size, root, new Note(text, [signature]).ToBytes());
+        List<NoteSignature> lines = [_signer.Sign(text)]; // each verified by its signer before it is returned; a failure of one ends the signing
+        if (_cosigner is not null) lines.Add(_cosigner.Cosign(text, NextTimestamp(last)));
+        TreeHead head = new(size, root, new Note(text, lines).ToBytes());
 
         // 6. Remembered before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers what it holds.
         if (!await _register.SwapAsync(last, head, "signed", stop).ConfigureAwait(false))
@@ -261,6 +264,34 @@ internal sealed class Publisher : IDisposable
 
         Offer(head);
     }
+
+    /// <summary>
+    /// Now, or the time of the last head where the clock has gone back: the statement is that this was the largest tree at that time, and two sizes
+    /// out of order would contradict it.
+    /// </summary>
+    private ulong NextTimestamp(TreeHead? last)
+    {
+        ulong before = 1;
+        if (last is not null && Note.TryParse(last.Checkpoint.Span, out Note? note))
+        {
+            foreach (NoteSignature line in note!.Signatures)
+            {
+                if (line.KeyId == _cosigner!.Key.KeyId && line.Name == _origin && Cosignature.TryReadTimestamp(line.Signature.Span, out ulong timestamp)) before = timestamp;
+            }
+        }
+
+        return Math.Max(before, (ulong)Math.Max(0, _time.GetUtcNow().ToUnixTimeSeconds()));
+    }
+
+    /// <summary>Whether every key of the log has a line there that verifies.</summary>
+    internal static bool IsOurs(Note note, INoteSigner signer, ICosigner? cosigner)
+    {
+        INoteVerifier[] own = [.. Keys(signer, cosigner)];
+        return note.Verify(own).Verified.Count == own.Length;
+    }
+
+    private static IEnumerable<INoteVerifier> Keys(INoteSigner signer, ICosigner? cosigner) =>
+        ((VerifierKey[])(cosigner is null ? [signer.Key] : [signer.Key, cosigner.Key])).Select(key => Verifiers.TryCreate(key)!);
 
     /// <summary>7. Asks the witnesses for a head that is in the register; makes it public at once when no cosignature is needed.</summary>
     private void Offer(TreeHead head)
@@ -328,17 +359,12 @@ internal sealed class Publisher : IDisposable
         if (_cachePath is null || !File.Exists(_cachePath) || new FileInfo(_cachePath).Length > Note.MaxSize) return;
         if (!DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
         if (!Note.TryParse(bytes, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
-        List<INoteVerifier> verifiers = [];
-        foreach (VerifierKey key in _policy.Witnesses.Select(witness => witness.Key).Append(_signer.Key))
-        {
-            if (Verifiers.TryCreate(key) is INoteVerifier verifier) verifiers.Add(verifier);
-        }
-
-        NoteVerification verification = note.Verify(verifiers);
+        if (checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !IsOurs(note, _signer, _cosigner)) return;
+        NoteVerification cosigned = note.Verify([.. _policy.Witnesses.Select(witness => Verifiers.TryCreate(witness.Key)).OfType<INoteVerifier>()]);
+        if (cosigned.Status == NoteStatus.BadSignature) return;
         CosignatureSet lines = new(_policy);
-        lines.Add(verification.Verified.Where(line => !line.Verifier.Key.Equals(_signer.Key)).Select(line => line.Signature));
+        lines.Add(cosigned.Verified.Select(line => line.Signature));
         TreeSnapshot tree = _latest();
-        if (verification.Status != NoteStatus.Verified || checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !verification.Verified.Any(line => line.Verifier.Key.Equals(_signer.Key))) return;
         if (!lines.MeetsQuorum && _settings.QuorumMode == QuorumMode.Require) return;
         if (checkpoint.Size > 0)
         {

@@ -32,7 +32,7 @@ internal sealed record BackupManifest(string Origin, string VerifierKey, long Se
         string path = Path.Combine(directory, Name);
         if (!DurableFile.TryRead(path, MaxSize, out byte[] bytes)) return null;
         if (TryParse(bytes, out BackupManifest? manifest)) return manifest;
-        throw LogIdentity.OtherVersion(path, bytes, Header) ?? DirectoryCheck.Damaged("backup", path, $"nine lines that begin with {Header}, the last a CRC", $"{bytes.Length} other bytes");
+        throw LogIdentity.OtherVersion(path, bytes, "tlog-backup v", 1) ?? DirectoryCheck.Damaged("backup", path, $"nine lines that begin with {Header}, the last a CRC", $"{bytes.Length} other bytes");
     }
 
     public void Write(string directory) => DurableFile.Replace(Path.Combine(directory, Name), ToBytes());

@@ -1,8 +1,8 @@
 // The data directory of a log (spec/storage.md): its identity, its lock, and the parts in it.
 //
-//   log        identity: version, origin, vkey, where the key is, the size of a journal file. Written last by `create`: without it
-//              there is no log
-//   key.pem    the signing key, unless it lies elsewhere
+//   log        identity: version, origin, vkey, where the key is, the size of a journal file; the same of an ML-DSA-44 key where there is
+//              one. Written last by `create`: without it there is no log
+//   key.pem    the signing key, unless it lies elsewhere; key-ml-dsa.pem the second one
 //   lock       flock of the process that has it open
 //   journal/ segments/ tree/ commit heads halted guarded published evidence/
 
@@ -12,25 +12,38 @@ using System.Text;
 
 namespace TransparencyLog.Storage;
 
+/// <summary>A key of a log.</summary>
+/// <param name="VerifierKey">Its vkey.</param>
+/// <param name="KeyPath">The key file; relative to the directory, or absolute.</param>
+public sealed record LogKey(string VerifierKey, string KeyPath);
+
 /// <summary>What a log's directory says it is.</summary>
 /// <param name="Origin">The origin line of its checkpoints.</param>
 /// <param name="VerifierKey">The vkey of its Ed25519 key.</param>
 /// <param name="KeyPath">The key file; relative to the directory, or absolute.</param>
 /// <param name="JournalFileBytes">The size of each file of its journal: <see cref="JournalOptions.FileBytes"/>.</param>
-public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath, int JournalFileBytes = JournalOptions.DefaultFileBytes)
+/// <param name="MlDsa44">The ML-DSA-44 key that signs every checkpoint too (type 0x06); null where there is none.</param>
+public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath, int JournalFileBytes = JournalOptions.DefaultFileBytes, LogKey? MlDsa44 = null)
 {
-    internal const string Header = "tlog-directory v1";
+    private const string Header = "tlog-directory v1", HeaderOfTwo = "tlog-directory v2";
     internal const int MaxSize = 16 * 1024;
 
-    internal byte[] ToBytes() =>
-        Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Header}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\njournal {JournalFileBytes}\n"));
+    /// <summary>What a readable identity is, for the message about one that is not.</summary>
+    internal const string Form = "five lines that begin with tlog-directory v1, or seven that begin with tlog-directory v2";
 
-    /// <summary>The refusal of a file whose first line is <paramref name="header"/> with another number at its end than 1; null of any other.</summary>
-    internal static StorageException? OtherVersion(string path, ReadOnlySpan<byte> bytes, string header)
+    /// <summary>The keys that sign every checkpoint, in the order of their lines: Ed25519, and then ML-DSA-44 where there is one.</summary>
+    public IReadOnlyList<LogKey> Keys => MlDsa44 is null ? [new(VerifierKey, KeyPath)] : [new(VerifierKey, KeyPath), MlDsa44];
+
+    internal byte[] ToBytes() => Encoding.UTF8.GetBytes(string.Create(
+        CultureInfo.InvariantCulture,
+        $"{(MlDsa44 is null ? Header : HeaderOfTwo)}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\njournal {JournalFileBytes}\n{(MlDsa44 is null ? "" : $"ml-dsa-vkey {MlDsa44.VerifierKey}\nml-dsa-key {MlDsa44.KeyPath}\n")}"));
+
+    /// <summary>The refusal of a file whose first line is <paramref name="name"/> and a number that is not 1 to <paramref name="newest"/>; null of any other.</summary>
+    internal static StorageException? OtherVersion(string path, ReadOnlySpan<byte> bytes, string name, long newest)
     {
-        ReadOnlySpan<byte> name = Encoding.ASCII.GetBytes(header[..^1]), line = bytes[..Math.Max(0, bytes.IndexOf((byte)'\n'))];
-        return line.StartsWith(name) && Strict.TryReadSize(line[name.Length..], out long version) && version != 1
-            ? new StorageException($"{path} is of version v{version}, which this program does not know: it reads v1. Nothing was changed; a newer program reads it")
+        ReadOnlySpan<byte> line = bytes[..Math.Max(0, bytes.IndexOf((byte)'\n'))];
+        return line.StartsWith(Encoding.ASCII.GetBytes(name)) && Strict.TryReadSize(line[name.Length..], out long version) && (version < 1 || version > newest)
+            ? new StorageException($"{path} is of version v{version}, which this program does not know: it reads v1{(newest > 1 ? $" to v{newest}" : "")}. Nothing was changed; a newer program reads it")
             : null;
     }
 
@@ -39,10 +52,12 @@ public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPa
         identity = null;
         if (!Strict.IsUtf8(bytes)) return false;
         string[] lines = Encoding.UTF8.GetString(bytes).Split('\n');
-        if (lines.Length != 6 || lines[0] != Header || lines[5].Length != 0) return false;
+        bool two = lines[0] == HeaderOfTwo;
+        if (!(two || lines[0] == Header) || lines.Length != (two ? 8 : 6) || lines[^1].Length != 0) return false;
         if (!lines[1].StartsWith("origin ", StringComparison.Ordinal) || !lines[2].StartsWith("vkey ", StringComparison.Ordinal) || !lines[3].StartsWith("key ", StringComparison.Ordinal)) return false;
         if (!lines[4].StartsWith("journal ", StringComparison.Ordinal) || !Strict.TryReadSize(Encoding.UTF8.GetBytes(lines[4][8..]), out long journal) || !JournalOptions.IsFileSize(journal)) return false;
-        identity = new LogIdentity(lines[1][7..], lines[2][5..], lines[3][4..], (int)journal);
+        if (two && (!lines[5].StartsWith("ml-dsa-vkey ", StringComparison.Ordinal) || !lines[6].StartsWith("ml-dsa-key ", StringComparison.Ordinal))) return false;
+        identity = new LogIdentity(lines[1][7..], lines[2][5..], lines[3][4..], (int)journal, two ? new LogKey(lines[5][12..], lines[6][11..]) : null);
         return true;
     }
 }
@@ -62,6 +77,15 @@ public sealed class LogDirectory : IAsyncDisposable
         Journal = journal;
     }
 
+    /// <summary>The file of the Ed25519 key that is made with a log, in its directory.</summary>
+    public const string KeyName = "key.pem";
+
+    /// <summary>The file of the ML-DSA-44 key that is made with a log, in its directory.</summary>
+    public const string MlDsa44KeyName = "key-ml-dsa.pem";
+
+    /// <summary>The same two names, in the order of <see cref="LogIdentity.Keys"/>: what keys are called in a backup, wherever they lay.</summary>
+    internal static readonly string[] KeyNames = [KeyName, MlDsa44KeyName];
+
     /// <summary>The directory.</summary>
     public string Root { get; }
 
@@ -78,7 +102,7 @@ public sealed class LogDirectory : IAsyncDisposable
     public Journal Journal { get; }
 
     /// <summary>
-    /// Makes a new log in a directory that does not exist or is empty but for <paramref name="allowed"/> (the key just made). The identity is written
+    /// Makes a new log in a directory that does not exist or is empty but for <paramref name="allowed"/> (the keys just made). The identity is written
     /// last: a crash before leaves a directory that neither serves nor can be mistaken for a log.
     /// </summary>
     public static void Create(string path, LogIdentity identity, TimeProvider time, JournalOptions? options = null, params string[] allowed)
@@ -113,7 +137,7 @@ public sealed class LogDirectory : IAsyncDisposable
         }
 
         if (LogIdentity.TryParse(bytes, out LogIdentity? identity)) return identity;
-        throw LogIdentity.OtherVersion(file, bytes, LogIdentity.Header) ?? new StorageException($"{file} is damaged: expected five lines that begin with {LogIdentity.Header}");
+        throw LogIdentity.OtherVersion(file, bytes, "tlog-directory v", 2) ?? new StorageException($"{file} is damaged: expected {LogIdentity.Form}");
     }
 
     /// <summary>

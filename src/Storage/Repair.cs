@@ -43,7 +43,7 @@ public static class Repair
 {
     /// <summary>Names every damaged segment and tile, and the first damage of everything else, with what mends it. Changes nothing.</summary>
     /// <param name="path">The data directory; no process has it.</param>
-    /// <param name="verifiers">Gives the verifier of the key in the directory's identity.</param>
+    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity.</param>
     /// <param name="options">How; null for without other copies.</param>
     /// <param name="stop">Ends it.</param>
     /// <exception cref="DamageException">The identity is damaged, without which nothing else can be judged.</exception>
@@ -62,7 +62,7 @@ public static class Repair
     /// </summary>
     /// <param name="path">The data directory; no process has it. It is not changed.</param>
     /// <param name="to">The copy: a directory that does not exist, or is empty.</param>
-    /// <param name="verifiers">Gives the verifier of the key in the directory's identity.</param>
+    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity.</param>
     /// <param name="options">How; null for without other copies.</param>
     /// <param name="stop">Ends it; what was made so far is removed.</param>
     /// <returns>The plan, and the report of the check; null when nothing was made.</returns>
@@ -94,15 +94,15 @@ public static class Repair
     /// <summary>What is read once, since the directory does not change, and is the same whichever way is tried.</summary>
     /// <param name="Path">The data directory.</param>
     /// <param name="Identity">Whose log it is.</param>
-    /// <param name="Verifier">Of its key.</param>
+    /// <param name="Keys">Of its keys.</param>
     /// <param name="Files">What tells which heads were signed.</param>
     /// <param name="Salvage">What is still whole of entries, seals and tiles.</param>
     /// <param name="FirstDamage">What fsck names first.</param>
-    private sealed record Original(string Path, LogIdentity Identity, INoteVerifier Verifier, HeadFiles Files, Salvage Salvage, Damage? FirstDamage);
+    private sealed record Original(string Path, LogIdentity Identity, INoteVerifier[] Keys, HeadFiles Files, Salvage Salvage, Damage? FirstDamage);
 
     private static async Task<Original> ReadAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, CancellationToken stop)
     {
-        (LogIdentity identity, INoteVerifier verifier) = DirectoryCheck.ReadIdentity(path, verifiers);
+        (LogIdentity identity, INoteVerifier[] keys) = DirectoryCheck.ReadIdentity(path, verifiers);
         HeadFiles files = await HeadFiles.ReadAsync(path, identity.Origin, inUse: false, stop).ConfigureAwait(false);
         Damage? first = null;
         try
@@ -114,7 +114,7 @@ public static class Repair
             first = failure.Damage;
         }
 
-        return new Original(path, identity, verifier, files, Salvage.Of(path, identity.Origin, stop), first);
+        return new Original(path, identity, keys, files, Salvage.Of(path, identity.Origin, stop), first);
     }
 
     /// <summary>The first way in which everything can be mended; what the usual one gives where none can.</summary>
@@ -249,7 +249,7 @@ public static class Repair
             List<string> notes = [];
             try
             {
-                HeadsCheck heads = HeadsCheck.Read(_files, original.Identity, original.Verifier, notes);
+                HeadsCheck heads = HeadsCheck.Read(_files, original.Identity, original.Keys, notes);
                 _head = heads.Newest;
                 return heads.Claims;
             }
@@ -290,7 +290,7 @@ public static class Repair
             {
                 if (bytes is null || !TreeRegister.TryParseHead(bytes, out HeadRecord? record) || record.Head is not TreeHead head) return;
                 if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
-                if (checkpoint.Origin == original.Identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && note.Verify([original.Verifier]).Status == NoteStatus.Verified) found.Add((from, head));
+                if (checkpoint.Origin == original.Identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && HeadsCheck.MissingIn(note, original.Keys) is null) found.Add((from, head));
             }
         }
 
@@ -419,8 +419,11 @@ public static class Repair
 
             if (!_dropPublished) Put("published", _files.Published);
             Put("guarded", _files.Guarded);
-            string key = Path.Combine(original.Path, original.Identity.KeyPath);
-            if (!Path.IsPathRooted(original.Identity.KeyPath) && File.Exists(key)) Put(original.Identity.KeyPath, await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
+            foreach (string key in original.Identity.Keys.Select(key => key.KeyPath).Where(key => !Path.IsPathRooted(key) && File.Exists(Path.Combine(original.Path, key))))
+            {
+                Put(key, await File.ReadAllBytesAsync(Path.Combine(original.Path, key), stop).ConfigureAwait(false));
+            }
+
             Put("halted", TreeRegister.HaltedBytes(options.Time.GetUtcNow(), $"{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}"));
             Put("log", await File.ReadAllBytesAsync(Path.Combine(original.Path, "log"), stop).ConfigureAwait(false));
 

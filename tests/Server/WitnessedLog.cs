@@ -20,7 +20,7 @@ internal sealed class WitnessedLog : IAsyncDisposable
     public static async Task<WitnessedLog> CreateAsync(int count, int keys = 1, bool postQuantum = false)
     {
         WitnessedLog witnessed = new(TestLog.Create());
-        for (int i = 0; i < count; i++) witnessed._witnesses.Add(await StubWitness.StartAsync(witnessed.Log.Key, $"example.com/witness{i}", keys, postQuantum));
+        for (int i = 0; i < count; i++) witnessed._witnesses.Add(await StubWitness.StartAsync(witnessed.Log.Key, $"example.com/witness{i}", keys, postQuantum: postQuantum));
         return witnessed;
     }
 
