@@ -11,7 +11,7 @@ public sealed partial class DocumentsTests
     {
         string readme = await File.ReadAllTextAsync(Path.Combine(Programs.Root, "README.md"));
         string[] blocks = [.. ShellBlock().Matches(readme).Select(match => match.Groups[1].Value)];
-        Assert.Equal(5, blocks.Length);
+        Assert.Equal(6, blocks.Length);
         string script = string.Concat(blocks)
             .Replace("127.0.0.1:2025", $"127.0.0.1:{Network.FreePort().ToString(CultureInfo.InvariantCulture)}", StringComparison.Ordinal)
             .Replace("127.0.0.1:2026", $"127.0.0.1:{Network.FreePort().ToString(CultureInfo.InvariantCulture)}", StringComparison.Ordinal);
