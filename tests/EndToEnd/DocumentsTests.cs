@@ -26,7 +26,7 @@ public sealed partial class DocumentsTests
         Assert.Contains("refused, as it must be", ended.Output, StringComparison.Ordinal);
         Assert.Contains("c2sp.org/tlog-proof@v1", ended.Output, StringComparison.Ordinal);
         Assert.Contains("\n1001\n", ended.Output, StringComparison.Ordinal);
-        Assert.Equal(2, Regex.Count(ended.Output, "^entries 1002$", RegexOptions.Multiline | RegexOptions.NonBacktracking));
+        Assert.Equal(4, Regex.Count(ended.Output, "^entries 1002$", RegexOptions.Multiline | RegexOptions.NonBacktracking));
     }
 
     [Fact]
