@@ -115,7 +115,8 @@ internal sealed class Suite(Options options, string work) : IDisposable
         {
             string name = Report.Text($"w{i}");
             string witnessDirectory = Path.Combine(work, name);
-            string key = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", witnessDirectory, "--name", $"witness.example/{name}")).Trim();
+            // The first line is the Ed25519 key, the second would be that of ML-DSA-44: both answer, and the log keeps what its policy names.
+            string key = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", witnessDirectory, "--name", $"witness.example/{name}")).Split('\n')[0];
             Served witness = await _bed.ServeAsync(name, Bed.WitnessUnlimited, "bin/tlog-witness", "serve", "--data", witnessDirectory, "--listen", "http://127.0.0.1:0", "--logs", logs);
             policy.Append($"witness {name} {key} {witness.Url}\n");
         }
@@ -139,7 +140,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
         _witnessLoad = new WitnessLoad(WitnessedLogs);
         string logs = Path.Combine(work, "witness.logs"), directory = Path.Combine(work, "witness");
         await File.WriteAllTextAsync(logs, _witnessLoad.LogList);
-        string vkey = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", directory, "--name", "witness.example/bench")).Trim();
+        string vkey = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", directory, "--name", "witness.example/bench")).Split('\n')[0];
         if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) || key is null) throw new InvalidOperationException($"not a vkey: {vkey}");
         _witnessKey = key;
         _witness = await _bed.ServeAsync("witness", Bed.WitnessUnlimited, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", logs);

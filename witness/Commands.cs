@@ -1,5 +1,5 @@
 // The two commands, and the one place where a failure becomes an exit code and one line on standard error.
-// Standard output carries what programs read: the vkey of `create`, the `listening URL` of `serve`.
+// Standard output carries what programs read: the vkeys of `create`, the `listening URL` of `serve`.
 
 using System.CommandLine;
 using System.Security.Cryptography;
@@ -15,18 +15,18 @@ internal static class Commands
     /// </summary>
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(9);
 
-    /// <summary>Makes a witness: key, identity, empty store; prints its vkey.</summary>
+    /// <summary>Makes a witness: keys, identity, empty store; prints its vkeys, one a line, Ed25519 first.</summary>
     public static Command Create()
     {
         Option<string?> data = DataOption();
         Option<string?> name = new("--name") { Description = "key name of the witness, as witness.example.com/w1", HelpName = "NAME" };
+        Option<bool> plain = new("--no-ml-dsa") { Description = "an Ed25519 key alone; it then signs no subtrees" };
         Option<string?> config = ConfigOption();
-        Command command = new("create", "Makes a new witness; refuses where any state exists. Prints the vkey.") { data, name, config };
+        Command command = new("create", "Makes a new witness; refuses where any state exists. Prints its vkeys, one a line: Ed25519, ML-DSA-44.") { data, name, plain, config };
         command.SetAction(result => Guarded(() =>
         {
             CreateSettings settings = Settings.LoadCreate(Given(result, data, name, config), Environment.GetEnvironmentVariable);
-            VerifierKey key = WitnessDirectory.Create(settings.Data, settings.Name);
-            Console.Out.Write($"{key}\n");
+            foreach (VerifierKey key in WitnessDirectory.Create(settings.Data, settings.Name, mlDsa44: !result.GetValue(plain))) Console.Out.Write($"{key}\n");
             return Task.CompletedTask;
         }));
         return command;

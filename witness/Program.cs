@@ -1,7 +1,7 @@
 // tlog-witness: a witness of transparency logs (c2sp.org/tlog-witness). What it does on the command line is in Commands.cs;
 // what it does with a checkpoint is in CheckpointWitness.cs.
 //
-//     tlog-witness create --data DIR --name NAME
+//     tlog-witness create --data DIR --name NAME [--no-ml-dsa]
 //     tlog-witness serve  --data DIR --logs FILE|URL [--logs ...] [--listen URL] [--guard DIR] [--config FILE]
 
 using System.CommandLine;

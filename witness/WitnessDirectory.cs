@@ -1,14 +1,14 @@
 // The data directory of a witness.
 //
-//     witness      identity: "tlog-witness v1\nvkey <vkey>\n". Written last by `create`: without it there is no witness
-//     key.pem      the signing key, mode 0600
-//     lock         flock of the process that has it open
-//     snapshot journal/    what it has cosigned (WitnessStore.cs)
-//     guarded      says that a guard is in use, and where (Guard.cs)
-//     evidence/    what logs have signed and cannot both be true (Evidence.cs)
-//     lists/       what lists of logs have named that somebody else keeps (LogLists.cs)
+//     witness            identity: "tlog-witness v1\nvkey <vkey>\nvkey <vkey>\n". Written last by `create`: without it there is no witness
+//     key.pem            the Ed25519 key (0x04), mode 0600. The store and the guard are bound to it
+//     key-ml-dsa-44.pem  the ML-DSA-44 key (0x06) under the same name, mode 0600; with the second vkey, or not at all
+//     lock               flock of the process that has it open
+//     snapshot journal/  what it has cosigned (WitnessStore.cs)
+//     guarded            says that a guard is in use, and where (Guard.cs)
+//     evidence/          what logs have signed and cannot both be true (Evidence.cs)
+//     lists/             what lists of logs have named that somebody else keeps (LogLists.cs)
 
-using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -20,25 +20,28 @@ internal sealed class WitnessDirectory : IDisposable
 {
     private const string Header = "tlog-witness v1";
     private const string KeyName = "key.pem";
+    private const string MlDsa44KeyName = "key-ml-dsa-44.pem";
     private const string IdentityName = "witness";
 
-    /// <summary>Header and a vkey: a name of 255 bytes and an ML-DSA-44 key in base64 are 2 kB.</summary>
+    /// <summary>Header and two vkeys: two names of 255 bytes, and an ML-DSA-44 key in base64, are 2.4 kB.</summary>
     private const int MaxIdentity = 4096;
 
     private readonly DirectoryLock _lock;
 
-    private WitnessDirectory(string root, Ed25519PrivateKey key, Cosigner cosigner, DirectoryLock held)
+    private readonly IReadOnlyList<IDisposable> _privateKeys;
+
+    private WitnessDirectory(string root, IReadOnlyList<IDisposable> privateKeys, IReadOnlyList<ICosigner> cosigners, DirectoryLock held)
     {
         Root = root;
-        PrivateKey = key;
-        Cosigners = [cosigner];
+        _privateKeys = privateKeys;
+        Cosigners = cosigners;
         _lock = held;
     }
 
     /// <summary>The directory.</summary>
     public string Root { get; }
 
-    /// <summary>Who this witness is: its keys under one name.</summary>
+    /// <summary>Who this witness is: its keys under one name, Ed25519 first.</summary>
     public IReadOnlyList<ICosigner> Cosigners { get; }
 
     /// <summary>
@@ -46,11 +49,13 @@ internal sealed class WitnessDirectory : IDisposable
     /// </summary>
     public bool IsHeld => _lock.IsHeld;
 
-    private Ed25519PrivateKey PrivateKey { get; }
-
-    /// <summary>Makes a new witness in a directory that does not exist or is empty.</summary>
+    /// <summary>Makes a new witness in a directory that does not exist or is empty; its vkeys, Ed25519 first.</summary>
+    /// <param name="path">The directory.</param>
+    /// <param name="name">The name of its keys.</param>
+    /// <param name="mlDsa44">Whether it gets an ML-DSA-44 key too.</param>
+    /// <param name="journalFileBytes">Size of a journal file.</param>
     /// <exception cref="StorageException">There is something already, or it cannot be written.</exception>
-    public static VerifierKey Create(string path, string name, int journalFileBytes = WitnessStore.JournalFileBytes)
+    public static IReadOnlyList<VerifierKey> Create(string path, string name, bool mlDsa44 = true, int journalFileBytes = WitnessStore.JournalFileBytes)
     {
         string root = Path.GetFullPath(path);
         if (File.Exists(root)) throw new StorageException($"{root} is a file");
@@ -63,50 +68,73 @@ internal sealed class WitnessDirectory : IDisposable
         string keyPath = Path.Combine(root, KeyName);
         KeyFile.Create(keyPath, name, VerifierKey.Ed25519Cosignature, key);
         DurableFile.Sync(keyPath);
-        VerifierKey vkey = VerifierKey.Create(name, VerifierKey.Ed25519Cosignature, key.PublicKey.Span);
+        List<VerifierKey> vkeys = [VerifierKey.Create(name, VerifierKey.Ed25519Cosignature, key.PublicKey.Span)];
+        if (mlDsa44)
+        {
+            using MlDsa44PrivateKey second = MlDsa44PrivateKey.Generate();
+            string secondPath = Path.Combine(root, MlDsa44KeyName);
+            KeyFile.Create(secondPath, name, second);
+            DurableFile.Sync(secondPath);
+            vkeys.Add(VerifierKey.Create(name, VerifierKey.MlDsa44Cosignature, second.PublicKey.Span));
+        }
+
         DurableFile.CreateDirectory(Path.Combine(root, EvidenceFolder.Name));
-        WitnessStore.Create(root, vkey, journalFileBytes);
+        WitnessStore.Create(root, vkeys[0], journalFileBytes);
 
         // Last: a crash before this line leaves a directory that neither serves nor can be created in again.
-        DurableFile.Replace(Path.Combine(root, IdentityName), Encoding.UTF8.GetBytes($"{Header}\nvkey {vkey}\n"));
-        return vkey;
+        DurableFile.Replace(Path.Combine(root, IdentityName), IdentityOf(vkeys));
+        return vkeys;
     }
 
-    /// <summary>Takes the lock and reads identity and key.</summary>
+    /// <summary>Takes the lock and reads identity and keys.</summary>
     /// <exception cref="StorageException">It is no witness, or another process has it.</exception>
-    /// <exception cref="KeyFileException">The key cannot be used.</exception>
+    /// <exception cref="KeyFileException">A key cannot be used.</exception>
     public static WitnessDirectory Open(string path)
     {
         string root = Path.GetFullPath(path);
-        VerifierKey vkey = ReadIdentity(root);
+        IReadOnlyList<VerifierKey> vkeys = ReadIdentity(root);
         DirectoryLock held = DirectoryLock.Acquire(root);
-        Ed25519PrivateKey? key = null;
+        List<IDisposable> keys = [];
         try
         {
-            key = KeyFile.Read(Path.Combine(root, KeyName), vkey.Name).Key;
-            if (!key.PublicKey.Span.SequenceEqual(vkey.PublicKey.Span))
+            List<ICosigner> cosigners = [];
+            foreach (VerifierKey vkey in vkeys)
             {
-                throw new StorageException($"{Path.Combine(root, KeyName)} is not the key of {vkey}, which {Path.Combine(root, IdentityName)} names");
+                string keyPath = Path.Combine(root, vkey.SignatureType == VerifierKey.Ed25519Cosignature ? KeyName : MlDsa44KeyName);
+                if (vkey.SignatureType == VerifierKey.Ed25519Cosignature)
+                {
+                    Ed25519PrivateKey key = KeyFile.Read(keyPath, vkey.Name).Key;
+                    keys.Add(key);
+                    cosigners.Add(new Cosigner(vkey.Name, key));
+                }
+                else
+                {
+                    MlDsa44PrivateKey key = KeyFile.ReadMlDsa44(keyPath, vkey.Name).Key;
+                    keys.Add(key);
+                    cosigners.Add(new MlDsa44Cosigner(vkey.Name, key));
+                }
+
+                if (!cosigners[^1].Key.Equals(vkey)) throw new StorageException($"{keyPath} is not the key of {vkey}, which {Path.Combine(root, IdentityName)} names");
             }
 
-            return new WitnessDirectory(root, key, new Cosigner(vkey.Name, key), held);
+            return new WitnessDirectory(root, keys, cosigners, held);
         }
         catch
         {
-            key?.Dispose();
+            foreach (IDisposable key in keys) key.Dispose();
             held.Dispose();
             throw;
         }
     }
 
-    /// <summary>Forgets the key and releases the lock.</summary>
+    /// <summary>Forgets the keys and releases the lock.</summary>
     public void Dispose()
     {
-        PrivateKey.Dispose();
+        foreach (IDisposable key in _privateKeys) key.Dispose();
         _lock.Dispose();
     }
 
-    private static VerifierKey ReadIdentity(string root)
+    private static IReadOnlyList<VerifierKey> ReadIdentity(string root)
     {
         string path = Path.Combine(root, IdentityName);
         if (!Directory.Exists(root)) throw new StorageException($"{root} does not exist; tlog-witness create makes a new witness");
@@ -115,16 +143,31 @@ internal sealed class WitnessDirectory : IDisposable
             throw new StorageException($"{root} is not a witness: it has no file named {IdentityName}; tlog-witness create makes a new witness, with a new key and no memory");
         }
 
-        return TryParseIdentity(bytes, out VerifierKey? vkey)
-            ? vkey
-            : throw new StorageException($"{path} is damaged or of a newer version: expected \"{Header}\" and a vkey of type 0x04");
+        return TryParseIdentity(bytes, out IReadOnlyList<VerifierKey> vkeys)
+            ? vkeys
+            : throw new StorageException($"{path} is damaged or of a newer version: expected \"{Header}\", a vkey of type 0x04, and perhaps one of type 0x06 and the same name");
     }
 
-    internal static bool TryParseIdentity(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out VerifierKey? vkey)
+    internal static bool TryParseIdentity(ReadOnlySpan<byte> bytes, out IReadOnlyList<VerifierKey> vkeys)
     {
-        vkey = null;
-        ReadOnlySpan<byte> head = "tlog-witness v1\nvkey "u8;
-        return bytes.StartsWith(head) && bytes.EndsWith("\n"u8) && VerifierKey.TryParse(bytes[head.Length..^1], out vkey)
-            && vkey is { SignatureType: VerifierKey.Ed25519Cosignature };
+        vkeys = [];
+        List<VerifierKey> read = [];
+        ReadOnlySpan<byte> rest = bytes;
+        if (!rest.StartsWith("tlog-witness v1\n"u8)) return false;
+        rest = rest["tlog-witness v1\n"u8.Length..];
+        foreach (byte type in (ReadOnlySpan<byte>)[VerifierKey.Ed25519Cosignature, VerifierKey.MlDsa44Cosignature])
+        {
+            int end = rest.IndexOf((byte)'\n');
+            if (end < 0 || !rest.StartsWith("vkey "u8) || !VerifierKey.TryParse(rest[5..end], out VerifierKey? vkey) || vkey!.SignatureType != type || (read.Count > 0 && vkey.Name != read[0].Name)) return false;
+            read.Add(vkey);
+            rest = rest[(end + 1)..];
+            if (rest.IsEmpty) break;
+        }
+
+        if (!rest.IsEmpty) return false;
+        vkeys = read;
+        return true;
     }
+
+    internal static byte[] IdentityOf(IReadOnlyList<VerifierKey> vkeys) => Encoding.UTF8.GetBytes($"{Header}\n{string.Concat(vkeys.Select(vkey => $"vkey {vkey}\n"))}");
 }

@@ -70,7 +70,10 @@ internal sealed class WitnessHost : IAsyncDisposable
             Evidence evidence = new(folder, webhooks, log);
             CheckpointWitness witness = new(logs, cosigners, store, evidence, new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
             Metrics metrics = new(witness, logs, lists, webhooks);
-            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), new ReadEndpoints(witness, logs, new Page(witness, logs, evidence, vkeys, time), metrics));
+            SubmissionEndpoint? subtree = cosigners.OfType<ISubtreeCosigner>().FirstOrDefault() is ISubtreeCosigner able
+                ? new SubmissionEndpoint(new SubtreeWitness(logs, able, witness).SignSubtreeAsync, metrics.SignSubtree, settings.BodyTime, time)
+                : null;
+            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), subtree, new ReadEndpoints(witness, logs, new Page(witness, logs, evidence, vkeys, time), metrics));
             app.Run(routes.HandleAsync);
 
             if (store.Cut is string cut) log.FrameCut(cut);

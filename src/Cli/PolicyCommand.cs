@@ -25,9 +25,26 @@ internal static class PolicyCommand
         foreach (PolicyLog log in policy.Logs) await around.PrintAsync($"log {log.Key.Name}, key {log.Key}, {At(log.Url)}", stop);
         foreach (PolicyWitness witness in policy.Witnesses) await around.PrintAsync($"witness {witness.Name}, key {witness.Key}, {At(witness.Url)}", stop);
         foreach (string line in Groups(text)) await around.PrintAsync(line, stop);
+        foreach (string twice in CountedTwice(text, policy)) await around.SayAsync($"warning: {twice}");
         if (policy.Logs.Count == 0) await around.SayAsync("warning: there is no log in this policy, so it accepts no checkpoint");
         if (policy.QuorumIsNone) await around.SayAsync("warning: the quorum is none: a checkpoint is believed on the log's word alone, and nobody would see a second view of the log");
         return ExitCode.Ok;
+    }
+
+    /// <summary>
+    /// SPEC PO-20: witnesses of one key name are one witness with several keys, and a quorum counts each line. So such lines belong into one group of their own that any of them meets.
+    /// The text was parsed before: names are defined, and each is a member of one group at most.
+    /// </summary>
+    private static IEnumerable<string> CountedTwice(byte[] text, Policy policy)
+    {
+        string[][] groups = [.. Encoding.Latin1.GetString(text).Split('\n').Select(line => line.Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries)).Where(words => words is ["group", ..])];
+        foreach (IGrouping<string, PolicyWitness> one in policy.Witnesses.GroupBy(witness => witness.Key.Name, StringComparer.Ordinal).Where(lines => lines.Count() > 1))
+        {
+            HashSet<string> names = [.. one.Select(witness => witness.Name)];
+            // A group of these alone is one member of others, whatever it asks for; a larger one counts them once if it asks for one.
+            bool together = groups.Any(words => names.IsSubsetOf(words[3..]) && (words[2] is "any" or "1" || words.Length - 3 == names.Count));
+            if (!together) yield return $"{string.Join(" and ", names)} have one key name, {one.Key}, and are counted each for itself: put them into a group of their own with any (group NAME any {string.Join(' ', names)}), and use that";
+        }
     }
 
     private static string At(string? url) => url is null ? "no URL" : $"at {url}";

@@ -1,4 +1,5 @@
 using System.Text;
+using TransparencyLog.Signing;
 
 namespace TransparencyLog.Tests.Cli;
 
@@ -31,6 +32,27 @@ public sealed class PolicyTests : IDisposable
                 "quorum top: a checkpoint is believed once top cosigned it",
             ],
             run.Lines);
+    }
+
+    /// <summary>The three witnesses with two keys of one name among them: groups that count the two once, and some that do not.</summary>
+    [Theory]
+    [InlineData("quorum all\n", "group all 2 a1 a2 b", true)]
+    [InlineData("quorum all\n", "group all all a1 a2 b", true)]
+    [InlineData("quorum a1\n", "", true)]
+    [InlineData("quorum all\n", "group all 2 a1 b", true)]
+    [InlineData("quorum all\n", "group a any a1 a2\ngroup all 2 a b", false)]
+    [InlineData("quorum all\n", "group a 1 a1 a2\ngroup all 2 a b", false)]
+    [InlineData("quorum all\n", "group a all a2 a1\ngroup all 2 a b", false)]
+    [InlineData("quorum all\n", "group all any a1 a2 b", false)]
+    public async Task PO20_two_keys_of_one_witness_that_would_count_twice_are_warned_of(string quorum, string groups, bool warned)
+    {
+        using Ed25519PrivateKey first = Ed25519PrivateKey.Generate(), other = Ed25519PrivateKey.Generate();
+        using MlDsa44PrivateKey second = MlDsa44PrivateKey.Generate();
+        string text = $"log {_log.Signer.Key}\nwitness a1 {new Cosigner("witness.example/a", first).Key}\nwitness a2 {new MlDsa44Cosigner("witness.example/a", second).Key}\n"
+            + $"witness b {new Cosigner("witness.example/b", other).Key}\n{groups}\n{quorum}";
+        Tlog run = (await Tlog.RunAsync("policy", "check", _scratch.Write("policy", text))).Succeeds();
+        Assert.Equal(warned, run.Error.Contains("warning: a1 and a2 have one key name, witness.example/a", StringComparison.Ordinal));
+        if (!warned) Assert.Equal("", run.Error);
     }
 
     [Fact]

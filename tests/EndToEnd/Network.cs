@@ -74,9 +74,8 @@ internal sealed partial class Network : IAsyncDisposable
         policy.Append(CultureInfo.InvariantCulture, $"log {network.VerifierKey}\n");
         for (int i = 0; i < witnesses; i++)
         {
-            Ended created = await Programs.RunAsync(Programs.Witness, "create", "--data", network.WitnessData(i), "--name", $"witness.example/w{i}");
-            Assert.True(created.ExitCode == 0, created.ToString());
-            policy.Append(CultureInfo.InvariantCulture, $"witness w{i} {created.Output.TrimEnd('\n')} {UrlOf(network._ports[i])}\n");
+            string vkey = (await Programs.CreateWitnessAsync(network.WitnessData(i), $"witness.example/w{i}"))[0];
+            policy.Append(CultureInfo.InvariantCulture, $"witness w{i} {vkey} {UrlOf(network._ports[i])}\n");
         }
 
         policy.Append(network._plan.OutsideQuorum);

@@ -64,7 +64,7 @@ internal sealed class PowerLife : IAsyncDisposable
             {
                 Ended created = await Programs.RunAsync(Programs.Witness, "create", "--data", life.WitnessData, "--name", "witness.example/power");
                 if (created.ExitCode != 0) throw new CheckFailedException($"REFUSED to create a witness: {created}");
-                policy += string.Create(CultureInfo.InvariantCulture, $"witness w {created.Output.TrimEnd('\n')} http://127.0.0.1:{life._witnessPort}\nquorum w\n");
+                policy += string.Create(CultureInfo.InvariantCulture, $"witness w {created.Output.Split('\n')[0]} http://127.0.0.1:{life._witnessPort}\nquorum w\n");
             }
 
             await File.WriteAllTextAsync(life._policy, policy);

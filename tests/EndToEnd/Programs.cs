@@ -42,6 +42,14 @@ internal static class Programs
         return created.Output.TrimEnd('\n');
     }
 
+    /// <summary>Makes a witness; returns its vkeys, Ed25519 and ML-DSA-44.</summary>
+    public static async Task<string[]> CreateWitnessAsync(string directory, string name)
+    {
+        Ended created = await RunAsync(Witness, "create", "--data", directory, "--name", name);
+        string[] vkeys = created.Output.TrimEnd('\n').Split('\n');
+        return created.ExitCode == 0 && vkeys.Length == 2 ? vkeys : throw new InvalidOperationException($"create: {created}");
+    }
+
     /// <summary>Starts a log server on a free port; it has not said yet that it listens.</summary>
     public static RunningProgram Serve(string directory, IReadOnlyDictionary<string, string>? environment = null, params string[] more) =>
         RunningProgram.Start(Server, ["serve", "--data", directory, "--listen", "http://127.0.0.1:0", .. more], environment);

@@ -188,7 +188,7 @@ internal sealed class WitnessClients(WitnessScenario scenario) : IClients
         byte[] bytes = await answer.Content.ReadAsByteArrayAsync();
         if (answer.StatusCode != HttpStatusCode.OK || !Note.TryParse(bytes, out Note? note) || note is null
             || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null
-            || note.Verify([.. log.Verifiers, scenario.Verifier]).Verified.Count != log.Verifiers.Count() + 1)
+            || note.Verify([.. log.Verifiers, .. scenario.Verifiers]).Verified.Count != log.Verifiers.Count() + scenario.Verifiers.Count)
         {
             throw new CheckFailedException($"UNSIGNED checkpoint for monitors: {answer.StatusCode} {Encoding.UTF8.GetString(bytes)}");
         }
@@ -201,7 +201,7 @@ internal sealed class WitnessClients(WitnessScenario scenario) : IClients
     private void CheckCosignature(FedLog log, long size, string lines)
     {
         if (!AddCheckpointResponse.TryParse(Encoding.UTF8.GetBytes(lines), out IReadOnlyList<NoteSignature> signatures)
-            || new Note(Encoding.UTF8.GetBytes(log.Text(size)), signatures).Verify([scenario.Verifier]).Status != NoteStatus.Verified)
+            || new Note(Encoding.UTF8.GetBytes(log.Text(size)), signatures).Verify(scenario.Verifiers).Verified.Count != scenario.Verifiers.Count)
         {
             throw new CheckFailedException($"UNSIGNED answer at size {size}: {lines}");
         }

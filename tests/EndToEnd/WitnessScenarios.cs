@@ -7,12 +7,12 @@ namespace TransparencyLog.Tests.EndToEnd;
 /// <summary>A witness, what it has answered so far, and what logs ask of it then.</summary>
 /// <param name="Name">In tables.</param>
 /// <param name="Template">The folder; beside data and guard it holds the list of logs.</param>
-/// <param name="Verifier">The witness's key.</param>
+/// <param name="Verifiers">The witness's keys.</param>
 /// <param name="Logs">Whom it witnesses.</param>
 /// <param name="Before">What it answered before the runs begin.</param>
 /// <param name="Work">The clients of one run.</param>
 internal sealed record WitnessScenario(
-    string Name, string Template, INoteVerifier Verifier, IReadOnlyList<FedLog> Logs, Cosigned Before, Func<RunningProgram, WitnessClients, ShimLog, Task> Work) : Scenario(Name, Template)
+    string Name, string Template, IReadOnlyList<INoteVerifier> Verifiers, IReadOnlyList<FedLog> Logs, Cosigned Before, Func<RunningProgram, WitnessClients, ShimLog, Task> Work) : Scenario(Name, Template)
 {
     public override IReadOnlyList<string> Arguments(string folder) => ["--logs", Path.Combine(folder, "logs")];
 
@@ -22,7 +22,7 @@ internal sealed record WitnessScenario(
 /// <summary>The scenarios of the witness.</summary>
 internal static class WitnessScenarios
 {
-    /// <summary>Of the large origin: with a name of 255 bytes and 16 keys a note has 6 kB, and 8 MiB of journal are full after some 1,280 of them.</summary>
+    /// <summary>Of the large origin: with a name of 255 bytes and 16 keys a note has 9 kB, and 8 MiB of journal are full after some 850 of them.</summary>
     private const int MostKeys = 16, LongestName = 255;
 
     /// <summary>More than it takes to fill a journal file and to write a snapshot behind it.</summary>
@@ -106,11 +106,10 @@ internal static class WitnessScenarios
     private static async Task<WitnessScenario> CreateAsync(Scratch scratch, string name, FedLog[] logs, Func<RunningProgram, WitnessClients, ShimLog, Task> work)
     {
         string folder = scratch[name];
-        Ended created = await Programs.RunAsync(Programs.Witness, "create", "--data", Scenario.DataOf(folder), "--name", "witness.example.com/w1");
-        Assert.True(created.ExitCode == 0, created.ToString());
+        string[] created = await Programs.CreateWitnessAsync(Scenario.DataOf(folder), "witness.example.com/w1");
         await File.WriteAllTextAsync(Path.Combine(folder, "logs"), string.Concat(logs.Select(log => log.PolicyLines)));
-        Assert.True(VerifierKey.TryParse(Encoding.UTF8.GetBytes(created.Output.TrimEnd('\n')), out VerifierKey? vkey));
-        return new WitnessScenario(name, folder, Verifiers.TryCreate(vkey!)!, logs, new Cosigned(), work) { Program = Programs.Witness };
+        INoteVerifier[] verifiers = [.. created.Select(text => VerifierKey.TryParse(Encoding.UTF8.GetBytes(text), out VerifierKey? vkey) ? Verifiers.TryCreate(vkey!)! : throw new InvalidOperationException(text))];
+        return new WitnessScenario(name, folder, verifiers, logs, new Cosigned(), work) { Program = Programs.Witness };
     }
 
     private static async Task CosignAsync(RunningProgram witness, WitnessClients clients, ShimLog log)

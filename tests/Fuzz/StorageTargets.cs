@@ -217,7 +217,7 @@ internal static class StorageTargets
     private static void OneIdentity(byte[] input)
     {
         if (LogIdentity.TryParse(input, out LogIdentity? identity)) RequireSame(input, identity.ToBytes(), "the identity of a log");
-        if (Witness.WitnessDirectory.TryParseIdentity(input, out VerifierKey? key)) RequireSame(input, World.Utf8($"tlog-witness v1\nvkey {key}\n"), "the identity of a witness");
+        if (Witness.WitnessDirectory.TryParseIdentity(input, out IReadOnlyList<VerifierKey> keys)) RequireSame(input, Witness.WitnessDirectory.IdentityOf(keys), "the identity of a witness");
     }
 
     private static void Records(byte[] input)

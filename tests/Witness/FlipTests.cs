@@ -33,7 +33,7 @@ public sealed class FlipTests(ITestOutputHelper output) : IDisposable
     public async Task I02_I05_D14_a_flip_in_the_memory_of_a_witness_is_repaired_or_refused(bool guarded)
     {
         string? guard = guarded ? Path.Combine(_root, "guard") : null;
-        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        WitnessDirectory.Create(Data, "witness.example", journalFileBytes: FileBytes);
         using (WitnessDirectory directory = WitnessDirectory.Open(Data))
         {
             await using WitnessStore store = WitnessStore.Open(directory, guard, FileBytes, null);
@@ -73,7 +73,7 @@ public sealed class FlipTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task Control_a_note_that_is_lost_is_a_difference()
     {
-        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        WitnessDirectory.Create(Data, "witness.example", journalFileBytes: FileBytes);
         await SaveAsync(NoteOf(0, 5));
         Assert.Equal("no memory yet", await LookAsync(null));
         Assert.Null(await LookAsync(null));

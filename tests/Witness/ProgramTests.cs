@@ -66,19 +66,28 @@ public sealed class ProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Create_prints_the_vkey_and_nothing_else_and_never_a_second_time()
+    public async Task Create_prints_the_vkeys_and_nothing_else_and_never_a_second_time()
     {
         Ended created = await RunAsync("create", "--data", Data, "--name", "witness.example/w1");
         Assert.Equal((0, ""), (created.Code, created.Error));
-        Match match = Regex.Match(created.Output, "^(witness\\.example/w1\\+[0-9a-f]{8}\\+[A-Za-z0-9+/=]+)\n$");
+        Match match = Regex.Match(created.Output, "^(witness\\.example/w1\\+[0-9a-f]{8}\\+[A-Za-z0-9+/=]+)\n(witness\\.example/w1\\+[0-9a-f]{8}\\+[A-Za-z0-9+/=]+)\n$");
         Assert.True(match.Success, created.Output);
-        Assert.True(VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(match.Groups[1].Value), out VerifierKey? vkey));
-        Assert.Equal(VerifierKey.Ed25519Cosignature, vkey!.SignatureType);
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(Data, "key.pem")));
+        Assert.Equal([VerifierKey.Ed25519Cosignature, VerifierKey.MlDsa44Cosignature], [TypeOf(match.Groups[1].Value), TypeOf(match.Groups[2].Value)]);
+        foreach (string key in new[] { "key.pem", "key-ml-dsa-44.pem" }) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(Data, key)));
+        created = await RunAsync("create", "--data", Data + "1", "--name", "witness.example/w1", "--no-ml-dsa");
+        Assert.Equal(VerifierKey.Ed25519Cosignature, TypeOf(created.Output.TrimEnd('\n')));
+        Assert.False(File.Exists(Path.Combine(Data + "1", "key-ml-dsa-44.pem")));
+        Directory.Delete(Data + "1", recursive: true);
         CheckOneLine(await RunAsync("create", "--data", Data, "--name", "witness.example/w1"), 3, "not empty");
         Directory.CreateDirectory(Data + "2");
         await File.WriteAllTextAsync(Path.Combine(Data + "2", "anything"), "");
         CheckOneLine(await RunAsync("create", "--data", Data + "2", "--name", "witness.example/w1"), 3, "anything");
+    }
+
+    private static byte TypeOf(string vkey)
+    {
+        Assert.True(VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(vkey), out VerifierKey? key), vkey);
+        return key!.SignatureType;
     }
 
     [Fact]

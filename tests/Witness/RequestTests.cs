@@ -128,7 +128,7 @@ public sealed class RequestTests : IAsyncLifetime
         for (int i = 0; i < 15; i++) note += TestLog.Signer("stranger.example", i).Sign(Encoding.UTF8.GetBytes(_log.Text(5))).ToLine();
         _witness.CheckCosigned(await _witness.PostAsync(TestLog.Body(0, [], note)), _log.Text(5));
         Note? shown = await _witness.CheckStateAsync(_log, 5);
-        Assert.Equal(2, shown!.Signatures.Count);
+        Assert.Equal(3, shown!.Signatures.Count);
     }
 
     [Fact]
@@ -229,10 +229,10 @@ public sealed class RequestTests : IAsyncLifetime
         // Both at once: both lines are shown, and one bad line of a trusted key spoils the note.
         string both = _log.Checkpoint(12) + second.NoteSigner.Sign(Encoding.UTF8.GetBytes(_log.Text(12))).ToLine();
         _witness.CheckCosigned(await _witness.PostAsync(TestLog.Body(9, _log.Proof(9, 12), both)), _log.Text(12));
-        Assert.Equal(3, (await _witness.CheckStateAsync(_log, 12))!.Signatures.Count);
+        Assert.Equal(4, (await _witness.CheckStateAsync(_log, 12))!.Signatures.Count);
         // The same checkpoint with one of them takes none away.
         _witness.CheckCosigned(await _witness.PostAsync(second.Request(12, 12)), _log.Text(12));
-        Assert.Equal(3, (await _witness.CheckStateAsync(_log, 12))!.Signatures.Count);
+        Assert.Equal(4, (await _witness.CheckStateAsync(_log, 12))!.Signatures.Count);
         string spoilt = _log.Checkpoint(15) + second.NoteSigner.Sign(Encoding.UTF8.GetBytes(_log.Text(14))).ToLine();
         TestWitness.CheckRefusal(await _witness.PostAsync(TestLog.Body(12, _log.Proof(12, 15), spoilt)), 403, "invalid signature");
         await _witness.CheckStateAsync(_log, 12);

@@ -1,4 +1,5 @@
 using System.Text;
+using TransparencyLog.Signing;
 
 namespace TransparencyLog.Tests.Witness;
 
@@ -222,15 +223,20 @@ public sealed class StatusTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task TW35_TW36_a_cosignature_is_ed25519_on_the_whole_checkpoint()
+    public async Task TW35_TW36_one_answer_has_a_line_of_each_key_over_the_whole_tree()
     {
-        // SHOULD be ML-DSA-44: not yet; the public network takes Ed25519. Its message is the whole note text, so there is no range to get wrong.
         Answer answer = await _witness.PostAsync(_log.Request(0, 5));
-        Assert.Equal(VerifierKey.Ed25519Cosignature, _witness.Vkey.SignatureType);
+        Assert.Equal([VerifierKey.Ed25519Cosignature, VerifierKey.MlDsa44Cosignature], _witness.Vkeys.Select(key => key.SignatureType));
+        ulong timestamp = _witness.CheckCosigned(answer, _log.Text(5));
         Assert.True(AddCheckpointResponse.TryParse(Encoding.UTF8.GetBytes(answer.Text), out IReadOnlyList<NoteSignature> lines));
-        NoteSignature line = Assert.Single(lines);
-        Assert.Equal((_witness.Vkey.Name, _witness.Vkey.KeyId, Cosignature.Ed25519Size), (line.Name, line.KeyId, line.Signature.Length));
-        Assert.Equal(line.ToLine(), answer.Text);
+        Assert.Equal([Cosignature.Ed25519Size, Cosignature.MlDsa44Size], lines.Select(line => line.Signature.Length));
+        Assert.Equal(_witness.Vkeys.Select(key => (key.Name, key.KeyId)), lines.Select(line => (line.Name, line.KeyId)));
+        Assert.Equal(string.Concat(lines.Select(line => line.ToLine())), answer.Text);
+
+        // SPEC TW-36: start 0, end the size of the tree.
+        ISubtreeVerifier subtrees = (ISubtreeVerifier)Verifiers.TryCreate(_witness.Vkeys[1])!;
+        Assert.True(subtrees.VerifySubtree(_log.Origin, 0, 5, _log.Root(5), lines[1].Signature.Span));
+        Assert.Equal(timestamp, System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(lines[1].Signature.Span));
     }
 
     [Fact]
@@ -246,7 +252,7 @@ public sealed class StatusTests : IAsyncLifetime
         string noisy = _log.Checkpoint(5) + TestLog.Signer("stranger.example", 1).Sign(Encoding.UTF8.GetBytes(_log.Text(5))).ToLine();
         Answer answer = await _witness.PostAsync(TestLog.Body(0, [], noisy));
         _witness.CheckCosigned(answer, _log.Text(5));
-        Assert.Equal(1, answer.Text.Count(c => c == '\n'));
+        Assert.Equal(2, answer.Text.Count(c => c == '\n'));
     }
 
     [Fact]
@@ -301,7 +307,7 @@ public sealed class StatusTests : IAsyncLifetime
         string foreign = new NoteSignature("foreign.example", 7, new byte[64]).ToLine();
         _witness.CheckCosigned(await _witness.PostAsync(TestLog.Body(0, [], _log.Checkpoint(5) + forged + foreign)), _log.Text(5));
         Note? shown = await _witness.CheckStateAsync(_log, 5);
-        Assert.Equal(2, shown!.Signatures.Count);
+        Assert.Equal(3, shown!.Signatures.Count);
 
         await _witness.CosignAsync(_log, 5, 9);
         await _witness.RestartAsync();
@@ -310,11 +316,13 @@ public sealed class StatusTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task TW64_sign_subtree_is_not_offered()
+    public async Task TW64_a_witness_with_an_Ed25519_key_alone_offers_no_sign_subtree()
     {
+        await using TestWitness witness = TestWitness.Create(mlDsa44: false, _log);
+        await witness.StartAsync();
         foreach (HttpMethod method in new[] { HttpMethod.Post, HttpMethod.Get })
         {
-            TestWitness.CheckProblem(await _witness.SendAsync(method, "/sign-subtree", method == HttpMethod.Post ? "subtree 0 1\n" : null), 404, "not-found");
+            TestWitness.CheckProblem(await witness.SendAsync(method, "/sign-subtree", method == HttpMethod.Post ? "subtree 0 1\n" : null), 404, "not-found");
         }
     }
 }

@@ -21,7 +21,7 @@ public sealed class StoreSweepTests(ITestOutputHelper output)
         using DiskSweep sweep = new(new SweptWork(
             Prepare: async root =>
             {
-                WitnessDirectory.Create(Data(root), "witness.example", FileBytes);
+                WitnessDirectory.Create(Data(root), "witness.example", journalFileBytes: FileBytes);
                 await using Opened opened = new(root);
                 await SaveAsync(opened.Store, 0);
             },

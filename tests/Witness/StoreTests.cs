@@ -47,7 +47,7 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task A_frame_waits_for_the_requests_that_are_announced_and_not_for_ever()
     {
-        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        WitnessDirectory.Create(Data, "witness.example", journalFileBytes: FileBytes);
         (WitnessDirectory directory, WitnessStore store, HeldJournal journal) = await OpenAsync();
         IDisposable[] announced = [.. Enumerable.Range(0, 64).Select(_ => store.Announce())];
         Task[] saves = [.. announced.Take(63).Select((one, i) => store.SaveAsync(NoteOf(i, 1), one))];
@@ -68,7 +68,7 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task A_hundred_updates_that_wait_take_one_sync()
     {
-        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        WitnessDirectory.Create(Data, "witness.example", journalFileBytes: FileBytes);
         (WitnessDirectory directory, WitnessStore store, HeldJournal journal) = await OpenAsync();
         HeldJournal.Hold hold = journal.HoldBefore();
         Task first = store.SaveAsync(NoteOf(0, 1));
@@ -104,7 +104,7 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task Snapshots_let_the_journal_be_trimmed_and_every_copy_opens_to_the_newest_notes()
     {
-        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        WitnessDirectory.Create(Data, "witness.example", journalFileBytes: FileBytes);
         (WitnessDirectory directory, WitnessStore store, HeldJournal journal) = await OpenAsync();
         Dictionary<string, byte[]> expected = new(StringComparer.Ordinal);
         int snapshots = 0;
@@ -153,7 +153,7 @@ public sealed class StoreTests : IDisposable
     [Fact]
     public async Task A_snapshot_that_cannot_be_written_halts_the_store()
     {
-        WitnessDirectory.Create(Data, "witness.example", FileBytes);
+        WitnessDirectory.Create(Data, "witness.example", journalFileBytes: FileBytes);
         (WitnessDirectory directory, WitnessStore store, _) = await OpenAsync();
         Directory.CreateDirectory(Path.Combine(Data, "snapshot.new"));
         for (int i = 0; i < 400 && store.Failure is null; i++)

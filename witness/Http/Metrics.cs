@@ -31,6 +31,9 @@ internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, Log
     /// <summary>Answers to add-checkpoint.</summary>
     public StatusCounter AddCheckpoint { get; } = new();
 
+    /// <summary>Answers to sign-subtree.</summary>
+    public StatusCounter SignSubtree { get; } = new();
+
     /// <summary>All of it.</summary>
     public string Write()
     {
@@ -38,6 +41,7 @@ internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, Log
         Gauge(text, "tlog_witness_halted", witness.Halted is null ? 0 : 1);
         Gauge(text, "tlog_witness_logs", logs.All.Count);
         AddCheckpoint.Write(text, "tlog_witness_add_checkpoint_total");
+        SignSubtree.Write(text, "tlog_witness_sign_subtree_total");
         text.Append("# TYPE tlog_witness_lists_total counter\n")
             .Append(CultureInfo.InvariantCulture, $"tlog_witness_lists_total{{result=\"read\"}} {lists.Reads}\n")
             .Append(CultureInfo.InvariantCulture, $"tlog_witness_lists_total{{result=\"failed\"}} {lists.Failures}\n");

@@ -1,7 +1,7 @@
 // Which request goes where. Paths are compared as they came on the wire: one spelling for each resource, no percent-decoding, no letter
 // case, no trailing slash, no query. Everything else is 404.
 //
-//     POST      /add-checkpoint
+//     POST      /add-checkpoint  /sign-subtree (where there is a key for it)
 //     GET HEAD  /<64 lower-case hex digits>/checkpoint
 //     GET HEAD  /  /healthz  /readyz  /metrics
 
@@ -12,7 +12,7 @@ using TransparencyLog.Http;
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>The one request handler.</summary>
-internal sealed class Routes(SubmissionEndpoint add, ReadEndpoints read)
+internal sealed class Routes(SubmissionEndpoint add, SubmissionEndpoint? subtree, ReadEndpoints read)
 {
     private const string Tail = "/checkpoint";
 
@@ -34,6 +34,13 @@ internal sealed class Routes(SubmissionEndpoint add, ReadEndpoints read)
             return add.HandleAsync(context);
         }
 
+        // SPEC TW-64: a witness without a key for subtrees does not offer it: 404.
+        if (target == "/sign-subtree" && subtree is not null)
+        {
+            AllowOrigins(headers);
+            return subtree.HandleAsync(context);
+        }
+
         // SPEC TW-71: lower-case hex of the origin's SHA-256; anything else is not a path of ours.
         if (target.Length == 1 + (2 * Hash.Size) + Tail.Length && target.EndsWith(Tail, StringComparison.Ordinal)
             && Hash.TryParseHex(Encoding.UTF8.GetBytes(target, 1, 2 * Hash.Size), out Hash originHash))
@@ -47,7 +54,6 @@ internal sealed class Routes(SubmissionEndpoint add, ReadEndpoints read)
             "/" => Get(context, () => read.Page(context)),
             "/healthz" or "/readyz" => Get(context, () => read.Health(context)),
             "/metrics" => Get(context, () => read.Metrics(context)),
-            // SPEC TW-64: sign-subtree is not offered.
             _ => Answers.Problem(context, StatusCodes.Status404NotFound, "not-found", "no such resource"),
         };
     }

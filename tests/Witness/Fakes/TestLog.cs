@@ -48,6 +48,16 @@ internal sealed class TestLog
 
     public Hash[] Proof(long from, long to) => from == 0 || from == to ? [] : [.. SubProof((int)from, 0, (int)to, true).Select(hash => new Hash(hash))];
 
+    /// <summary>The tree hash of an interval.</summary>
+    public Hash Subtree(long start, long end) => new(Mth((int)start, (int)end));
+
+    /// <summary>draft-ietf-plants-merkle-tree-certs-03 section 4.4.1, SUBTREE_PROOF(start, end, D[size]), as it is written there.</summary>
+    public Hash[] SubtreeProof(long start, long end, long size) => [.. SubtreeSubProof((int)start, (int)end, 0, (int)size, true).Select(hash => new Hash(hash))];
+
+    /// <summary>A body of sign-subtree.</summary>
+    public static string SubtreeBody(string range, Hash subtree, IEnumerable<Hash> proof, string note) =>
+        $"subtree {range}\n{subtree.ToBase64()}\n{string.Concat(proof.Select(hash => hash.ToBase64() + "\n"))}\n{note}";
+
     public string Text(long size) => Text(size, Root(size));
 
     public string Text(long size, Hash root) => string.Create(CultureInfo.InvariantCulture, $"{Origin}\n{size}\n{root.ToBase64()}\n");
@@ -82,6 +92,15 @@ internal sealed class TestLog
         return m <= k
             ? [.. SubProof(m, from, from + k, b), Mth(from + k, to)]
             : [.. SubProof(m - k, from + k, to, false), Mth(from, from + k)];
+    }
+
+    private IEnumerable<byte[]> SubtreeSubProof(int start, int end, int offset, int n, bool b)
+    {
+        if (start == 0 && end == n) return b ? [] : [Mth(offset, offset + n)];
+        int k = Split(n);
+        if (end <= k) return [.. SubtreeSubProof(start, end, offset, k, b), Mth(offset + k, offset + n)];
+        if (k <= start) return [.. SubtreeSubProof(start - k, end - k, offset + k, n - k, b), Mth(offset, offset + k)];
+        return [.. SubtreeSubProof(0, end - k, offset + k, n - k, false), Mth(offset, offset + k)];
     }
 
     private static int Split(int n)

@@ -23,14 +23,17 @@ internal sealed class TestWitness : IAsyncDisposable
     private readonly HttpClient _client;
     private WitnessHost? _host;
 
-    private TestWitness(string root, VerifierKey vkey)
+    private TestWitness(string root, IReadOnlyList<VerifierKey> vkeys)
     {
         _root = root;
-        Vkey = vkey;
+        Vkeys = vkeys;
         _client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
     }
 
-    public VerifierKey Vkey { get; }
+    /// <summary>Its keys, Ed25519 first.</summary>
+    public IReadOnlyList<VerifierKey> Vkeys { get; }
+
+    public VerifierKey Vkey => Vkeys[0];
 
     public string Data => Path.Combine(_root, "data");
 
@@ -48,11 +51,17 @@ internal sealed class TestWitness : IAsyncDisposable
 
     public Func<Settings, Settings> Configure { get; set; } = settings => settings;
 
-    /// <summary>A new witness of these logs, not started.</summary>
-    public static TestWitness Create(params TestLog[] logs)
+    /// <summary>Puts something in the place of a cosigner.</summary>
+    public Func<ICosigner, ICosigner> Cosigning { get; set; } = cosigner => cosigner;
+
+    /// <summary>A new witness of these logs with both keys, not started.</summary>
+    public static TestWitness Create(params TestLog[] logs) => Create(mlDsa44: true, logs);
+
+    /// <summary>The same with both keys, or with Ed25519 alone.</summary>
+    public static TestWitness Create(bool mlDsa44, params TestLog[] logs)
     {
         string root = Directory.CreateDirectory(Path.Combine(Scratch, $"tlog-witness-{Guid.NewGuid():N}")).FullName;
-        TestWitness witness = new(root, WitnessDirectory.Create(Path.Combine(root, "data"), Name, JournalFileBytes));
+        TestWitness witness = new(root, WitnessDirectory.Create(Path.Combine(root, "data"), Name, mlDsa44, JournalFileBytes));
         witness.SetLogs(logs);
         return witness;
     }
@@ -83,7 +92,7 @@ internal sealed class TestWitness : IAsyncDisposable
             RatePerDay = int.MaxValue,
             RateBurst = 1_000_000,
         });
-        _host = await WitnessHost.StartAsync(settings, Time, inner => Journal = new HeldJournal(inner));
+        _host = await WitnessHost.StartAsync(settings, Time, inner => Journal = new HeldJournal(inner), Cosigning);
     }
 
     public async Task StopAsync()
@@ -105,7 +114,7 @@ internal sealed class TestWitness : IAsyncDisposable
     {
         string root = Directory.CreateDirectory(Path.Combine(Scratch, $"tlog-witness-{Guid.NewGuid():N}")).FullName;
         CopyDirectory(_root, root);
-        return new TestWitness(root, Vkey);
+        return new TestWitness(root, Vkeys);
     }
 
     public static void CopyDirectory(string from, string to)
@@ -136,17 +145,18 @@ internal sealed class TestWitness : IAsyncDisposable
     /// <summary>Posts, asserts 200, and checks the answer as strictly as a log would. Returns the time of the cosignature.</summary>
     public async Task<ulong> CosignAsync(TestLog log, long old, long size) => CheckCosigned(await PostAsync(log.Request(old, size)), log.Text(size));
 
-    /// <summary>SPEC TW-34: signature lines and nothing else, by our key, on this checkpoint.</summary>
+    /// <summary>SPEC TW-34: signature lines and nothing else, one by each of our keys, on this checkpoint, at one time.</summary>
     public ulong CheckCosigned(Answer answer, string text)
     {
         Assert.True(answer.Status == 200, $"{answer.Status}: {answer.Text}");
         Assert.Equal("text/plain; charset=utf-8", answer.ContentType);
         Assert.True(AddCheckpointResponse.TryParse(Encoding.UTF8.GetBytes(answer.Text), out IReadOnlyList<NoteSignature> lines));
-        NoteVerification verification = new Note(Encoding.UTF8.GetBytes(text), lines).Verify([Verifiers.TryCreate(Vkey)!]);
+        NoteVerification verification = new Note(Encoding.UTF8.GetBytes(text), lines).Verify([.. Vkeys.Select(key => Verifiers.TryCreate(key)!)]);
         Assert.Equal(NoteStatus.Verified, verification.Status);
-        Assert.Equal(lines.Count, verification.Verified.Count);
+        Assert.Equal(Vkeys, verification.Verified.Select(one => one.Verifier.Key));
+        Assert.Equal(Vkeys.Count, lines.Count);
         Assert.NotEqual(0ul, verification.Verified[0].Timestamp);
-        return verification.Verified[0].Timestamp;
+        return Assert.Single(verification.Verified.Select(one => one.Timestamp).Distinct());
     }
 
     public static void CheckRefusal(Answer answer, int status, string word)
@@ -190,9 +200,9 @@ internal sealed class TestWitness : IAsyncDisposable
         Assert.Equal("text/plain; charset=utf-8", answer.ContentType);
         Assert.True(Note.TryParse(Encoding.UTF8.GetBytes(answer.Text), out Note? note));
         Assert.Equal(log.Text(size), Encoding.UTF8.GetString(note!.Text.Span));
-        NoteVerification verification = note.Verify([Verifiers.TryCreate(log.NoteSigner.Key)!, Verifiers.TryCreate(Vkey)!]);
+        NoteVerification verification = note.Verify([Verifiers.TryCreate(log.NoteSigner.Key)!, .. Vkeys.Select(key => Verifiers.TryCreate(key)!)]);
         Assert.Equal(NoteStatus.Verified, verification.Status);
-        Assert.Contains(verification.Verified, one => one.Verifier.Key.Equals(Vkey));
+        Assert.Empty(Vkeys.Except(verification.Verified.Select(one => one.Verifier.Key)));
         return note;
     }
 
