@@ -4,6 +4,7 @@
 //     bench suite DIR                     make bench: everything below in turn, the table and the chart; data below DIR
 //     bench long DIR                      make bench-long: large logs and long runs
 //
+//     bench feeds DIR ROUNDS SECONDS      what bad witnesses cost appends: three logs in turn, without witnesses, with good ones, with bad ones; prints a table
 //     bench null [BYTES]                  a server of our own pipeline whose append only returns a counter; prints "listening URL". BYTES: of its checkpoint
 //     bench disk DIR BYTES SECONDS        append + fdatasync of BYTES into a zero-filled file; prints "syncs/s p50-us p99-us MB/s"
 //     bench hash SECONDS                  the best single stream of SHA-256 over 8 KiB; prints "MB/s"
@@ -32,6 +33,9 @@ switch (args)
         return 0;
     case ["long", string directory]:
         await new LongSuite(LongOptions.FromEnvironment(), directory).RunAsync();
+        return 0;
+    case ["feeds", string directory, string rounds, string seconds]:
+        using (Feeds feeds = new(directory, Number(rounds), Number(seconds))) await feeds.RunAsync();
         return 0;
     case ["null", .. string[] bytes]:
         await NullServer.RunAsync(bytes.Length > 0 ? Number(bytes[0]) : 200);
@@ -66,5 +70,5 @@ switch (args)
         return 0;
 }
 
-await Console.Error.WriteLineAsync("bench suite DIR | long DIR | null [BYTES] | disk DIR BYTES SECONDS | hash SECONDS | batch URL ENTRIES BYTES SECONDS | fill URL COUNT BYTES | open URL RATE SECONDS [QUERY] | witness URL VKEY LOGS SECONDS");
+await Console.Error.WriteLineAsync("bench suite DIR | long DIR | feeds DIR ROUNDS SECONDS | null [BYTES] | disk DIR BYTES SECONDS | hash SECONDS | batch URL ENTRIES BYTES SECONDS | fill URL COUNT BYTES | open URL RATE SECONDS [QUERY] | witness URL VKEY LOGS SECONDS");
 return 2;

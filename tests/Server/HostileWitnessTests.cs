@@ -1,4 +1,7 @@
 using System.Buffers.Binary;
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using TransparencyLog.Client;
@@ -238,6 +241,32 @@ public sealed class HostileWitnessTests
         using WitnessClient client = new(url, [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions());
         WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
         Assert.Matches("^no answer: [A-Za-z]+$", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
+    }
+
+    [Fact]
+    public async Task G10_a_certificate_that_nobody_vouches_for_is_refused()
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        DateTimeOffset now = TimeProvider.System.GetUtcNow();
+        using X509Certificate2 certificate = new CertificateRequest("CN=127.0.0.1", key, HashAlgorithmName.SHA256).CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        using System.Net.Sockets.TcpListener listener = new(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        Task serving = Task.Run(async () =>
+        {
+            using System.Net.Sockets.TcpClient peer = await listener.AcceptTcpClientAsync();
+            using SslStream tls = new(peer.GetStream());
+            await Assert.ThrowsAnyAsync<Exception>(async () =>
+            {
+                await tls.AuthenticateAsServerAsync(certificate);
+
+                // Whoever has shaken hands all the same is answered, and would be believed.
+                await tls.ReadExactlyAsync(new byte[1]);
+            });
+        });
+        using WitnessClient client = new($"https://{listener.LocalEndpoint}", [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions());
+        WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
+        Assert.Equal("no answer: SecureConnectionError", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
+        await serving;
     }
 
     [Fact]

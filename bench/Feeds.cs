@@ -1,0 +1,172 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using TransparencyLog.Signing;
+
+namespace TransparencyLog.Bench;
+
+/// <summary>
+/// What bad witnesses cost appends: three logs side by side, one without witnesses, one whose witnesses are all good, one with a hanging one in its quorum group and a
+/// byzantine, a limiting and a dead one beside it. Measured in turn, over and over in the same run.
+/// </summary>
+internal sealed class Feeds(string work, int rounds, double seconds) : IDisposable
+{
+    private const double DurableRate = 500, WitnessedRate = 10;
+
+    /// <summary>The harder case: without our own limit, each head of a busy log goes to every witness that answers.</summary>
+    private static readonly IReadOnlyDictionary<string, string> LimitOff = new Dictionary<string, string>(StringComparer.Ordinal) { ["TLOG_WITNESS_REQUESTS_PER_DAY"] = "86400000" };
+
+    private readonly Bed _bed = new(work);
+    private readonly Figures _figures = new();
+
+    public void Dispose() => _bed.Dispose();
+
+    public async Task RunAsync()
+    {
+        using BadWitness hanging = new("hanging", (_, stop) => Task.Delay(Timeout.InfiniteTimeSpan, stop));
+        using BadWitness byzantine = new("byzantine", (context, _) => AnswerAsync(context, 200, "\u2014 witness.example/byzantine AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"));
+        using BadWitness limiting = new("limiting", (context, _) =>
+        {
+            context.Response.Headers["Retry-After"] = "1";
+            return AnswerAsync(context, 429, "");
+        });
+        BadWitness dead = new("dead", (_, _) => Task.CompletedTask);
+        dead.Dispose();
+
+        string good = await Tool.CreateLogAsync(_bed.PathOf("good"), "bench.example/good"), bad = await Tool.CreateLogAsync(_bed.PathOf("bad"), "bench.example/bad");
+        string list = _bed.PathOf("logs");
+        await File.WriteAllTextAsync(list, $"log {good}\nlog {bad}\n");
+        List<string> lines = [];
+        for (int i = 1; i <= 4; i++)
+        {
+            string name = Report.Text($"w{i}"), directory = _bed.PathOf(name);
+            string keys = await Tool.RunAsync("bin/tlog-witness", "create", "--data", directory, "--name", $"witness.example/{name}");
+            Served witness = await _bed.ServeAsync(name, null, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", list);
+            lines.Add($"witness {name} {keys.Split('\n')[0]} {witness.Url}\n");
+        }
+
+        (string Name, Served Log)[] logs =
+        [
+            ("none", await _bed.LogAsync("alone", null)),
+            ("good", await ServeAsync("good", string.Concat(lines) + "group g 2 w1 w2 w3\nquorum g\n")),
+            ("bad", await ServeAsync("bad", $"{lines[0]}{lines[1]}{lines[3]}{hanging.PolicyLine}{byzantine.PolicyLine}{limiting.PolicyLine}{dead.PolicyLine}group g 2 w1 w2 hanging\nquorum g\n")),
+        ];
+        foreach ((_, Served log) in logs) await MeasureAsync(log, DurableRate, "");
+        for (int round = 0; round < rounds; round++)
+        {
+            Progress.Say($"round {round + 1} of {rounds}");
+            for (int i = 0; i < logs.Length; i++)
+            {
+                (string name, Served log) = logs[(i + round) % logs.Length];
+                OpenFigures durable = await MeasureAsync(log, DurableRate, "");
+                Add($"{name} durable", durable);
+                if (name != "none") Add($"{name} witnessed", await MeasureAsync(log, WitnessedRate, "?wait=witnessed"));
+            }
+        }
+
+        Console.WriteLine("| log | durable p50 ms | p99 | ratio to none p50, p99 | witnessed p50 ms | p99 |\n|---|---:|---:|---|---:|---:|");
+        foreach ((string name, string what) in new[] { ("none", "no witnesses"), ("good", "2 of 3, and an optional one, all good"), ("bad", "2 of 3, of which one hangs; optional: one good, one byzantine, one that answers 429, one dead") })
+        {
+            string ratio = name == "none" ? "" : Report.Text($"{_figures.Ratio($"{name} durable 50", "none durable 50"):F2}, {_figures.Ratio($"{name} durable 99", "none durable 99"):F2}");
+            string witnessed = name == "none" ? " | " : Report.Text($"{_figures.Median($"{name} witnessed 50"):F2} | {_figures.Median($"{name} witnessed 99"):F2}");
+            Console.WriteLine(Report.Text($"| {what} | {_figures.Median($"{name} durable 50"):F2} | {_figures.Median($"{name} durable 99"):F2} | {ratio} | {witnessed} |"));
+        }
+
+        Console.WriteLine(Report.Text($"\nrequests to the bad ones: hanging {hanging.Requests}, byzantine {byzantine.Requests}, limiting {limiting.Requests}"));
+    }
+
+    private void Add(string name, OpenFigures open)
+    {
+        _figures.Add($"{name} 50", open.At(50));
+        _figures.Add($"{name} 99", open.At(99));
+    }
+
+    private Task<OpenFigures> MeasureAsync(Served log, double rate, string query) =>
+        Task.Factory.StartNew(() => OpenLoop.Measure(log.Url, rate, TimeSpan.FromSeconds(seconds), query), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+    private async Task<Served> ServeAsync(string name, string policy)
+    {
+        string path = _bed.PathOf(name + ".policy");
+        await File.WriteAllTextAsync(path, policy);
+        Served log = await _bed.LogAsync(name, LimitOff, "--policy", path);
+        long start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            using HttpResponseMessage ready = await log.PostAsync("add?wait=witnessed", [1]);
+            if (ready.IsSuccessStatusCode) return log;
+            if (Stopwatch.GetElapsedTime(start) > TimeSpan.FromSeconds(30)) throw new TimeoutException($"the log {name} does not start: {await ready.Content.ReadAsStringAsync()}");
+            await Task.Delay(100);
+        }
+    }
+
+    private static async Task AnswerAsync(HttpListenerContext context, int status, string answer)
+    {
+        context.Response.StatusCode = status;
+        await context.Response.OutputStream.WriteAsync(Encoding.UTF8.GetBytes(answer));
+    }
+
+    /// <summary>A server that answers every request in one wrong way; refuses connections once it is disposed.</summary>
+    private sealed class BadWitness : IDisposable
+    {
+        private readonly HttpListener _listener = new();
+        private readonly CancellationTokenSource _stop = new();
+        private readonly Func<HttpListenerContext, CancellationToken, Task> _answer;
+        private int _requests;
+
+        public BadWitness(string name, Func<HttpListenerContext, CancellationToken, Task> answer)
+        {
+            _answer = answer;
+            using Ed25519PrivateKey key = Ed25519PrivateKey.Generate();
+            using TcpListener free = new(IPAddress.Loopback, 0);
+            free.Start();
+            string url = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{((IPEndPoint)free.LocalEndpoint).Port}");
+            free.Stop();
+            PolicyLine = $"witness {name} {new Cosigner($"witness.example/{name}", key).Key} {url}\n";
+            _listener.Prefixes.Add(url + "/");
+            _listener.Start();
+            _ = ServeAsync();
+        }
+
+        public string PolicyLine { get; }
+
+        public int Requests => Volatile.Read(ref _requests);
+
+        public void Dispose()
+        {
+            _stop.Cancel();
+            _listener.Close();
+        }
+
+        private async Task ServeAsync()
+        {
+            while (true)
+            {
+                try
+                {
+                    HttpListenerContext context = await _listener.GetContextAsync();
+                    Interlocked.Increment(ref _requests);
+                    _ = RespondAsync(context);
+                }
+                catch (Exception closed) when (closed is HttpListenerException or ObjectDisposedException)
+                {
+                    return;
+                }
+            }
+        }
+
+        private async Task RespondAsync(HttpListenerContext context)
+        {
+            try
+            {
+                await _answer(context, _stop.Token);
+                context.Response.Close();
+            }
+            catch (Exception gone) when (gone is OperationCanceledException or HttpListenerException or IOException or ObjectDisposedException or InvalidOperationException)
+            {
+                // The log has hung up, or the run is over.
+            }
+        }
+    }
+}
