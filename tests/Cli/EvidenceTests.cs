@@ -174,7 +174,7 @@ public sealed class EvidenceTests : IDisposable
         string[] said = [.. run.Error.Split('\n')[..^1].Select(line => line["tlog: ".Length..])];
         int from = Array.IndexOf(said, "tlog-evidence v1");
         Assert.True(from > 0, run.Error);
-        Assert.Equal(Encoding.UTF8.GetString(Fork().ToBytes()), string.Concat(said[from..].Select(line => line + "\n")));
+        Assert.Equal(Encoding.UTF8.GetString(Fork().ToBytes()), string.Concat(said[from..^1].Select(line => line + "\n")));
     }
 
     [Fact]
