@@ -121,6 +121,42 @@ public class Texts
     public NoteSignature Sign_note() => _signer.Sign(_text);
 }
 
+/// <summary>Signatures on a checkpoint: made and verified once more by the signer, as the log does; and verified by a reader.</summary>
+public class Signatures
+{
+    private readonly NoteSigner _ed25519;
+    private readonly MlDsa44Cosigner _mlDsa44;
+    private readonly INoteVerifier _ed25519Verifier, _mlDsa44Verifier;
+    private readonly byte[] _text = new Checkpoint("bench.example/log", 1_000_000, MerkleHash.Leaf([1])).ToText();
+    private readonly ReadOnlyMemory<byte> _ed25519Signature, _mlDsa44Signature;
+
+    public Signatures()
+    {
+        _ed25519 = new NoteSigner("bench.example/log", Ed25519PrivateKey.Generate());
+        _mlDsa44 = new MlDsa44Cosigner("bench.example/log", MlDsa44PrivateKey.Generate());
+        _ed25519Verifier = Verifiers.TryCreate(_ed25519.Key)!;
+        _mlDsa44Verifier = Verifiers.TryCreate(_mlDsa44.Key)!;
+        _ed25519Signature = Ed25519_sign().Signature;
+        _mlDsa44Signature = ML_DSA_44_sign().Signature;
+        if (!Ed25519_verify() || !ML_DSA_44_verify()) throw new InvalidOperationException("the signatures do not hold");
+    }
+
+    [Benchmark]
+    public NoteSignature Ed25519_sign() => _ed25519.Sign(_text);
+
+    [Benchmark]
+    public NoteSignature ML_DSA_44_sign() => _mlDsa44.Cosign(_text, 1_700_000_000);
+
+    [Benchmark]
+    public bool Ed25519_verify() => _ed25519Verifier.Verify(_text, _ed25519Signature.Span);
+
+    [Benchmark]
+    public bool ML_DSA_44_verify() => _mlDsa44Verifier.Verify(_text, _mlDsa44Signature.Span);
+
+    [Benchmark]
+    public INoteVerifier? ML_DSA_44_load_a_public_key() => Verifiers.TryCreate(_mlDsa44.Key);
+}
+
 /// <summary>Bundles and CRCs.</summary>
 public class Bytes
 {

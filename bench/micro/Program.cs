@@ -29,7 +29,7 @@ IConfig config = ManualConfig.CreateEmpty()
     .AddLogger(ConsoleLogger.Ascii)
     .WithArtifactsPath(artifacts)
     .WithOptions(ConfigOptions.JoinSummary);
-Summary[] summaries = [.. BenchmarkRunner.Run([typeof(Hashing), typeof(Trees), typeof(Texts), typeof(Bytes)], config)];
+Summary[] summaries = [.. BenchmarkRunner.Run([typeof(Hashing), typeof(Trees), typeof(Texts), typeof(Signatures), typeof(Bytes)], config)];
 if (summaries.Any(summary => summary.HasCriticalValidationErrors || summary.Reports.Any(report => !report.Success))) return 1;
 Directory.CreateDirectory(results);
 string report = Directory.GetFiles(Path.Combine(artifacts, "results"), "*-report-github.md").OrderBy(File.GetLastWriteTimeUtc).Last();

@@ -26,8 +26,9 @@ internal static class BackupCommand
         Argument<string> from = new("FROM") { Description = "The backup." };
         Argument<string> to = new("DIR") { Description = "The data directory to be: new, or empty." };
         Option<string?> key = new("--key") { HelpName = "FILE", Description = "The log's key, for a backup that was made without it." };
-        Command command = new("restore", "Makes a data directory out of a backup and checks all of it from entry bytes up. The log is halted until tlog-server resume.") { from, to, key };
-        command.SetAction((parsed, stop) => RestoreAsync(parsed.GetRequiredValue(from), parsed.GetRequiredValue(to), parsed.GetValue(key), around, stop));
+        Option<string?> mlDsaKey = new("--ml-dsa-key") { HelpName = "FILE", Description = "The same for the ML-DSA-44 key of a log that has one." };
+        Command command = new("restore", "Makes a data directory out of a backup and checks all of it from entry bytes up. The log is halted until tlog-server resume.") { from, to, key, mlDsaKey };
+        command.SetAction((parsed, stop) => RestoreAsync(parsed.GetRequiredValue(from), parsed.GetRequiredValue(to), parsed.GetValue(key), parsed.GetValue(mlDsaKey), around, stop));
         return command;
     }
 
@@ -42,13 +43,14 @@ internal static class BackupCommand
         return ExitCode.Ok;
     }
 
-    private static async Task<int> RestoreAsync(string from, string to, string? keyPath, Surroundings around, CancellationToken stop)
+    private static async Task<int> RestoreAsync(string from, string to, string? keyPath, string? mlDsaKeyPath, Surroundings around, CancellationToken stop)
     {
         NativeSha256.TryUse();
         byte[]? key = keyPath is null ? null : await ReadKeyAsync(keyPath, Restore.ReadIdentity(from), stop);
+        byte[]? mlDsaKey = mlDsaKeyPath is null ? null : await ReadMlDsaKeyAsync(mlDsaKeyPath, Restore.ReadIdentity(from), stop);
         FsckProgress progress = new(around);
         DirectoryReport report = await DamageAsync(
-            () => progress.EndAsync(Restore.RunAsync(from, to, Verifiers.TryCreate, key, new CheckOptions { Progress = progress.Tell }, stop)), $"{to} was not made", around, stop);
+            () => progress.EndAsync(Restore.RunAsync(from, to, Verifiers.TryCreate, key, new CheckOptions { Progress = progress.Tell }, mlDsaKey, stop)), $"{to} was not made", around, stop);
         await PrintAsync(report.Entries, report.Segments, report.Head, around, stop);
         await around.SayAsync($"{to} is halted: tlog-server resume --data {to} --reason TEXT, once it is sure that no newer copy exists");
         return ExitCode.Ok;
@@ -57,11 +59,19 @@ internal static class BackupCommand
     private static async Task<byte[]> ReadKeyAsync(string path, LogIdentity identity, CancellationToken stop)
     {
         using Ed25519PrivateKey key = KeyFile.Read(path, identity.Origin).Key;
-        string vkey = new NoteSigner(identity.Origin, key).Key.ToString();
-        return vkey == identity.VerifierKey
-            ? await File.ReadAllBytesAsync(path, stop)
-            : throw new CliException(ExitCode.Usage, $"{path} is another key: the backup is of {identity.VerifierKey}, the key gives {vkey}");
+        return await ReadKeyAsync(path, identity.VerifierKey, new NoteSigner(identity.Origin, key).Key, stop);
     }
+
+    private static async Task<byte[]> ReadMlDsaKeyAsync(string path, LogIdentity identity, CancellationToken stop)
+    {
+        string expected = identity.MlDsa44?.VerifierKey ?? throw new CliException(ExitCode.Usage, "--ml-dsa-key: the log of this backup has no ML-DSA-44 key");
+        using MlDsa44PrivateKey key = KeyFile.ReadMlDsa44(path, identity.Origin).Key;
+        return await ReadKeyAsync(path, expected, new MlDsa44Cosigner(identity.Origin, key).Key, stop);
+    }
+
+    private static async Task<byte[]> ReadKeyAsync(string path, string expected, VerifierKey given, CancellationToken stop) => given.ToString() == expected
+        ? await File.ReadAllBytesAsync(path, stop)
+        : throw new CliException(ExitCode.Usage, $"{path} is another key: the backup is of {expected}, the key gives {given}");
 
     /// <summary>Damage is a line on standard output and exit code 1, as with fsck.</summary>
     private static async Task<T> DamageAsync<T>(Func<Task<T>> work, string consequence, Surroundings around, CancellationToken stop)

@@ -89,7 +89,7 @@ internal static class FsckCommand
 
             await around.PrintAsync(string.Create(CultureInfo.InvariantCulture, $"damages {found.Steps.Count}, of which {found.Steps.Count(step => step.Remedy is not null)} can be repaired"), stop);
             if (copy is null) return found.Steps.Count == 0 ? ExitCode.Ok : ExitCode.DoesNotHold;
-            await SummarizeAsync(around, copy.Entries, copy.Segments, copy.Head is TreeHead head ? new Checkpoint(identity.Origin, head.Size, head.Root) : null, identity.VerifierKey, stop);
+            await SummarizeAsync(around, copy.Entries, copy.Segments, copy.Head is TreeHead head ? new Checkpoint(identity.Origin, head.Size, head.Root) : null, SignersOf(identity), stop);
             await around.SayAsync($"{to} is whole and halted: tlog-server resume --data {to} --reason TEXT, once it is sure that nobody has seen a larger checkpoint");
             return ExitCode.Ok;
         }
@@ -142,11 +142,13 @@ internal static class FsckCommand
         foreach (string note in report.Notes) await around.SayAsync(note);
         Checkpoint? checkpoint = report.Head is TreeHead head ? new Checkpoint(report.Identity.Origin, head.Size, head.Root) : null;
         if (policy is not null && report.Head is not null) await RequirePolicyAsync(path, policy, report, around);
-        await SummarizeAsync(around, report.Entries, report.Segments, checkpoint, checkpoint is null ? "nobody" : report.Identity.VerifierKey, stop);
+        await SummarizeAsync(around, report.Entries, report.Segments, checkpoint, checkpoint is null ? "nobody" : SignersOf(report.Identity), stop);
         await around.PrintAsync($"heads {report.Heads}", stop);
         if (checkpoint is null) await around.SayAsync("nothing is signed yet");
         else if (report.Entries > checkpoint.Size) await around.SayAsync($"{report.Entries - checkpoint.Size} entries are durable and not signed yet");
     }
+
+    private static string SignersOf(LogIdentity identity) => string.Join(", ", identity.Keys.Select(key => key.VerifierKey));
 
     private static async Task RequirePolicyAsync(string path, Policy policy, DirectoryReport report, Surroundings around)
     {

@@ -27,8 +27,8 @@ internal enum EngineState
     Stopping,
 }
 
-/// <summary>What an engine works with: the parts of its directory and its key, or what a test has put around one of them.</summary>
-internal sealed record EngineParts(IJournal Journal, ITileStore Tiles, ITreeRegister Register, INoteSigner Signer);
+/// <summary>What an engine works with: the parts of its directory and its keys, or what a test has put around one of them. Without an ML-DSA-44 key there is no cosigner.</summary>
+internal sealed record EngineParts(IJournal Journal, ITileStore Tiles, ITreeRegister Register, INoteSigner Signer, ICosigner? Cosigner);
 
 /// <summary>Where a test gets in: a small journal, and a fault in one part. Null is what is served.</summary>
 internal sealed record EngineSeams(JournalOptions? Journal = null, Func<EngineParts, EngineParts>? Replace = null);
@@ -130,8 +130,9 @@ internal sealed class Engine : IAsyncDisposable
         LogIdentity identity = LogDirectory.ReadIdentity(settings.Data);
         Policy? policy = WitnessPolicy.Read(settings.Policy, identity);
         NoteSigner signer = ReadSigner(settings.Data, identity);
+        MlDsa44Cosigner? cosigner = identity.MlDsa44 is LogKey second ? ReadCosigner(settings.Data, identity.Origin, second) : null;
         LogDirectory directory = await LogDirectory.OpenAsync(settings.Data, settings.Guard, time, seams?.Journal).ConfigureAwait(false);
-        EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer);
+        EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer, cosigner);
         Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, time, logger, seams?.Journal);
         try
         {
@@ -262,10 +263,18 @@ internal sealed class Engine : IAsyncDisposable
         string path = Path.Combine(data, identity.KeyPath);
         KeyFile key = KeyFile.Read(path, identity.Origin);
         NoteSigner signer = new(identity.Origin, key.Key);
-        return signer.Key.ToString() == identity.VerifierKey
-            ? signer
-            : throw new StorageException($"{path} is another key: this log belongs to {identity.VerifierKey}, the key gives {signer.Key}");
+        return signer.Key.ToString() == identity.VerifierKey ? signer : throw AnotherKey(path, identity.VerifierKey, signer.Key);
     }
+
+    private static MlDsa44Cosigner ReadCosigner(string data, string origin, LogKey own)
+    {
+        string path = Path.Combine(data, own.KeyPath);
+        MlDsa44Cosigner cosigner = new(origin, KeyFile.ReadMlDsa44(path, origin).Key);
+        return cosigner.Key.ToString() == own.VerifierKey ? cosigner : throw AnotherKey(path, own.VerifierKey, cosigner.Key);
+    }
+
+    private static StorageException AnotherKey(string path, string expected, VerifierKey given) =>
+        new($"{path} is another key: this log belongs to {expected}, the key gives {given}");
 
     /// <summary>The checkpoint in the register says what the register says, and is ours: otherwise refuse.</summary>
     private void CheckCheckpoint()
@@ -274,9 +283,9 @@ internal sealed class Engine : IAsyncDisposable
         if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null
             || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null
             || checkpoint.Origin != Identity.Origin || checkpoint.Size != head.Size || checkpoint.Root != head.Root
-            || note.Verify([Verifiers.TryCreate(_parts.Signer.Key)!]).Status != NoteStatus.Verified)
+            || !Publisher.IsOurs(note, _parts.Signer, _parts.Cosigner))
         {
-            throw new DamageException(new Damage("checkpoint", Path.Combine(_directory.Root, "commit"), null, null, $"a checkpoint of {Identity.Origin} at size {head.Size}, signed by its key", "something else"));
+            throw new DamageException(new Damage("checkpoint", Path.Combine(_directory.Root, "commit"), null, null, $"a checkpoint of {Identity.Origin} at size {head.Size}, signed by {(_parts.Cosigner is null ? "its key" : "both of its keys")}", "something else"));
         }
     }
 
@@ -284,7 +293,7 @@ internal sealed class Engine : IAsyncDisposable
     {
         bool witnessed = policy is { Witnesses.Count: > 0 };
         Publisher = new Publisher(
-            Identity.Origin, _parts.Signer, _parts.Register, Tiles, _stored!, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher, time),
+            Identity.Origin, _parts.Signer, _parts.Cosigner, _parts.Register, Tiles, _stored!, () => _sequencer.Latest, policy, publisher => MakeFeeds(policy, publisher, time),
             witnessed ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger,
             quorumMet: () => Interlocked.CompareExchange(ref _state, (int)EngineState.Ready, (int)EngineState.Starting),
             mayAppend: () => State is EngineState.Ready or EngineState.Stopping);

@@ -19,6 +19,7 @@ internal sealed class Publisher
 {
     private readonly string _origin;
     private readonly INoteSigner _signer;
+    private readonly ICosigner? _cosigner;
     private readonly ITreeRegister _register;
     private readonly TileReader _tiles;
     private readonly StoredTree _stored;
@@ -40,12 +41,13 @@ internal sealed class Publisher
     private long _nextSigning;          // timestamp before which nothing is signed
 
     public Publisher(
-        string origin, INoteSigner signer, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy? policy,
+        string origin, INoteSigner signer, ICosigner? cosigner, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy? policy,
         Func<Publisher, IReadOnlyList<WitnessFeed>> feeds, string? cachePath, Settings settings, TimeProvider time, ILogger logger,
         Action quorumMet, Func<bool> mayAppend)
     {
         _origin = origin;
         _signer = signer;
+        _cosigner = cosigner;
         _register = register;
         _tiles = tiles;
         _stored = stored;
@@ -167,8 +169,9 @@ internal sealed class Publisher
         }
 
         byte[] text = new Checkpoint(_origin, size, root).ToText();
-        NoteSignature signature = _signer.Sign(text); // verified by the signer before it is returned
-        TreeHead head = new(size, root, new Note(text, [signature]).ToBytes());
+        List<NoteSignature> lines = [_signer.Sign(text)]; // each verified by its signer before it is returned; a failure of one ends the signing
+        if (_cosigner is not null) lines.Add(_cosigner.Cosign(text, NextTimestamp(last)));
+        TreeHead head = new(size, root, new Note(text, lines).ToBytes());
 
         // 6. Remembered before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers what it holds.
         if (!await _register.SwapAsync(last, head, "signed", stop).ConfigureAwait(false))
@@ -177,6 +180,31 @@ internal sealed class Publisher
         }
 
         await OfferAsync(head, stop).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// Now, or the time of the last head where the clock has gone back: the statement is that this was the largest tree at that time, and two sizes
+    /// out of order would contradict it.
+    /// </summary>
+    private ulong NextTimestamp(TreeHead? last)
+    {
+        ulong before = 1;
+        if (last is not null && Note.TryParse(last.Checkpoint.Span, out Note? note))
+        {
+            foreach (NoteSignature line in note!.Signatures)
+            {
+                if (line.KeyId == _cosigner!.Key.KeyId && line.Name == _origin && Cosignature.TryReadTimestamp(line.Signature.Span, out ulong timestamp)) before = timestamp;
+            }
+        }
+
+        return Math.Max(before, (ulong)Math.Max(0, _time.GetUtcNow().ToUnixTimeSeconds()));
+    }
+
+    /// <summary>Whether every key of the log has a line there that verifies.</summary>
+    internal static bool IsOurs(Note note, INoteSigner signer, ICosigner? cosigner)
+    {
+        VerifierKey[] own = cosigner is null ? [signer.Key] : [signer.Key, cosigner.Key];
+        return note.Verify([.. own.Select(key => Verifiers.TryCreate(key)!)]).Verified.Count == own.Length;
     }
 
     /// <summary>7. Asks the witnesses for a head that is in the register; makes it public at once when no cosignature is needed.</summary>
@@ -244,17 +272,12 @@ internal sealed class Publisher
         if (_cachePath is null || _policy is null || !File.Exists(_cachePath) || new FileInfo(_cachePath).Length > Note.MaxSize) return;
         if (!DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
         if (!Note.TryParse(bytes, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
-        List<INoteVerifier> verifiers = [];
-        foreach (VerifierKey key in _policy.Witnesses.Select(witness => witness.Key).Append(_signer.Key))
-        {
-            if (Verifiers.TryCreate(key) is INoteVerifier verifier) verifiers.Add(verifier);
-        }
-
-        NoteVerification verification = note.Verify(verifiers);
+        if (checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !IsOurs(note, _signer, _cosigner)) return;
+        NoteVerification cosigned = note.Verify([.. _policy.Witnesses.Select(witness => Verifiers.TryCreate(witness.Key)).OfType<INoteVerifier>()]);
+        if (cosigned.Status == NoteStatus.BadSignature) return;
         Dictionary<(string Name, uint KeyId), NoteSignature> lines = [];
-        Merge(lines, verification.Verified.Where(line => !line.Verifier.Key.Equals(_signer.Key)).Select(line => line.Signature));
+        Merge(lines, cosigned.Verified.Select(line => line.Signature));
         TreeSnapshot tree = _latest();
-        if (verification.Status != NoteStatus.Verified || checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !verification.Verified.Any(line => line.Verifier.Key.Equals(_signer.Key))) return;
         if (!_policy.IsQuorumMet(witness => lines.ContainsKey((witness.Key.Name, witness.Key.KeyId)))) return;
         if (checkpoint.Size > 0)
         {

@@ -23,18 +23,18 @@ internal static class WitnessPolicy
         }
 
         if (!Policy.TryParse(bytes, out Policy? policy, out string error) || policy is null) throw new ConfigurationException($"policy: {path}: {error}");
-        if (policy.Logs.Count > 0 && !policy.Logs.Any(log => log.Key.ToString() == identity.VerifierKey))
+        if (policy.Logs.Count > 0 && !policy.Logs.Any(log => identity.Keys.Any(own => log.Key.ToString() == own.VerifierKey)))
         {
             throw new ConfigurationException($"policy: {path} lists logs, but not this one: log {identity.VerifierKey}");
         }
 
         // Whatever its name and type: a log that is its own witness has none.
-        ReadOnlyMemory<byte> own = VerifierKey.TryParse(Encoding.UTF8.GetBytes(identity.VerifierKey), out VerifierKey? key) ? key!.PublicKey : default;
+        ReadOnlyMemory<byte>[] own = [.. identity.Keys.Select(one => VerifierKey.TryParse(Encoding.UTF8.GetBytes(one.VerifierKey), out VerifierKey? key) ? key!.PublicKey : default)];
         foreach (PolicyWitness witness in policy.Witnesses)
         {
             if (witness.Url is null) throw new ConfigurationException($"policy: witness {witness.Name} has no URL: a log needs its submission prefix");
             if (!WitnessClient.TryGetUri(witness.Url, out _)) throw new ConfigurationException($"policy: the URL of witness {witness.Name} is not an http or https URL");
-            if (witness.Key.PublicKey.Span.SequenceEqual(own.Span)) throw new ConfigurationException($"policy: witness {witness.Name} has the key of this log");
+            if (own.Any(key => key.Span.SequenceEqual(witness.Key.PublicKey.Span))) throw new ConfigurationException($"policy: witness {witness.Name} has the key of this log");
         }
 
         if (!policy.IsQuorumMet(witness => Verifiers.TryCreate(witness.Key) is not null))

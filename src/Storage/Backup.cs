@@ -3,7 +3,8 @@
 //
 //   backup                   the manifest (BackupManifest.cs); replaced last, so it always names a whole copy, or none yet
 //   segments/ tree/          data.N, addresses: as in the data directory, only ever longer. commit: of the last copy, also one that was not finished
-//   state-N/                 log, commit, heads, heads.old, published, guarded, halted, journal/, segments.commit, tree.commit, key.pem if it was asked for
+//   state-N/                 log, commit, heads, heads.old, published, guarded, halted, journal/, segments.commit, tree.commit; key.pem and
+//                            key-ml-dsa.pem if they were asked for
 //
 // The moment: the journal's files are opened; then heads, tree and segments are asked how far they are; then the journal is read, which by now holds all that the others
 // promise. A frame that is being written meanwhile is left away.
@@ -24,7 +25,7 @@ public sealed record BackupOptions
     /// <summary>Most bytes that are copied in a second; 0 for as fast as it goes.</summary>
     public long BytesPerSecond { get; init; }
 
-    /// <summary>Whether the key is copied too, where it lies in the data directory. A backup with the key can sign.</summary>
+    /// <summary>Whether the keys are copied too, where there are files of them. A backup with the keys can sign.</summary>
     public bool WithKey { get; init; }
 
     /// <summary>Is told how many bytes of sealed entries are copied, and how many there are.</summary>
@@ -59,7 +60,7 @@ public static class Backup
     /// </summary>
     /// <param name="directory">The data directory.</param>
     /// <param name="to">The backup: a directory that does not exist, is empty, or holds a backup of the same log.</param>
-    /// <param name="verifiers">Gives the verifier of the key in the directory's identity.</param>
+    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity.</param>
     /// <param name="options">How; null for as fast as it goes, without the key.</param>
     /// <param name="stop">Ends it; the next call goes on.</param>
     /// <exception cref="DamageException">The copy is not whole: what was there before stays as it was.</exception>
@@ -239,8 +240,12 @@ public static class Backup
                     if (bytes is not null) DurableFile.Replace(Path.Combine(state, name), bytes);
                 }
 
-                string key = Path.Combine(directory, identity.KeyPath);
-                if (options.WithKey && File.Exists(key)) DurableFile.Replace(Path.Combine(state, "key.pem"), await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
+                foreach ((LogKey key, string name) in options.WithKey ? identity.Keys.Zip(LogDirectory.KeyNames) : [])
+                {
+                    string file = Path.Combine(directory, key.KeyPath);
+                    if (File.Exists(file)) DurableFile.Replace(Path.Combine(state, name), await File.ReadAllBytesAsync(file, stop).ConfigureAwait(false));
+                }
+
                 return heads with { Root = state };
             }
         }
@@ -267,9 +272,8 @@ public static class Backup
         private (HeadsCheck Heads, long Entries, long Segments, long From) Check(string state, HeadFiles files, Func<VerifierKey, INoteVerifier?> verifiers, long knownSegments, long knownTiles)
         {
             List<string> notes = [];
-            (_, VerifierKey key) = DirectoryCheck.ReadIdentity(state);
-            INoteVerifier verifier = verifiers(key) ?? throw DirectoryCheck.Damaged("identity", Path.Combine(state, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
-            HeadsCheck heads = HeadsCheck.Read(files, identity, verifier, notes);
+            (_, INoteVerifier[] keys) = DirectoryCheck.ReadIdentity(state, verifiers);
+            HeadsCheck heads = HeadsCheck.Read(files, identity, keys, notes);
             using RecordLog upper = RecordLog.OpenReadOnly(Path.Combine(to, "tree"));
             using RecordLog segments = RecordLog.OpenReadOnly(Path.Combine(to, "segments"));
             long from = Math.Min(knownSegments, TileStore.LevelOneCount(knownTiles) * EntryBundle.Width) / EntryBundle.Width * EntryBundle.Width;

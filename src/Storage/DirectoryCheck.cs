@@ -57,7 +57,7 @@ public static class DirectoryCheck
     /// heads, which is bounded.
     /// </summary>
     /// <param name="path">The data directory.</param>
-    /// <param name="verifiers">Gives the verifier of the key in the directory's identity; null for a type that is not understood.</param>
+    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity; null for a key that is not acceptable.</param>
     /// <param name="options">How; null for a directory that no process has, as fast as it goes.</param>
     /// <param name="stop">Ends the check between two segments.</param>
     /// <exception cref="DamageException">The first damage: kind, place, segment, index, expected, found.</exception>
@@ -67,11 +67,10 @@ public static class DirectoryCheck
         string path, Func<VerifierKey, INoteVerifier?> verifiers, CheckOptions? options = null, CancellationToken stop = default)
     {
         options ??= new CheckOptions();
-        (LogIdentity identity, VerifierKey key) = ReadIdentity(path);
-        INoteVerifier verifier = verifiers(key) ?? throw Damaged("identity", Path.Combine(path, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
+        (LogIdentity identity, INoteVerifier[] keys) = ReadIdentity(path, verifiers);
         using DirectoryLock? held = options.InUse ? null : DirectoryLock.Acquire(path);
         List<string> notes = [];
-        HeadsCheck heads = HeadsCheck.Read(await HeadFiles.ReadAsync(path, identity.Origin, options.InUse, stop).ConfigureAwait(false), identity, verifier, notes);
+        HeadsCheck heads = HeadsCheck.Read(await HeadFiles.ReadAsync(path, identity.Origin, options.InUse, stop).ConfigureAwait(false), identity, keys, notes);
         TreeCheck tree = new(heads.Claims);
         Require(tree.CheckBegin());
         string journal = Path.Combine(path, "journal");
@@ -151,7 +150,8 @@ public static class DirectoryCheck
     internal static DamageException Damaged(string kind, string place, string expected, string found, long? segment = null) =>
         new(new Damage(kind, place, segment, null, expected, found));
 
-    internal static (LogIdentity, VerifierKey) ReadIdentity(string path)
+    /// <summary>Whose log it is, and what verifies its signatures: every checkpoint has one by each.</summary>
+    internal static (LogIdentity Identity, INoteVerifier[] Keys) ReadIdentity(string path, Func<VerifierKey, INoteVerifier?> verifiers)
     {
         string file = Path.Combine(path, "log");
         if (!File.Exists(file) && (Directory.Exists(Path.Combine(path, "segments")) || Directory.Exists(Path.Combine(path, "journal"))))
@@ -162,17 +162,22 @@ public static class DirectoryCheck
         if (!File.Exists(file)) LogDirectory.ReadIdentity(path); // throws, and says what is missing
         if (!DurableFile.TryRead(file, LogIdentity.MaxSize, out byte[] bytes) || !LogIdentity.TryParse(bytes, out LogIdentity? identity))
         {
-            throw Damaged("identity", file, "five lines that begin with tlog-directory v1", string.Create(CultureInfo.InvariantCulture, $"{bytes.Length} other bytes"));
+            throw Damaged("identity", file, LogIdentity.Form, string.Create(CultureInfo.InvariantCulture, $"{bytes.Length} other bytes"));
         }
 
-        if (!VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(identity.VerifierKey), out VerifierKey? key) || key is null)
+        INoteVerifier Own(LogKey own, byte type, string name)
         {
-            throw Damaged("identity", file, "a vkey whose key ID is that of its parts", "another text");
+            if (!VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(own.VerifierKey), out VerifierKey? key) || key is null)
+            {
+                throw Damaged("identity", file, "a vkey whose key ID is that of its parts", "another text");
+            }
+
+            if (key.Name != identity.Origin) throw Damaged("identity", file, "a vkey whose name is the origin", "another name");
+            return (key.SignatureType == type ? verifiers(key) : null) ?? throw Damaged("identity", file, $"the vkey of an {name} key", $"one of type 0x{key.SignatureType:x2}");
         }
 
-        return key.Name == identity.Origin
-            ? (identity, key)
-            : throw Damaged("identity", file, "a vkey whose name is the origin", "another name");
+        INoteVerifier first = Own(identity.Keys[0], VerifierKey.Ed25519, "Ed25519");
+        return (identity, identity.MlDsa44 is null ? [first] : [first, Own(identity.MlDsa44, VerifierKey.MlDsa44Cosignature, "ML-DSA-44")]);
     }
 
     private static string RequireRecordLog(string path, string name)

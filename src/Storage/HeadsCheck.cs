@@ -8,12 +8,12 @@ namespace TransparencyLog.Storage;
 internal sealed class HeadsCheck
 {
     private readonly LogIdentity _identity;
-    private readonly INoteVerifier _verifier;
+    private readonly INoteVerifier[] _keys;
     private readonly List<ClaimedRoot> _claims = [];
     private TreeHead? _before;
     private ReadOnlyMemory<byte> _line, _lineBefore; // the first lines of the newest head and of the one before it, as `commit` has them
 
-    private HeadsCheck(LogIdentity identity, INoteVerifier verifier) => (_identity, _verifier) = (identity, verifier);
+    private HeadsCheck(LogIdentity identity, INoteVerifier[] keys) => (_identity, _keys) = (identity, keys);
 
     /// <summary>What the tree has to be at each signed size, sizes never decreasing.</summary>
     public IReadOnlyList<ClaimedRoot> Claims => _claims;
@@ -24,9 +24,9 @@ internal sealed class HeadsCheck
     /// <summary>The checkpoint that was published last, with its cosignatures; null where none is kept.</summary>
     public ReadOnlyMemory<byte>? Published { get; private set; }
 
-    public static HeadsCheck Read(HeadFiles files, LogIdentity identity, INoteVerifier verifier, List<string> notes)
+    public static HeadsCheck Read(HeadFiles files, LogIdentity identity, INoteVerifier[] keys, List<string> notes)
     {
-        HeadsCheck check = new(identity, verifier);
+        HeadsCheck check = new(identity, keys);
         string history = files.PathOf("heads");
         if (files.Old is not null) check.ReadHistory(history + ".old", files.Old, notes);
         check.ReadHistory(history, files.History ?? throw DirectoryCheck.Damaged("heads", history, "the history of signed heads", "no such file"), notes);
@@ -68,7 +68,7 @@ internal sealed class HeadsCheck
         (_before, Newest) = (Newest, head);
     }
 
-    /// <summary>A checkpoint of this log, with a signature by its key that was verified.</summary>
+    /// <summary>A checkpoint of this log, with a signature by each of its keys that was verified.</summary>
     private Checkpoint ReadSigned(ReadOnlySpan<byte> bytes, string place)
     {
         if (!Note.TryParse(bytes, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
@@ -77,11 +77,13 @@ internal sealed class HeadsCheck
         }
 
         if (checkpoint.Origin != _identity.Origin) throw DirectoryCheck.Damaged("checkpoint", place, $"the origin {_identity.Origin}", "a checkpoint of another log");
-        NoteStatus status = note.Verify([_verifier]).Status;
-        if (status == NoteStatus.Verified) return checkpoint;
-        string found = status == NoteStatus.BadSignature ? "a line of that key that does not verify" : "no line of that key";
-        throw DirectoryCheck.Damaged("signature", place, $"a signature by {_verifier.Key}", found);
+        if (MissingIn(note, _keys) is not INoteVerifier missing) return checkpoint;
+        string found = note.Verify([missing]).Status == NoteStatus.BadSignature ? "a line of that key that does not verify" : "no line of that key";
+        throw DirectoryCheck.Damaged("signature", place, $"a signature by {missing.Key}", found);
     }
+
+    /// <summary>The first of these keys that has no line that verifies; null when all have.</summary>
+    public static INoteVerifier? MissingIn(Note note, INoteVerifier[] keys) => keys.FirstOrDefault(key => note.Verify([key]).Status != NoteStatus.Verified);
 
     private void CheckCommit(string path, byte[]? bytes, List<string> notes)
     {

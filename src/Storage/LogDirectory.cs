@@ -1,8 +1,8 @@
 // The data directory of a log (spec/storage.md): its identity, its lock, and the parts in it.
 //
-//   log        identity: version, origin, vkey, where the key is, the size of a journal file. Written last by `create`: without it
-//              there is no log
-//   key.pem    the signing key, unless it lies elsewhere
+//   log        identity: version, origin, vkey, where the key is, the size of a journal file; the same of an ML-DSA-44 key where there is
+//              one. Written last by `create`: without it there is no log
+//   key.pem    the signing key, unless it lies elsewhere; key-ml-dsa.pem the second one
 //   lock       flock of the process that has it open
 //   journal/ segments/ tree/ commit heads halted guarded published
 
@@ -12,18 +12,31 @@ using System.Text;
 
 namespace TransparencyLog.Storage;
 
+/// <summary>A key of a log.</summary>
+/// <param name="VerifierKey">Its vkey.</param>
+/// <param name="KeyPath">The key file; relative to the directory, or absolute.</param>
+public sealed record LogKey(string VerifierKey, string KeyPath);
+
 /// <summary>What a log's directory says it is.</summary>
 /// <param name="Origin">The origin line of its checkpoints.</param>
 /// <param name="VerifierKey">The vkey of its Ed25519 key.</param>
 /// <param name="KeyPath">The key file; relative to the directory, or absolute.</param>
 /// <param name="JournalFileBytes">The size of each file of its journal: <see cref="JournalOptions.FileBytes"/>.</param>
-public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath, int JournalFileBytes = JournalOptions.DefaultFileBytes)
+/// <param name="MlDsa44">The ML-DSA-44 key that signs every checkpoint too (type 0x06); null where there is none.</param>
+public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath, int JournalFileBytes = JournalOptions.DefaultFileBytes, LogKey? MlDsa44 = null)
 {
-    private const string Header = "tlog-directory v1";
+    private const string Header = "tlog-directory v1", HeaderOfTwo = "tlog-directory v2";
     internal const int MaxSize = 16 * 1024;
 
-    internal byte[] ToBytes() =>
-        Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Header}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\njournal {JournalFileBytes}\n"));
+    /// <summary>What a readable identity is, for the message about one that is not.</summary>
+    internal const string Form = "five lines that begin with tlog-directory v1, or seven that begin with tlog-directory v2";
+
+    /// <summary>The keys that sign every checkpoint, in the order of their lines: Ed25519, and then ML-DSA-44 where there is one.</summary>
+    public IReadOnlyList<LogKey> Keys => MlDsa44 is null ? [new(VerifierKey, KeyPath)] : [new(VerifierKey, KeyPath), MlDsa44];
+
+    internal byte[] ToBytes() => Encoding.UTF8.GetBytes(string.Create(
+        CultureInfo.InvariantCulture,
+        $"{(MlDsa44 is null ? Header : HeaderOfTwo)}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\njournal {JournalFileBytes}\n{(MlDsa44 is null ? "" : $"ml-dsa-vkey {MlDsa44.VerifierKey}\nml-dsa-key {MlDsa44.KeyPath}\n")}"));
 
     /// <summary>The version, where the first line names one that is not ours; null otherwise.</summary>
     internal static string? VersionOf(byte[] bytes)
@@ -31,7 +44,7 @@ public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPa
         ReadOnlySpan<byte> line = bytes.AsSpan(0, Math.Max(0, bytes.AsSpan().IndexOf((byte)'\n')));
         if (!line.StartsWith("tlog-directory v"u8) || line.Length > 40) return null;
         ReadOnlySpan<byte> number = line["tlog-directory v"u8.Length..];
-        return Strict.TryReadSize(number, out long version) && version != 1 ? $"v{version.ToString(CultureInfo.InvariantCulture)}" : null;
+        return Strict.TryReadSize(number, out long version) && version is not (1 or 2) ? $"v{version.ToString(CultureInfo.InvariantCulture)}" : null;
     }
 
     internal static bool TryParse(byte[] bytes, [NotNullWhen(true)] out LogIdentity? identity)
@@ -39,10 +52,12 @@ public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPa
         identity = null;
         if (!Strict.IsUtf8(bytes)) return false;
         string[] lines = Encoding.UTF8.GetString(bytes).Split('\n');
-        if (lines.Length != 6 || lines[0] != Header || lines[5].Length != 0) return false;
+        bool two = lines[0] == HeaderOfTwo;
+        if (!(two || lines[0] == Header) || lines.Length != (two ? 8 : 6) || lines[^1].Length != 0) return false;
         if (!lines[1].StartsWith("origin ", StringComparison.Ordinal) || !lines[2].StartsWith("vkey ", StringComparison.Ordinal) || !lines[3].StartsWith("key ", StringComparison.Ordinal)) return false;
         if (!lines[4].StartsWith("journal ", StringComparison.Ordinal) || !Strict.TryReadSize(Encoding.UTF8.GetBytes(lines[4][8..]), out long journal) || !JournalOptions.IsFileSize(journal)) return false;
-        identity = new LogIdentity(lines[1][7..], lines[2][5..], lines[3][4..], (int)journal);
+        if (two && (!lines[5].StartsWith("ml-dsa-vkey ", StringComparison.Ordinal) || !lines[6].StartsWith("ml-dsa-key ", StringComparison.Ordinal))) return false;
+        identity = new LogIdentity(lines[1][7..], lines[2][5..], lines[3][4..], (int)journal, two ? new LogKey(lines[5][12..], lines[6][11..]) : null);
         return true;
     }
 }
@@ -62,6 +77,15 @@ public sealed class LogDirectory : IAsyncDisposable
         Journal = journal;
     }
 
+    /// <summary>The file of the Ed25519 key that is made with a log, in its directory.</summary>
+    public const string KeyName = "key.pem";
+
+    /// <summary>The file of the ML-DSA-44 key that is made with a log, in its directory.</summary>
+    public const string MlDsa44KeyName = "key-ml-dsa.pem";
+
+    /// <summary>The same two names, in the order of <see cref="LogIdentity.Keys"/>: what keys are called in a backup, wherever they lay.</summary>
+    internal static readonly string[] KeyNames = [KeyName, MlDsa44KeyName];
+
     /// <summary>The directory.</summary>
     public string Root { get; }
 
@@ -78,7 +102,7 @@ public sealed class LogDirectory : IAsyncDisposable
     public Journal Journal { get; }
 
     /// <summary>
-    /// Makes a new log in a directory that does not exist or is empty but for <paramref name="allowed"/> (the key just made). The identity is written
+    /// Makes a new log in a directory that does not exist or is empty but for <paramref name="allowed"/> (the keys just made). The identity is written
     /// last: a crash before leaves a directory that neither serves nor can be mistaken for a log.
     /// </summary>
     public static void Create(string path, LogIdentity identity, TimeProvider time, JournalOptions? options = null, params string[] allowed)
@@ -114,8 +138,8 @@ public sealed class LogDirectory : IAsyncDisposable
         if (LogIdentity.TryParse(bytes, out LogIdentity? identity)) return identity;
         throw new StorageException(
             LogIdentity.VersionOf(bytes) is string version
-                ? $"{Path.Combine(path, "log")} is of version {version}, which this program does not know: it reads v1. Nothing was changed; a newer program reads it"
-                : $"{Path.Combine(path, "log")} is damaged: expected five lines that begin with tlog-directory v1");
+                ? $"{Path.Combine(path, "log")} is of version {version}, which this program does not know: it reads v1 and v2. Nothing was changed; a newer program reads it"
+                : $"{Path.Combine(path, "log")} is damaged: expected {LogIdentity.Form}");
     }
 
     /// <summary>

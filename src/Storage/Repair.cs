@@ -45,7 +45,7 @@ public static class Repair
 {
     /// <summary>Names every damaged segment and tile, and the first damage of everything else, with what mends it. Changes nothing.</summary>
     /// <param name="path">The data directory; no process has it.</param>
-    /// <param name="verifiers">Gives the verifier of the key in the directory's identity.</param>
+    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity.</param>
     /// <param name="options">How; null for without other copies.</param>
     /// <param name="stop">Ends it.</param>
     /// <exception cref="DamageException">The identity is damaged, without which nothing else can be judged.</exception>
@@ -62,7 +62,7 @@ public static class Repair
     /// </summary>
     /// <param name="path">The data directory; no process has it. It is not changed.</param>
     /// <param name="to">The copy: a directory that does not exist, or is empty.</param>
-    /// <param name="verifiers">Gives the verifier of the key in the directory's identity.</param>
+    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity.</param>
     /// <param name="options">How; null for without other copies.</param>
     /// <param name="stop">Ends it; what was made so far is removed.</param>
     /// <returns>The plan, and the report of the check; null when nothing was made.</returns>
@@ -127,7 +127,7 @@ public static class Repair
         private readonly RightEdge _edge = new();
         private readonly List<FullTile> _completed = [];
         private LogIdentity _identity = null!;
-        private INoteVerifier _verifier = null!;
+        private INoteVerifier[] _keys = [];
         private JournalOptions _journal = null!;
         private HeadFiles _files = null!;
         private bool _headsAnew;      // they are damaged, and the copy's begin with _head
@@ -139,8 +139,7 @@ public static class Repair
         /// <summary>Goes over everything; puts it into a copy as well, when there is one to be made.</summary>
         public async Task<RepairPlan> PlanAsync(string? copy)
         {
-            (_identity, VerifierKey key) = DirectoryCheck.ReadIdentity(path);
-            _verifier = verifiers(key) ?? throw DirectoryCheck.Damaged("identity", Path.Combine(path, "log"), "the vkey of an Ed25519 key", $"one of type 0x{key.SignatureType:x2}");
+            (_identity, _keys) = DirectoryCheck.ReadIdentity(path, verifiers);
             _journal = options.Journal ?? LogDirectory.OptionsFor(_identity);
             _files = await HeadFiles.ReadAsync(path, _identity.Origin, inUse: false, stop).ConfigureAwait(false);
             IReadOnlyList<ClaimedRoot> claims = ReadHeads();
@@ -254,7 +253,7 @@ public static class Repair
             List<string> notes = [];
             try
             {
-                HeadsCheck heads = HeadsCheck.Read(_files, _identity, _verifier, notes);
+                HeadsCheck heads = HeadsCheck.Read(_files, _identity, _keys, notes);
                 _head = heads.Newest;
                 return heads.Claims;
             }
@@ -295,7 +294,7 @@ public static class Repair
             {
                 if (bytes is null || !TreeRegister.TryParseHead(bytes, out HeadRecord? record) || record.Head is not TreeHead head) return;
                 if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
-                if (checkpoint.Origin == _identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && note.Verify([_verifier]).Status == NoteStatus.Verified) found.Add((from, head));
+                if (checkpoint.Origin == _identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && HeadsCheck.MissingIn(note, _keys) is null) found.Add((from, head));
             }
         }
 
@@ -434,8 +433,11 @@ public static class Repair
 
             if (!_dropPublished) Put("published", _files.Published);
             Put("guarded", _files.Guarded);
-            string key = Path.Combine(path, _identity.KeyPath);
-            if (!Path.IsPathRooted(_identity.KeyPath) && File.Exists(key)) Put(_identity.KeyPath, await File.ReadAllBytesAsync(key, stop).ConfigureAwait(false));
+            foreach (string key in _identity.Keys.Select(key => key.KeyPath).Where(key => !Path.IsPathRooted(key) && File.Exists(Path.Combine(path, key))))
+            {
+                Put(key, await File.ReadAllBytesAsync(Path.Combine(path, key), stop).ConfigureAwait(false));
+            }
+
             string now = options.Time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
             Put("halted", Encoding.UTF8.GetBytes($"{now}\n{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}\n"));
             Put("log", await File.ReadAllBytesAsync(Path.Combine(path, "log"), stop).ConfigureAwait(false));

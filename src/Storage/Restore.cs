@@ -17,22 +17,30 @@ public static class Restore
     /// </summary>
     /// <param name="from">The backup.</param>
     /// <param name="directory">The data directory to be: it does not exist, or is empty. Until all is checked it is made under this name with <c>.restoring</c> behind it.</param>
-    /// <param name="verifiers">Gives the verifier of the key in the backup's identity.</param>
+    /// <param name="verifiers">Gives the verifiers of the keys in the backup's identity.</param>
     /// <param name="key">The bytes of the key's file; null to take that of the backup, or the one that the identity names by an absolute path.</param>
     /// <param name="options">The journal's layout and the progress of the check.</param>
+    /// <param name="mlDsa44Key">The same for the ML-DSA-44 key of a log that has one.</param>
     /// <param name="stop">Ends it; what was made so far is removed.</param>
     /// <exception cref="DamageException">The backup is not whole.</exception>
     /// <exception cref="StorageException">Not a backup, none that is complete, no key, or a directory that is there.</exception>
     public static async Task<DirectoryReport> RunAsync(
-        string from, string directory, Func<VerifierKey, INoteVerifier?> verifiers, byte[]? key = null, CheckOptions? options = null, CancellationToken stop = default)
+        string from, string directory, Func<VerifierKey, INoteVerifier?> verifiers, byte[]? key = null, CheckOptions? options = null, byte[]? mlDsa44Key = null,
+        CancellationToken stop = default)
     {
         (BackupManifest manifest, string state, LogIdentity identity) = Read(from);
         LogDirectory.RequireEmpty(directory);
         string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)), made = target + ".restoring";
         using DirectoryLock held = DirectoryLock.Acquire(from);
-        if (key is null && File.Exists(Path.Combine(state, "key.pem"))) key = await File.ReadAllBytesAsync(Path.Combine(state, "key.pem"), stop).ConfigureAwait(false);
-        bool within = !Path.IsPathRooted(identity.KeyPath);
-        if (key is null && within) throw new StorageException($"{from} is a backup without the key {identity.KeyPath}: the key's file is needed beside it");
+        List<(string Path, byte[] Bytes)> keys = [];
+        foreach (((LogKey own, string name), byte[]? given) in identity.Keys.Zip(LogDirectory.KeyNames).Zip([key, mlDsa44Key]))
+        {
+            string kept = Path.Combine(state, name);
+            byte[]? bytes = given ?? (File.Exists(kept) ? await File.ReadAllBytesAsync(kept, stop).ConfigureAwait(false) : null);
+            if (Path.IsPathRooted(own.KeyPath)) continue;
+            keys.Add((own.KeyPath, bytes ?? throw new StorageException($"{from} is a backup without the key {own.KeyPath}: the key's file is needed beside it")));
+        }
+
         if (Directory.Exists(made)) throw new StorageException($"{made} is what another restore makes, or has left: remove it");
         DurableFile.CreateDirectory(made);
         try
@@ -46,7 +54,7 @@ public static class Restore
                 if (File.Exists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), new FileInfo(Path.Combine(state, name)).Length, stop);
             }
 
-            if (key is not null && within) DurableFile.Replace(Path.Combine(made, identity.KeyPath), key);
+            foreach ((string path, byte[] bytes) in keys) DurableFile.Replace(Path.Combine(made, path), bytes);
             DurableFile.Replace(Path.Combine(made, "halted"), Encoding.UTF8.GetBytes(Reason(manifest)));
             DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));
             DirectoryReport report = await DirectoryCheck.RunAsync(made, verifiers, options, stop).ConfigureAwait(false);

@@ -8,8 +8,8 @@ internal static class StrayFiles
 
     public static void Check(string path, LogIdentity identity, List<string> notes)
     {
-        string? key = Path.IsPathRooted(identity.KeyPath) ? null : identity.KeyPath.Split('/')[0];
-        Check(path, name => OfLog.Contains(name, StringComparer.Ordinal) || name == key, notes);
+        string[] keys = [.. identity.Keys.Select(key => key.KeyPath).Where(key => !Path.IsPathRooted(key))];
+        Check(path, name => OfLog.Contains(name, StringComparer.Ordinal) || keys.Any(key => name == key.Split('/')[0]), notes);
         foreach (string part in (string[])["segments", "tree"])
         {
             string directory = Path.Combine(path, part);
@@ -23,7 +23,7 @@ internal static class StrayFiles
             Check(directory, name => OfRecordLog.Contains(name, StringComparer.Ordinal) || Enumerable.Range(0, next).Any(number => name == $"data.{number}"), notes);
         }
 
-        if (key is not null && !File.Exists(Path.Combine(path, identity.KeyPath))) notes.Add($"{Path.Combine(path, identity.KeyPath)}, the key, is not there: the log cannot sign");
+        foreach (string key in keys.Select(key => Path.Combine(path, key)).Where(key => !File.Exists(key))) notes.Add($"{key}, the key, is not there: the log cannot sign");
     }
 
     private static void Check(string directory, Func<string, bool> belongs, List<string> notes)

@@ -34,6 +34,44 @@ public sealed class CreateTests
         Assert.True(Directory.GetFiles(Path.Combine(scratch["log"], "journal")).Length > 1);
     }
 
+    [Fact]
+    public async Task CP11_a_log_with_ML_DSA_prints_two_vkeys_and_signs_with_both()
+    {
+        using Scratch scratch = new();
+        string[] vkeys = (await Programs.CreateLogAsync(scratch["log"], "--ml-dsa", "--journal-file-bytes", Smallest)).Split('\n');
+        Assert.Equal(2, vkeys.Length);
+        Assert.Equal([44, 1752], vkeys.Select(vkey => vkey.Split('+', 3)[2].Length));
+        foreach (string key in (string[])["key.pem", "key-ml-dsa.pem"]) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(scratch["log"], key)));
+
+        Dictionary<long, byte[]> acknowledged = [];
+        FullCheck[] checks = [.. vkeys.Select(vkey => new FullCheck(vkey))];
+        for (int run = 0; run < 2; run++)
+        {
+            await using RunningProgram server = Programs.Serve(scratch["log"]);
+            using LogClient client = new(await server.ListeningAsync());
+            AddAnswer answer = await client.AddAsync([(byte)(run + 1), 2, 3]);
+            Assert.True(answer.IsAcknowledged, answer.ToString());
+            acknowledged.Add(run, [(byte)(run + 1), 2, 3]);
+            foreach (FullCheck check in checks) await check.RunAsync(client, acknowledged);
+            server.Kill();
+        }
+
+        File.WriteAllText(scratch["policy"], $"log {vkeys[1]}\nquorum none\n");
+        Ended fsck = await Programs.RunAsync(Programs.Tool, "fsck", scratch["log"], "--policy", scratch["policy"]);
+        Assert.True(fsck.ExitCode == 0, fsck.ToString());
+        Assert.Contains($"signed by {vkeys[0]}, {vkeys[1]}", fsck.Output, StringComparison.Ordinal);
+
+        // Keys that lie elsewhere stay there; a wrong one is refused before anything is made.
+        Ended given = await Programs.RunAsync(
+            Programs.Server, "create", "--data", scratch["given"], "--origin", Programs.Origin, "--key", Path.Combine(scratch["log"], "key.pem"), "--ml-dsa-key", Path.Combine(scratch["log"], "key-ml-dsa.pem"));
+        Assert.Equal(string.Concat(vkeys.Select(vkey => vkey + "\n")), given.Output);
+        Assert.Empty(Directory.GetFiles(scratch["given"], "*.pem"));
+        Ended wrong = await Programs.RunAsync(Programs.Server, "create", "--data", scratch["wrong"], "--origin", Programs.Origin, "--ml-dsa-key", Path.Combine(scratch["log"], "key.pem"));
+        Assert.Equal(3, wrong.ExitCode);
+        Assert.Contains("where an ML-DSA-44 key is needed", wrong.Errors, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(scratch["wrong"]));
+    }
+
     [Theory]
     [InlineData("4194303")]
     [InlineData("4194305")]

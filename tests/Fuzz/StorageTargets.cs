@@ -92,7 +92,7 @@ internal static class StorageTargets
     /// <summary>LogIdentity and the identity of a witness.</summary>
     public static Target Identity(string name) => new(name, OneIdentity, typeof(LogIdentity), typeof(Strict))
     {
-        Seeds = [new LogIdentity(World.Origin, World.Log.Key.ToString(), "key.pem").ToBytes(), World.Utf8($"tlog-witness v1\nvkey {World.Witness.Key}\n")],
+        Seeds = [new LogIdentity(World.Origin, World.Log.Key.ToString(), "key.pem").ToBytes(), new LogIdentity(World.Origin, World.Log.Key.ToString(), "key.pem", MlDsa44: new LogKey("vkey", "key-ml-dsa.pem")).ToBytes(), World.Utf8($"tlog-witness v1\nvkey {World.Witness.Key}\n")],
         FixUp = FixUps.KeyIds,
         MaxLength = 20 * 1024,
         AllocationPerByte = 64,

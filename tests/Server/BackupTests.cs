@@ -226,8 +226,8 @@ public sealed class BackupTests
         string manifest = Path.Combine(to, "backup"), identity = Path.Combine(older, "log");
         await File.WriteAllTextAsync(manifest, (await File.ReadAllTextAsync(manifest)).Replace("tlog-backup v1", "tlog-backup v2", StringComparison.Ordinal));
         await Refused("of a version that this program does not know", () => BackUpAsync(log, to));
-        await File.WriteAllTextAsync(identity, (await File.ReadAllTextAsync(identity)).Replace("tlog-directory v1", "tlog-directory v2", StringComparison.Ordinal));
-        await Refused("is of version v2, which this program does not know", () => LogDirectory.OpenAsync(older, null, TimeProvider.System));
+        await File.WriteAllTextAsync(identity, (await File.ReadAllTextAsync(identity)).Replace("tlog-directory v1", "tlog-directory v3", StringComparison.Ordinal));
+        await Refused("is of version v3, which this program does not know", () => LogDirectory.OpenAsync(older, null, TimeProvider.System));
 
         static async Task Refused(string because, Func<Task> act) => Assert.Contains(because, (await Assert.ThrowsAnyAsync<StorageException>(act)).Message);
     }

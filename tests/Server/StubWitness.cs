@@ -15,6 +15,9 @@ internal sealed class HonestWitness(VerifierKey log, params Cosigner[] cosigners
     private readonly INoteVerifier _log = Verifiers.TryCreate(log)!;
     private ulong _now = (ulong)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
 
+    /// <summary>How many signature lines the log has of its own; it sends no others.</summary>
+    public int LogLines { get; init; } = 1;
+
     public long Size { get; set; }
 
     public Hash Root { get; private set; } = MerkleHash.Empty;
@@ -31,11 +34,11 @@ internal sealed class HonestWitness(VerifierKey log, params Cosigner[] cosigners
     /// <summary>One request at a time; its status and body.</summary>
     public (int Status, byte[] Body) AddCheckpoint(byte[] body)
     {
-        Assert.True(body.Length <= 16 * 1024, "a request of a log with one key fits into 16 KiB");
+        Assert.True(body.Length <= 16 * 1024, "a request of a log fits into 16 KiB");
         Assert.True(AddCheckpointRequest.TryParse(body, out AddCheckpointRequest? request, out string error) && request is not null, error);
         Assert.True(Note.TryParse(request.Checkpoint.Span, out Note? note) && note is not null);
         Assert.Equal(NoteStatus.Verified, note.Verify([_log]).Status);
-        Assert.Single(note.Signatures.ToArray());
+        Assert.Equal(LogLines, note.Signatures.Count);
         Assert.True(Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) && checkpoint is not null);
         lock (this)
         {
@@ -101,10 +104,10 @@ internal sealed class StubWitness : IAsyncDisposable
     /// <summary>The witness lines of a policy: w (and w-1, ... for further keys), all at this submission prefix.</summary>
     public string PolicyLines(string name) => string.Concat(Cosigners.Select((cosigner, i) => $"witness {(i == 0 ? name : $"{name}-{i}")} {cosigner.Key} {Url}\n"));
 
-    public static async Task<StubWitness> StartAsync(VerifierKey log, string name, int keys = 1)
+    public static async Task<StubWitness> StartAsync(VerifierKey log, string name, int keys = 1, int logLines = 1)
     {
         StubWitness witness = new(name, keys);
-        witness.Honest = new HonestWitness(log, [.. witness.Cosigners]);
+        witness.Honest = new HonestWitness(log, [.. witness.Cosigners]) { LogLines = logLines };
         await witness._app.StartAsync();
         witness.Url = new Uri(witness._app.Urls.Single());
         return witness;

@@ -19,6 +19,9 @@ internal sealed record LogSetup
 
     public bool Guard { get; init; }
 
+    /// <summary>Whether the log has an ML-DSA-44 key too.</summary>
+    public bool MlDsa { get; init; }
+
     /// <summary>Whether the journal is laid out as the directory says, and not as this test's small one.</summary>
     public bool UsualJournal { get; init; }
 
@@ -52,6 +55,9 @@ internal sealed class TestLog : IAsyncDisposable
 
     public VerifierKey Key { get; }
 
+    /// <summary>The second key of a log that has one.</summary>
+    public VerifierKey? MlDsaKey { get; private init; }
+
     public INoteSigner Signer => new NoteSigner(Origin, _privateKey);
 
     public Engine Engine { get; private set; } = null!;
@@ -70,13 +76,16 @@ internal sealed class TestLog : IAsyncDisposable
     public static JournalOptions Journal => LogDirectory.OptionsFor(Origin) with { FileBytes = 4 * 1024 * 1024 };
 
     /// <summary>A new directory with a new log in it, not served yet.</summary>
-    public static TestLog Create()
+    public static TestLog Create(bool mlDsa = false)
     {
         string root = Directory.CreateTempSubdirectory("tlog-server-").FullName;
-        TestLog log = new(root, Ed25519PrivateKey.Generate());
+        using MlDsa44PrivateKey? second = mlDsa ? MlDsa44PrivateKey.Generate() : null;
+        TestLog log = new(root, Ed25519PrivateKey.Generate()) { MlDsaKey = second is null ? null : new MlDsa44Cosigner(Origin, second).Key };
         Directory.CreateDirectory(log.Data);
         KeyFile.Create(Path.Combine(log.Data, "key.pem"), Origin, VerifierKey.Ed25519, log._privateKey);
-        LogDirectory.Create(log.Data, new LogIdentity(Origin, log.Key.ToString(), "key.pem"), TimeProvider.System, Journal, "key.pem");
+        if (second is not null) KeyFile.Create(Path.Combine(log.Data, "key-ml-dsa.pem"), Origin, second);
+        LogIdentity identity = new(Origin, log.Key.ToString(), "key.pem", MlDsa44: second is null ? null : new LogKey(log.MlDsaKey!.ToString(), "key-ml-dsa.pem"));
+        LogDirectory.Create(log.Data, identity, TimeProvider.System, Journal, "key.pem", "key-ml-dsa.pem");
         return log;
     }
 
@@ -90,7 +99,7 @@ internal sealed class TestLog : IAsyncDisposable
 
     public static async Task<TestLog> StartAsync(LogSetup? setup = null)
     {
-        TestLog log = Create();
+        TestLog log = Create(setup is { MlDsa: true });
         await log.ServeAsync(setup ?? new LogSetup());
         return log;
     }

@@ -131,12 +131,36 @@ public sealed class LogDirectoryTests : IDisposable
     }
 
     [Fact]
+    public void An_identity_is_five_lines_or_with_a_second_key_seven_of_version_2()
+    {
+        LogIdentity one = new("example.com/log", "vkey+1", "key.pem", 4 * 1024 * 1024);
+        LogIdentity two = one with { MlDsa44 = new LogKey("vkey+2", "/elsewhere/key.pem") };
+        const string first = "origin example.com/log\nvkey vkey+1\nkey key.pem\njournal 4194304\n", second = "ml-dsa-vkey vkey+2\nml-dsa-key /elsewhere/key.pem\n";
+        Assert.Equal("tlog-directory v1\n" + first, System.Text.Encoding.UTF8.GetString(one.ToBytes()));
+        Assert.Equal("tlog-directory v2\n" + first + second, System.Text.Encoding.UTF8.GetString(two.ToBytes()));
+        foreach (LogIdentity identity in new[] { one, two })
+        {
+            Assert.True(LogIdentity.TryParse(identity.ToBytes(), out LogIdentity? read));
+            Assert.Equal(identity, read);
+            Assert.Null(LogIdentity.VersionOf(identity.ToBytes()));
+        }
+
+        Assert.Equal([new LogKey("vkey+1", "key.pem")], one.Keys);
+        Assert.Equal([new LogKey("vkey+1", "key.pem"), new LogKey("vkey+2", "/elsewhere/key.pem")], two.Keys);
+        Assert.Equal("v3", LogIdentity.VersionOf(System.Text.Encoding.UTF8.GetBytes("tlog-directory v3\n")));
+        foreach (string wrong in (string[])["v1\n" + first + second, "v2\n" + first, "v2\n" + first + second + second, "v2\n" + second + first, "v2\n" + first + second[..^1], "v3\n" + first])
+        {
+            Assert.False(LogIdentity.TryParse(System.Text.Encoding.UTF8.GetBytes("tlog-directory " + wrong), out _), wrong);
+        }
+    }
+
+    [Fact]
     public async Task O04_an_identity_of_another_version_or_a_damaged_one_is_refused()
     {
         Create();
         string file = Path.Combine(Folder, "log");
         string text = await File.ReadAllTextAsync(file);
-        foreach (string other in (string[])["", text[..^1], text + "more\n", text.Replace("v1", "v2", StringComparison.Ordinal), text.Replace("origin", "0rigin", StringComparison.Ordinal)])
+        foreach (string other in (string[])["", text[..^1], text + "more\n", text.Replace("v1", "v2", StringComparison.Ordinal), text.Replace("v1", "v3", StringComparison.Ordinal), text.Replace("origin", "0rigin", StringComparison.Ordinal)])
         {
             await File.WriteAllTextAsync(file, other);
             Assert.Contains(file, (await RefusedAsync()).Message, StringComparison.Ordinal);

@@ -41,7 +41,7 @@ internal static class HealthEndpoints
             <!doctype html>
             <html lang="en"><meta charset="utf-8"><title>{WebUtility.HtmlEncode(engine.Identity.Origin)}</title>
             <h1>{WebUtility.HtmlEncode(engine.Identity.Origin)}</h1>
-            <p>A transparency log. Its key: <code>{WebUtility.HtmlEncode(engine.Identity.VerifierKey)}</code></p>
+            <p>A transparency log. Signed with {string.Join(" and ", engine.Identity.Keys.Select(key => $"<code>{WebUtility.HtmlEncode(key.VerifierKey)}</code>"))}</p>
             <p>State: {Word(engine.State)}. Published size: {(engine.Publisher.Current?.Size ?? 0).ToString(CultureInfo.InvariantCulture)}.</p>
             <ul><li><a href="/checkpoint">/checkpoint</a></li><li><a href="/healthz">/healthz</a></li><li><a href="/metrics">/metrics</a></li><li><a href="/openapi/v1.json">/openapi/v1.json</a></li></ul>
             </html>

@@ -59,7 +59,7 @@ public sealed class CutTests
     {
         using FlippedLog log = await FlippedLog.CreateAsync(Steps);
         string guard = log.Files.Names.Single(name => name.StartsWith("guard/", StringComparison.Ordinal));
-        await NewerAsync("data/log", bytes => Replace(bytes, "tlog-directory v1", "tlog-directory v2"));
+        await NewerAsync("data/log", bytes => Replace(bytes, "tlog-directory v1", "tlog-directory v3"));
         await NewerAsync("data/heads", bytes => Heads(bytes));
         await NewerAsync(guard, bytes => Heads(bytes));
         await NewerAsync("data/segments/commit", bytes => Sum(Replace(bytes, "TLCMT001", "TLCMT002"), 0, bytes.Length));
