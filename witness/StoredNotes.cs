@@ -21,6 +21,9 @@ internal sealed class StoredNotes(long index, Hash chain)
     /// <summary>The hash over all of them.</summary>
     public Hash Chain { get; private set; } = chain;
 
+    /// <summary>How many bytes the newest notes have together.</summary>
+    public long Bytes { get; private set; }
+
     /// <summary>Notes by origin.</summary>
     public IReadOnlyDictionary<string, byte[]> Newest => _newest;
 
@@ -31,6 +34,7 @@ internal sealed class StoredNotes(long index, Hash chain)
         Checkpoint checkpoint = Parse(note, place);
         if (!_newest.TryAdd(checkpoint.Origin, note)) throw Damaged(place, "one note for each origin", $"two of {checkpoint.Origin}");
         _sizes.Add(checkpoint.Origin, checkpoint.Size);
+        Bytes += note.Length;
     }
 
     /// <summary>Takes the next entry of the journal.</summary>
@@ -43,6 +47,7 @@ internal sealed class StoredNotes(long index, Hash chain)
             throw Damaged(place, $"size {size} or more of {checkpoint.Origin}", $"size {checkpoint.Size}");
         }
 
+        Bytes += note.Length - (_newest.TryGetValue(checkpoint.Origin, out byte[]? before) ? before.Length : 0);
         _newest[checkpoint.Origin] = note;
         _sizes[checkpoint.Origin] = checkpoint.Size;
         byte[] preimage = new byte[Hash.Size + note.Length];

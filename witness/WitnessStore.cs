@@ -251,7 +251,8 @@ internal sealed class WitnessStore : IAsyncDisposable
         foreach (Update update in batch) update.Done.SetResult();
 
         // 6. Now and then all notes anew, and the journal below is not needed any more. A crash between the two: it is trimmed next time.
-        if (_sinceSnapshot < _snapshotEvery) return;
+        // Never more often than the journal has grown by as much as a snapshot has, so that they are half of what is written at most.
+        if (_sinceSnapshot < Math.Max(_snapshotEvery, _notes.Bytes)) return;
         Snapshot.Write(_snapshotPath, _notes, _identity);
         Wait(_journal.TrimAsync(_notes.Index, CancellationToken.None));
         _sinceSnapshot = 0;

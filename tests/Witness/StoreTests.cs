@@ -101,6 +101,39 @@ public sealed class StoreTests : IDisposable
         foreach (TestLog log in logs) await witness.CheckStateAsync(log, 4);
     }
 
+    /// <summary>140 notes of 35 kB are 4.9 MB, and half a journal file is 2 MiB: a snapshot for each half file would be more than twice what they are of.</summary>
+    [Fact]
+    public async Task Snapshots_are_never_more_than_the_journal_beside_them()
+    {
+        WitnessDirectory.Create(Data, "witness.example", journalFileBytes: FileBytes);
+        (WitnessDirectory directory, WitnessStore store, _) = await OpenAsync();
+        const int Origins = 140, Rounds = 4;
+        List<long> indexes = [];
+        long written = 0;
+        int noteBytes = NoteOf(0, 0, lines: 60).Length;
+        for (int i = 0; i < Origins * Rounds; i++)
+        {
+            await store.SaveAsync(NoteOf(i % Origins, i, lines: 60));
+            if (i % 5 != 0) continue;
+            byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(Data, "snapshot"));
+            long index = System.Buffers.Binary.BinaryPrimitives.ReadInt64BigEndian(snapshot.AsSpan(8));
+            if (indexes.Count > 0 && indexes[^1] == index) continue;
+            indexes.Add(index);
+            written += snapshot.Length;
+        }
+
+        Assert.InRange((long)noteBytes * Origins, FileBytes * 3 / 4, long.MaxValue);
+        Assert.InRange(indexes.Count, 3, 20);
+        Assert.InRange(written, 1, (long)noteBytes * Origins * Rounds);
+        await store.DisposeAsync();
+        directory.Dispose();
+        (directory, store, HeldJournal journal) = await OpenAsync();
+        Assert.Equal(Origins * Rounds, journal.NextIndex);
+        Assert.Equal(Origins, store.Loaded.Count);
+        await store.DisposeAsync();
+        directory.Dispose();
+    }
+
     [Fact]
     public async Task Snapshots_let_the_journal_be_trimmed_and_every_copy_opens_to_the_newest_notes()
     {
