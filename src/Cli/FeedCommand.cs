@@ -22,7 +22,7 @@ internal static class FeedCommand
         Option<string?> evidence = EvidenceCommand.FolderOption();
         Option<bool> once = new("--once") { Description = "One round instead of one every --interval." };
         Option<string> interval = new("--interval") { HelpName = "SECONDS", Description = $"From one round to the next, 1 to {MostSeconds}; default 60. An idle log's cosignatures get as old as that.", DefaultValueFactory = _ => "60" };
-        Option<string> wait = new("--wait") { HelpName = "SECONDS", Description = $"How long a round waits for witnesses that do not answer, 1 to {MostSeconds}; default 15.", DefaultValueFactory = _ => "15" };
+        Option<string> wait = new("--wait") { HelpName = "SECONDS", Description = $"How long a round waits for witnesses that do not answer, and for the log to show what a witness has already cosigned, 1 to {MostSeconds}; default 15.", DefaultValueFactory = _ => "15" };
         Command command = new("feed", "Feeds a log's checkpoints to witnesses, after it has verified them; gives the cosigned checkpoint once the quorum is met. Exit code 1: log and witnesses contradict each other; 4: no quorum.")
         {
             url, policy, vkey, file, evidence, once, interval, wait,

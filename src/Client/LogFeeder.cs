@@ -9,7 +9,7 @@ namespace TransparencyLog.Client;
 /// <summary>Limits of a feeder.</summary>
 public sealed record LogFeederOptions
 {
-    /// <summary>How long a round waits for witnesses that do not answer. Default 15 s.</summary>
+    /// <summary>How long a round waits for witnesses that do not answer, and for the log to show what a witness has already cosigned. Default 15 s.</summary>
     public TimeSpan RoundTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>Time for one request to a witness. Default 2 s; 100 ms to 60 s.</summary>
@@ -25,8 +25,9 @@ public sealed record LogFeederOptions
 /// <param name="Contradicts">
 /// Whether what it says and what the log serves cannot both be: it has cosigned more than the log shows, or does not accept the log's proof or root (422).
 /// </param>
+/// <param name="Ahead">The larger size that it has cosigned; null when it has not.</param>
 /// <param name="Evidence">What the witness shows that bears the log's signature and does not go with what the log serves, to be kept; null when there is none.</param>
-public sealed record FedWitness(WitnessAddress Witness, string? Trouble, bool Contradicts, TlogEvidence? Evidence = null);
+public sealed record FedWitness(WitnessAddress Witness, string? Trouble, bool Contradicts = false, long? Ahead = null, TlogEvidence? Evidence = null);
 
 /// <summary>What came of feeding one checkpoint.</summary>
 /// <param name="Checkpoint">The checkpoint, verified.</param>
@@ -42,6 +43,9 @@ public sealed record FeedRound(Checkpoint Checkpoint, ReadOnlyMemory<byte> Note,
 /// </summary>
 public sealed class LogFeeder : IAsyncDisposable
 {
+    /// <summary>How often the log is asked for what a witness has already cosigned.</summary>
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(500);
+
     private readonly LogReader _log;
     private readonly Policy _policy, _logs;
     private readonly TimeSpan _limit;
@@ -91,13 +95,24 @@ public sealed class LogFeeder : IAsyncDisposable
     /// <exception cref="LogReaderException">The log cannot be read, its signature does not hold, or it does not extend what it served before.</exception>
     public async Task<FeedRound> FeedAsync(CancellationToken stop)
     {
+        long started = _time.GetTimestamp();
         (Checkpoint checkpoint, ReadOnlyMemory<byte> note) = await ReadAsync(stop).ConfigureAwait(false);
-        FeedRound round = await FeedAsync(checkpoint, note, stop).ConfigureAwait(false);
+        while (true)
+        {
+            FeedRound round = await FeedAsync(checkpoint, note, stop).ConfigureAwait(false);
+            if (round.Witnesses.All(witness => witness.Ahead is null)) return round;
 
-        // A witness that is ahead may have been fed by somebody to whom the log was quicker: then the log has more by now.
-        if (!round.Witnesses.Any(witness => witness.Contradicts)) return round;
-        (Checkpoint later, note) = await ReadAsync(stop).ConfigureAwait(false);
-        return later.Size > checkpoint.Size ? await FeedAsync(later, note, stop).ConfigureAwait(false) : round;
+            // A witness may be ahead because the log, or another feeder, was quicker: then the log shows more before long.
+            Checkpoint later;
+            do
+            {
+                if (_time.GetElapsedTime(started) >= _limit) return round;
+                await Task.Delay(LookAgain, _time, stop).ConfigureAwait(false);
+                (later, note) = await ReadAsync(stop).ConfigureAwait(false);
+            }
+            while (later.Size <= checkpoint.Size);
+            checkpoint = later;
+        }
     }
 
     /// <summary>Ends what is under way, and closes the connections to the witnesses.</summary>
@@ -165,7 +180,7 @@ public sealed class LogFeeder : IAsyncDisposable
         HashSet<WitnessFeed> waiting = [];
         foreach (Fed fed in _fed)
         {
-            fed.Said = new FedWitness(fed.Address, "no answer within the time of a round", Contradicts: false);
+            fed.Said = new FedWitness(fed.Address, "no answer within the time of a round");
             waiting.Add(fed.Feed);
             if (fed.Running.IsCompleted) fed.Running = fed.Feed.RunAsync(_stop.Token);
             fed.Feed.Submit(offered);
@@ -204,15 +219,15 @@ public sealed class LogFeeder : IAsyncDisposable
         {
             case WitnessEvent.Cosigned cosigned:
                 _lines.Add(cosigned.Lines);
-                fed.Said = new FedWitness(fed.Address, Trouble: null, Contradicts: false);
+                fed.Said = new FedWitness(fed.Address, Trouble: null);
                 waiting.Remove(fed.Feed);
                 break;
             case WitnessEvent.Ahead ahead:
-                fed.Said = new FedWitness(fed.Address, $"it has cosigned size {ahead.Size}, and the log shows {checkpoint.Size}: the log has lost entries, or shows others a longer history", Contradicts: true, ahead.Evidence);
+                fed.Said = new FedWitness(fed.Address, $"it has cosigned size {ahead.Size}, and the log shows {checkpoint.Size}: the log has lost entries, shows others a longer history, or has not published what it signed", Contradicts: true, ahead.Size, ahead.Evidence);
                 waiting.Remove(fed.Feed);
                 break;
             case WitnessEvent.Contradicted contradicted:
-                fed.Said = new FedWitness(fed.Address, "it has cosigned another tree, which the log has signed as well", Contradicts: true, contradicted.Evidence);
+                fed.Said = new FedWitness(fed.Address, "it has cosigned another tree, which the log has signed as well", Contradicts: true, Evidence: contradicted.Evidence);
                 waiting.Remove(fed.Feed);
                 break;
             case WitnessEvent.Failed { Answer: WitnessAnswer.Failed answer }:

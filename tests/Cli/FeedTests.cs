@@ -77,7 +77,7 @@ public sealed class FeedTests : IDisposable
     public async Task G07_a_witness_that_contradicts_the_log_is_told_loudly_with_exit_code_1(int status, string body, string said)
     {
         _witness.Planted["add-checkpoint"] = _ => new StubAnswer(status, Encoding.ASCII.GetBytes(body));
-        Tlog run = await Tlog.RunAsync("feed", _served.Url, "--policy", _policy, "--once");
+        Tlog run = await Tlog.RunAsync("feed", _served.Url, "--policy", _policy, "--once", "--wait", "1");
         Assert.Equal((1, ""), (run.Code, run.Out));
         Assert.Contains("CONTRADICTION", run.Error);
         Assert.Contains(said, run.Error);

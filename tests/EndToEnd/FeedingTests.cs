@@ -82,7 +82,7 @@ public sealed class FeedingTests
     }
 
     private static Task<Ended> FeedAsync(Uri url, Network network, string to) =>
-        Programs.RunAsync(Programs.Tool, "feed", url.AbsoluteUri, "--policy", network.Policy, "--once", "--out", to);
+        Programs.RunAsync(Programs.Tool, "feed", url.AbsoluteUri, "--policy", network.Policy, "--once", "--wait", "5", "--out", to);
 
     private static string Without(string note, string signer) =>
         string.Concat(note.Split('\n').Where(line => !line.StartsWith($"\u2014 {signer} ", StringComparison.Ordinal)).Select(line => line + "\n"))[..^1];

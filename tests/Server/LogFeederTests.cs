@@ -75,7 +75,7 @@ public sealed class LogFeederTests
         await using FedLog fed = await FedLog.StartAsync(1);
         fed[0].Behave = StubWitness.Says(status, body);
         await fed.GrowAsync(5);
-        await using LogFeeder feeder = fed.Open("quorum a\n");
+        await using LogFeeder feeder = fed.Open("quorum a\n", TimeSpan.FromSeconds(1));
         FedWitness witness = Assert.Single((await feeder.FeedAsync(default)).Witnesses);
         Assert.True(witness.Contradicts);
         Assert.StartsWith(said, witness.Trouble);
@@ -86,15 +86,19 @@ public sealed class LogFeederTests
     {
         await using FedLog fed = await FedLog.StartAsync(1);
         await fed.GrowAsync(5);
+        TaskCompletionSource later = new();
         fed[0].Behave = async (context, body) =>
         {
             // Another feeder was quicker, with a larger checkpoint.
             fed[0].Behave = fed[0].HonestlyAsync;
-            await fed.GrowAsync(9);
             await StubWitness.SayAsync(context, 409, "9\n"u8.ToArray());
+            later.SetResult();
         };
         await using LogFeeder feeder = fed.Open("quorum a\n");
-        FeedRound round = await feeder.FeedAsync(default);
+        Task<FeedRound> feeding = feeder.FeedAsync(default);
+        await later.Task;
+        await fed.GrowAsync(9);
+        FeedRound round = await feeding;
         Assert.Equal((9L, true, false), (round.Checkpoint.Size, round.MeetsQuorum, round.Witnesses[0].Contradicts));
     }
 
