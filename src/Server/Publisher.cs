@@ -159,26 +159,31 @@ internal sealed class Publisher : IDisposable
     private void Arm(ITimer timer, long at)
     {
         // Timers count whole milliseconds, and end early rather than late.
-        timer.Change(at == Never ? Timeout.InfiniteTimeSpan : TimeSpan.FromMilliseconds(Math.Max(0, Math.Ceiling(Until(at).TotalMilliseconds))), Timeout.InfiniteTimeSpan);
+        if (at == Never) timer.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        else if (at > _time.GetTimestamp()) timer.Change(TimeSpan.FromMilliseconds(Math.Max(0, Math.Ceiling(Until(at).TotalMilliseconds))), Timeout.InfiniteTimeSpan);
 
-        // It may have come between the look and the timer.
+        // It has come, or came between the look and the timer.
         if (_time.GetTimestamp() >= at) _events.Writer.TryWrite(null);
     }
 
-    /// <summary>Does everything whose time has come. Returns when there is more to do.</summary>
+    /// <summary>
+    /// Does what has its time now, and signs at most once: on a disk that takes longer than the gap there is always another head to sign, and what witnesses answer has its turn
+    /// in between. Returns when there is more to do.
+    /// </summary>
     private async ValueTask<long> ActAsync(CancellationToken stop)
     {
+        long now = _time.GetTimestamp();
         if (_linesJoined) Show(_public!.Tree);
-        while (true)
+        if (DegradeAt <= now) Publish();
+        if (_alarm.RemindAt <= now) _alarm.Raise(_public!.Size);
+        if (_renewAt <= now) Renew();
+        if (SignAt(now) <= now)
         {
-            long now = _time.GetTimestamp();
-            if (DegradeAt <= now) Publish();
-            if (_alarm.RemindAt <= now) _alarm.Raise(_public!.Size);
-            if (_renewAt <= now) Renew();
-            long signing = SignAt(now);
-            if (signing > now) return Math.Min(Math.Min(signing, DegradeAt), Math.Min(_alarm.RemindAt, Peers.Count == 0 ? Never : _renewAt));
             await SignAsync(_latest(), stop).ConfigureAwait(false);
+            now = _time.GetTimestamp();
         }
+
+        return Math.Min(Math.Min(SignAt(now), DegradeAt), Math.Min(_alarm.RemindAt, Peers.Count == 0 ? Never : _renewAt));
     }
 
     /// <summary>When what is signed becomes public without its quorum.</summary>

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using TransparencyLog.Client;
 using TransparencyLog.Server;
+using TransparencyLog.Storage;
 
 namespace TransparencyLog.Tests.Server;
 
@@ -95,6 +96,23 @@ public sealed class OptionalWitnessTests
     }
 
     [Fact]
+    public async Task What_witnesses_answer_has_its_turn_while_there_is_always_another_head_to_sign()
+    {
+        await using WitnessedLog witnessed = await WitnessedLog.CreateAsync(1);
+        TestLog log = witnessed.Log;
+        GrowingRegister? register = null;
+        await log.ServeAsync(new LogSetup { Policy = $"{witnessed[0].PolicyLines("a")}quorum none\n", Replace = parts => parts with { Register = register = new GrowingRegister(parts.Register) } });
+        register!.Grow = () => log.AddAsync(Guid.NewGuid().ToByteArray());
+        await log.AddAsync("one");
+        await Eventually.TrueAsync(() => log.Engine.Publisher.SignedSize > 10, "there is always another head to sign");
+        witnessed[0].Behave = StubWitness.Says(500, "");
+        await Eventually.TrueAsync(() => log.Logged.Has(4, "status 500"), "the failure is told");
+        register.Grow = null;
+        await Eventually.TrueAsync(() => log.Engine.Publisher.Current?.Size == log.Engine.Size, "all is public");
+        await log.CheckLog(log.Engine.Size);
+    }
+
+    [Fact]
     public async Task Our_limit_of_requests_paces_publication_and_not_appends()
     {
         FakeTime time = new();
@@ -173,5 +191,28 @@ public sealed class OptionalWitnessTests
         string operations = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "spec/operations.md"));
         foreach (string line in metrics.Where(line => line.StartsWith("# TYPE tlog_feed_", StringComparison.Ordinal))) Assert.Contains($"`{line.Split(' ')[2]}", operations);
         Assert.Contains($"witness {witnessed[1].Url.AbsoluteUri.TrimEnd('/')} 422: ", (await log.GetAsync("/healthz")).Text);
+    }
+
+    /// <summary>A register under which the log has grown by the time a head is in it.</summary>
+    private sealed class GrowingRegister(ITreeRegister inner) : ITreeRegister
+    {
+        public Func<Task>? Grow { get; set; }
+
+        public TreeHead? Current => inner.Current;
+
+        public string? Halted => inner.Halted;
+
+        public async ValueTask<bool> SwapAsync(TreeHead? expected, TreeHead next, string reason, CancellationToken stop)
+        {
+            bool swapped = await inner.SwapAsync(expected, next, reason, stop);
+            if (Grow is Func<Task> grow) await grow();
+            return swapped;
+        }
+
+        public ValueTask HaltAsync(string evidence, CancellationToken stop) => inner.HaltAsync(evidence, stop);
+
+        public ValueTask ResumeAsync(string reason, CancellationToken stop) => inner.ResumeAsync(reason, stop);
+
+        public void Dispose() => inner.Dispose();
     }
 }
