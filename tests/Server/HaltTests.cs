@@ -162,7 +162,7 @@ public sealed class HaltTests
         // No segment is anywhere near full: nothing else would meet the failure for 254 entries.
         tiles!.Failure = new StorageException("fsync", "segments", 28);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);
-        Assert.Equal(EngineState.Failed, log.Engine.State);
+        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the log stops");
         await log.CheckLog(1);
     }
 
