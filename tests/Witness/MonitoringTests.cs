@@ -51,7 +51,7 @@ public sealed class MonitoringTests : IAsyncLifetime
     [InlineData("OPTIONS")]
     public async Task TW72_H08_other_methods_are_405(string method)
     {
-        foreach (string path in new[] { _log.MonitorPath, "/", "/healthz", "/readyz", "/metrics" })
+        foreach (string path in new[] { _log.MonitorPath, "/", "/healthz", "/readyz", "/status", "/metrics" })
         {
             Answer answer = await _witness.SendAsync(new HttpMethod(method), path, null);
             TestWitness.CheckProblem(answer, 405, "method-not-allowed");
@@ -160,6 +160,25 @@ public sealed class MonitoringTests : IAsyncLifetime
         Assert.Contains($"tlog_witness_refusals_total{{origin=\"{_log.Origin}\",status=\"409\"}} 2\n", metrics);
         Assert.Contains($"tlog_witness_refusals_total{{origin=\"{_log.Origin}\",status=\"403\"}} 1\n", metrics);
         Assert.DoesNotContain("status=\"429\"", metrics);
+    }
+
+    [Fact]
+    public async Task Status_says_the_same_to_machines()
+    {
+        await _witness.CosignAsync(_log, 0, 5);
+        await _witness.PostAsync(_log.Request(0, 7));
+        Answer answer = await _witness.GetAsync("/status");
+        Assert.Equal("application/json", answer.ContentType);
+        using System.Text.Json.JsonDocument json = System.Text.Json.JsonDocument.Parse(answer.Text);
+        System.Text.Json.JsonElement status = json.RootElement, log = Assert.Single(status.GetProperty("logs").EnumerateArray());
+        Assert.Equal(_witness.Vkey.Name, status.GetProperty("name").GetString());
+        Assert.Equal(_witness.Vkey.ToString(), status.GetProperty("vkeys")[0].GetString());
+        Assert.Equal(System.Text.Json.JsonValueKind.Null, status.GetProperty("trouble").ValueKind);
+        Assert.Equal((_log.Origin, true, 5), (log.GetProperty("origin").GetString(), log.GetProperty("listed").GetBoolean(), log.GetProperty("size").GetInt64()));
+        Assert.Equal(_log.MonitorPath, $"/{log.GetProperty("originHash").GetString()}/checkpoint");
+        Assert.Equal(_log.Root(5).ToString(), log.GetProperty("root").GetString());
+        Assert.Equal((1, 0), (log.GetProperty("refusals").GetProperty("another old size").GetInt64(), log.GetProperty("refusals").GetProperty("malformed").GetInt64()));
+        Assert.Equal(System.Text.Json.JsonValueKind.Null, log.GetProperty("evidence").ValueKind);
     }
 
     [Fact]

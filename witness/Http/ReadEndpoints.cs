@@ -1,7 +1,7 @@
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>Everything that is only read: the checkpoints for monitors, and what operators and their machines ask.</summary>
-internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, Page page, Metrics metrics)
+internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, Page page, Status status, Metrics metrics)
 {
     /// <summary>GET /&lt;origin hash&gt;/checkpoint (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"). A log taken off the list is still shown.</summary>
     public Task Checkpoint(HttpContext context, in Hash originHash)
@@ -19,6 +19,13 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
     {
         context.Response.Headers.CacheControl = "no-store";
         return witness.Hindrance is Unavailability why ? Answers.Unavailable(context, why) : Answers.Text(context, StatusCodes.Status200OK, "ok\n");
+    }
+
+    /// <summary>GET /status.</summary>
+    public Task Status(HttpContext context)
+    {
+        context.Response.Headers.CacheControl = "no-store";
+        return Answers.Bytes(context, StatusCodes.Status200OK, status.Write(), "application/json");
     }
 
     /// <summary>GET /metrics.</summary>

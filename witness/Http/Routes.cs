@@ -3,7 +3,7 @@
 //
 //     POST      /add-checkpoint  /sign-subtree (where there is a key for it)
 //     GET HEAD  /<64 lower-case hex digits>/checkpoint
-//     GET HEAD  /  /healthz  /readyz  /metrics
+//     GET HEAD  /  /healthz  /readyz  /status  /metrics
 
 using System.Text;
 using Microsoft.AspNetCore.Http.Features;
@@ -53,6 +53,7 @@ internal sealed class Routes(SubmissionEndpoint add, SubmissionEndpoint? subtree
         {
             "/" => Get(context, () => read.Page(context)),
             "/healthz" or "/readyz" => Get(context, () => read.Health(context)),
+            "/status" => Get(context, () => read.Status(context)),
             "/metrics" => Get(context, () => read.Metrics(context)),
             _ => Answers.Problem(context, StatusCodes.Status404NotFound, "not-found", "no such resource"),
         };
