@@ -95,5 +95,5 @@ public sealed class FeedingTests
 
     /// <summary>Who has cosigned the public checkpoint, by the last part of the key name.</summary>
     private static async Task<string[]> SignersAsync(LogClient client) =>
-        [.. Encoding.UTF8.GetString(await client.GetAsync("checkpoint")).Split('\n').Where(line => line.StartsWith("\u2014 witness.example/", StringComparison.Ordinal)).Select(line => line.Split(' ')[1].Split('/')[1])];
+        [.. Encoding.UTF8.GetString(await client.GetAsync("checkpoint")).Split('\n').Where(line => line.StartsWith("\u2014 witness.example/", StringComparison.Ordinal)).Select(line => line.Split(' ')[1].Split('/')[1]).Distinct()];
 }

@@ -74,12 +74,13 @@ internal sealed partial class Network : IAsyncDisposable
         policy.Append(CultureInfo.InvariantCulture, $"log {network.VerifierKey}\n");
         for (int i = 0; i < witnesses; i++)
         {
-            string vkey = (await Programs.CreateWitnessAsync(network.WitnessData(i), $"witness.example/w{i}"))[0];
-            policy.Append(CultureInfo.InvariantCulture, $"witness w{i} {vkey} {UrlOf(network._ports[i])}\n");
+            // Two keys, one witness: it counts once.
+            string[] vkeys = await Programs.CreateWitnessAsync(network.WitnessData(i), $"witness.example/w{i}");
+            policy.Append(CultureInfo.InvariantCulture, $"witness w{i} {vkeys[0]} {UrlOf(network._ports[i])}\nwitness w{i}-ml-dsa-44 {vkeys[1]} {UrlOf(network._ports[i])}\ngroup g{i} any w{i} w{i}-ml-dsa-44\n");
         }
 
         policy.Append(network._plan.OutsideQuorum);
-        policy.Append(CultureInfo.InvariantCulture, $"group all {quorum} {string.Join(' ', Enumerable.Range(0, witnesses).Select(i => $"w{i}"))}\nquorum all\n");
+        policy.Append(CultureInfo.InvariantCulture, $"group all {quorum} {string.Join(' ', Enumerable.Range(0, witnesses).Select(i => $"g{i}"))}\nquorum all\n");
         await File.WriteAllTextAsync(network.Policy, policy.ToString());
         await File.WriteAllTextAsync(scratch["logs"], $"log {network.VerifierKey}\n");
         for (int i = 0; i < witnesses; i++) await network.StartWitnessAsync(i);
