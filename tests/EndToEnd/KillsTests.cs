@@ -9,10 +9,10 @@ namespace TransparencyLog.Tests.EndToEnd;
 
 public sealed class KillsTests
 {
-    private const int Entries = 20_000, Producers = 8, Kills = 30;
+    private const int Entries = 12_000, Producers = 8, Kills = 12;
 
     [Fact]
-    public async Task D01_every_acknowledged_entry_keeps_its_index_through_thirty_kills_of_log_and_witnesses()
+    public async Task D01_every_acknowledged_entry_keeps_its_index_through_twelve_kills_of_log_and_witnesses()
     {
         int seed = Random.Shared.Next();
         Random random = new(seed);
