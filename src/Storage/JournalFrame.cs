@@ -198,6 +198,8 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
         }
 
         if (BinaryPrimitives.ReadUInt64BigEndian(bytes[48..]) != identity) return Bad(FrameState.Damaged, "a frame of another log");
+        long sequence = BinaryPrimitives.ReadInt64BigEndian(bytes[16..]), firstIndex = BinaryPrimitives.ReadInt64BigEndian(bytes[24..]);
+        if (sequence is < 1 or long.MaxValue || firstIndex is < 0 or > long.MaxValue - int.MaxValue) return Bad(FrameState.Damaged, "a sequence or a first index that no frame has");
         long extensions = BinaryPrimitives.ReadUInt32BigEndian(bytes[8..]);
         long entryBytes = BinaryPrimitives.ReadUInt32BigEndian(bytes[12..]);
         long end = JournalFrame.HeaderSize + extensions + entryBytes + JournalFrame.TrailerSize;
@@ -212,8 +214,8 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
         int count = BinaryPrimitives.ReadInt32BigEndian(frame[32..]);
         FrameHeader header = new(
             FrameState.Whole,
-            BinaryPrimitives.ReadInt64BigEndian(frame[16..]),
-            BinaryPrimitives.ReadInt64BigEndian(frame[24..]),
+            sequence,
+            firstIndex,
             count,
             BinaryPrimitives.ReadInt64BigEndian(frame[40..]),
             (int)size,

@@ -42,6 +42,22 @@ public sealed class JournalDamageTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(1, 0, true)]
+    [InlineData(long.MaxValue - 1, long.MaxValue - int.MaxValue, true)]
+    [InlineData(0, 0, false)]
+    [InlineData(-1, 0, false)]
+    [InlineData(long.MaxValue, 0, false)]
+    [InlineData(1, -1, false)]
+    [InlineData(1, long.MinValue, false)]
+    [InlineData(1, long.MaxValue, false)]
+    public void I06_a_sequence_or_an_index_that_no_frame_has_is_damage_with_right_checksums_too(long sequence, long firstIndex, bool whole)
+    {
+        JournalFrame frame = new();
+        Assert.True(frame.TryAdd("an entry"u8));
+        Assert.Equal(whole ? FrameState.Whole : FrameState.Damaged, FrameHeader.Read(frame.Seal(sequence, firstIndex, 0, Options.Identity).Span, Options.Identity).State);
+    }
+
     [Fact]
     public async Task A_flip_that_leaves_a_sector_all_zeros_looks_torn_and_is_the_one_that_does()
     {
