@@ -6,7 +6,7 @@ public sealed class CrashSweep(ITestOutputHelper output)
     private const string NoShim = "bin/fault.so is not there: it needs a C compiler (make deps)";
 
     /// <summary>Runs of each scenario in which every fault takes its turn.</summary>
-    private const int Sample = 2;
+    private const int Sample = 1;
 
     /// <summary>Of the calls of a scenario each tenth one: every build has some minutes for all of its tests.</summary>
     private const int Step = 10;
