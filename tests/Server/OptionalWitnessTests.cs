@@ -41,6 +41,7 @@ public sealed class OptionalWitnessTests
         }
 
         // A minute later the next one stays.
+        await Eventually.TrueAsync(() => witnessed[1].RequestCount == 7, "b is asked for what is public now");
         time.Advance(TimeSpan.FromSeconds(57));
         await log.AddAsync("7", "published");
         Assert.Equal(7, await log.AddAsync("8")); // durable appends go on

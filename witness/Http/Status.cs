@@ -5,7 +5,8 @@ namespace TransparencyLog.Witness.Http;
 /// <summary>GET /status: what the page says, as JSON for the operator's machines (spec/witness-api.md).</summary>
 internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evidence evidence, IReadOnlyList<VerifierKey> keys)
 {
-    private static readonly JsonWriterOptions Options = new() { Indented = true };
+    /// <summary>A plus stays a plus, so that a vkey can be copied: the answer is never taken for HTML.</summary>
+    private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The object as it is now.</summary>
     public byte[] Write()

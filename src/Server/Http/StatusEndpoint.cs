@@ -8,7 +8,8 @@ namespace TransparencyLog.Server.Http;
 /// <summary>GET /status: what the log is doing and how each of its witnesses stands, as JSON (spec/log-api.md, "State").</summary>
 internal static class StatusEndpoint
 {
-    private static readonly JsonWriterOptions Options = new() { Indented = true };
+    /// <summary>A plus stays a plus, so that a vkey can be copied: the answer is never taken for HTML.</summary>
+    private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static void Map(WebApplication app, Engine engine, Settings settings) =>
         app.MapMethods("/status", ["GET", "HEAD"], Gate.Handle(context => WriteAsync(context, engine, settings)))
