@@ -149,15 +149,26 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         return number;
     }
 
+    /// <summary>What is appended now: how many records, and where the last of them lies.</summary>
+    public (long Count, long LastAddress) End
+    {
+        get
+        {
+            lock (_position) return (Count, _lastAddress);
+        }
+    }
+
+    /// <summary>Makes everything appended before the call durable.</summary>
+    public Task CommitAsync() => CommitAsync(End);
+
     /// <summary>
-    /// Makes everything appended before the call durable. One at a time; appending may go on meanwhile.
-    /// Throws <see cref="StorageException"/> when a write or sync failed, and from then on always: nothing is ever committed after that.
+    /// Makes what was appended up to <paramref name="end"/> durable, and nothing behind it, for whoever has to know what a commit covers. One at a time; appending may go on
+    /// meanwhile. Throws <see cref="StorageException"/> when a write or sync failed, and from then on always: nothing is ever committed after that.
     /// </summary>
-    public async Task CommitAsync()
+    public async Task CommitAsync((long Count, long LastAddress) end)
     {
         ThrowIfFailed();
-        long count, lastAddress;
-        lock (_position) (count, lastAddress) = (Count, _lastAddress);
+        (long count, long lastAddress) = end;
         if (count == DurableCount) return;
         try
         {

@@ -348,13 +348,15 @@ public sealed class TileStore : ITileStore
 
     private Task CommitAsync()
     {
-        long segments = _segments.Count, tiles = _tree.Count;
+        // Both ends before the first commit: a tile that is put meanwhile is above segments that this commit does not have, and the tree on disk is never ahead of them.
+        (long Count, long LastAddress) treeEnd = _tree.End, segmentsEnd = _segments.End;
+        long segments = segmentsEnd.Count, tiles = treeEnd.Count;
         return Task.Run(async () =>
         {
             _held?.ThrowIfLost();
-            await _segments.CommitAsync().ConfigureAwait(false);
+            await _segments.CommitAsync(segmentsEnd).ConfigureAwait(false);
             _held?.ThrowIfLost();
-            await _tree.CommitAsync().ConfigureAwait(false);
+            await _tree.CommitAsync(treeEnd).ConfigureAwait(false);
 
             // Read back before the memory copy goes and the journal may be trimmed: a device may say "written" and not have done it.
             foreach ((long number, SealedSegment segment) in _uncommittedSegments)

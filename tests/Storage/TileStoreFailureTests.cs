@@ -70,6 +70,35 @@ public sealed class TileStoreFailureTests : IDisposable
         }
     }
 
+    /// <summary>A crash between the two, or a backup taken there, would look like a directory whose segments are an older copy than its tree.</summary>
+    [Fact]
+    public async Task What_is_put_while_the_segments_are_committed_does_not_take_the_tree_ahead_of_them()
+    {
+        TileStore.Create(Folder);
+        int syncs = 0;
+        await using (TileStore store = await TileStore.OpenAsync(Folder))
+        {
+            await _tree.PutAsync(store, 0, 250);
+            using FaultScope between = FaultScope.On(Path.Combine(Folder, "segments"), (call, _) =>
+            {
+                if (call == "fdatasync" && Interlocked.Increment(ref syncs) == 1) _tree.PutAsync(store, 250, 258).GetAwaiter().GetResult();
+                return FaultScope.None;
+            });
+            await store.FlushAsync(CancellationToken.None);
+            Assert.True(syncs > 0);
+            using (RecordLog segments = RecordLog.OpenReadOnly(Path.Combine(Folder, "segments")), upper = RecordLog.OpenReadOnly(Path.Combine(Folder, "tree")))
+            {
+                Assert.Equal((250, 0), (segments.Count, upper.Count));
+            }
+
+            await store.FlushAsync(CancellationToken.None);
+            await _tree.HoldsAsync(store, 258, from: 246);
+        }
+
+        await using TileStore again = await TileStore.OpenAsync(Folder);
+        await _tree.HoldsAsync(again, 258, from: 246);
+    }
+
     [Fact]
     public async Task D12_a_disk_that_says_written_and_is_not_is_noticed_before_the_segments_are_called_durable()
     {
