@@ -49,8 +49,8 @@ internal sealed class CheckpointWitness(
         if (verification.Status == NoteStatus.NoKnownKey) return new CosignOutcome.NotSigned("no signature by a key that is trusted for this log");
 
         if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return new CosignOutcome.Malformed("the note is not a checkpoint");
-        // spec/conformance.md, section 8, point 2: extension lines are in what an Ed25519 cosigner signs and not in what an ML-DSA one does, so this witness signs none.
         NoteSignature[] logLines = [.. verification.Verified.Select(one => one.Signature)];
+        // spec/conformance.md, section 8, point 2: extension lines are in what an Ed25519 cosigner signs and not in what an ML-DSA one does, so this witness signs none.
         if (checkpoint.Extensions.Count > 0) return Refuse(new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here"));
         // SPEC TW-23: an old size above the checkpoint's is 400.
         if (request.OldSize > checkpoint.Size) return Refuse(new CosignOutcome.Malformed("the old size is above the size of the checkpoint"));

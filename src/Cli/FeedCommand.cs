@@ -42,8 +42,7 @@ internal static class FeedCommand
         string url, string policyPath, string? vkey, string? file, string? evidence, bool once, TimeSpan interval, TimeSpan wait, Surroundings around, CancellationToken stop)
     {
         Policy policy = await InputFile.ReadPolicyAsync(policyPath, around, stop);
-        VerifierKey? key = null;
-        if (vkey is not null && !VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out key)) throw new CliException(ExitCode.Usage, "--vkey is a log's verifier key, name+id+base64");
+        VerifierKey? key = vkey is null ? null : LogUrl.ReadVkey(vkey);
         using LogReader log = LogUrl.Open(url);
         await using LogFeeder feeder = Open(log, policy, key, policyPath, wait, around);
         Teller teller = new(file, evidence, around);

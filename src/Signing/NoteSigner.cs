@@ -74,13 +74,19 @@ public sealed class Cosigner : ICosigner
     {
         // A cosigner states something about a checkpoint: it signs no other text.
         if (!Checkpoint.TryParse(checkpointText, out _)) throw new ArgumentException("not the text of a checkpoint", nameof(checkpointText));
-        byte[] made = sign(Cosignature.Ed25519Message(timestamp, checkpointText));
-        byte[] signature = new byte[8 + made.Length];
-        BinaryPrimitives.WriteUInt64BigEndian(signature, timestamp);
-        made.CopyTo(signature, 8);
+        byte[] signature = WithTimestamp(timestamp, sign(Cosignature.Ed25519Message(timestamp, checkpointText)));
         return verifier.Verify(checkpointText, signature)
             ? new NoteSignature(Key.Name, Key.KeyId, signature)
             : throw new CryptographicException($"the cosignature made by the key {Key.Name} does not verify and was dropped");
+    }
+
+    /// <summary>The signature value of a cosignature: u64 timestamp, big-endian, and what the algorithm has made.</summary>
+    internal static byte[] WithTimestamp(ulong timestamp, byte[] made)
+    {
+        byte[] signature = new byte[8 + made.Length];
+        BinaryPrimitives.WriteUInt64BigEndian(signature, timestamp);
+        made.CopyTo(signature, 8);
+        return signature;
     }
 }
 
@@ -131,10 +137,7 @@ public sealed class MlDsa44Cosigner : ISubtreeCosigner
 
     private NoteSignature Sign(ulong timestamp, string origin, long start, long end, in Hash hash)
     {
-        byte[] made = sign(Cosignature.MlDsa44Message(Key.Name, timestamp, origin, start, end, hash));
-        byte[] signature = new byte[8 + made.Length];
-        BinaryPrimitives.WriteUInt64BigEndian(signature, timestamp);
-        made.CopyTo(signature, 8);
+        byte[] signature = Cosigner.WithTimestamp(timestamp, sign(Cosignature.MlDsa44Message(Key.Name, timestamp, origin, start, end, hash)));
         return verifier.VerifySubtree(origin, start, end, hash, signature)
             ? new NoteSignature(Key.Name, Key.KeyId, signature)
             : throw new CryptographicException($"the cosignature made by the key {Key.Name} does not verify and was dropped");

@@ -158,17 +158,14 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Makes everything appended before the call durable.</summary>
-    public Task CommitAsync() => CommitAsync(End);
-
     /// <summary>
-    /// Makes what was appended up to <paramref name="end"/> durable, and nothing behind it, for whoever has to know what a commit covers. One at a time; appending may go on
-    /// meanwhile. Throws <see cref="StorageException"/> when a write or sync failed, and from then on always: nothing is ever committed after that.
+    /// Makes what was appended up to <paramref name="end"/> durable, and nothing behind it; up to the call when that is null. One at a time; appending may go on meanwhile.
+    /// Throws <see cref="StorageException"/> when a write or sync failed, and from then on always: nothing is ever committed after that.
     /// </summary>
-    public async Task CommitAsync((long Count, long LastAddress) end)
+    public async Task CommitAsync((long Count, long LastAddress)? end = null)
     {
         ThrowIfFailed();
-        (long count, long lastAddress) = end;
+        (long count, long lastAddress) = end ?? End;
         if (count == DurableCount) return;
         try
         {

@@ -349,19 +349,18 @@ public sealed class TileStore : ITileStore
     private Task CommitAsync()
     {
         // Both ends before the first commit: a tile that is put meanwhile is above segments that this commit does not have, and the tree on disk is never ahead of them.
-        (long Count, long LastAddress) treeEnd = _tree.End, segmentsEnd = _segments.End;
-        long segments = segmentsEnd.Count, tiles = treeEnd.Count;
+        (long Count, long LastAddress) tiles = _tree.End, segments = _segments.End;
         return Task.Run(async () =>
         {
             _held?.ThrowIfLost();
-            await _segments.CommitAsync(segmentsEnd).ConfigureAwait(false);
+            await _segments.CommitAsync(segments).ConfigureAwait(false);
             _held?.ThrowIfLost();
-            await _tree.CommitAsync(treeEnd).ConfigureAwait(false);
+            await _tree.CommitAsync(tiles).ConfigureAwait(false);
 
             // Read back before the memory copy goes and the journal may be trimmed: a device may say "written" and not have done it.
             foreach ((long number, SealedSegment segment) in _uncommittedSegments)
             {
-                if (number >= segments) continue;
+                if (number >= segments.Count) continue;
                 (Seal seal, ReadOnlyMemory<byte> bundle) = ReadSegment(_segments, number);
                 if (!bundle.Span.SequenceEqual(segment.Bundle.Span) || !seal.Tile.Span.SequenceEqual(segment.Tile.Span))
                 {
@@ -373,7 +372,7 @@ public sealed class TileStore : ITileStore
 
             foreach ((long number, FullTile tile) in _uncommittedTiles)
             {
-                if (number >= tiles) continue;
+                if (number >= tiles.Count) continue;
                 if (!ReadTile(_tree, tile.Level, tile.Index).Hashes.Span.SequenceEqual(tile.Hashes.Span))
                 {
                     throw new DamageException(new Damage("storage", "tree", null, null, "the bytes just committed", "others"));
@@ -382,7 +381,7 @@ public sealed class TileStore : ITileStore
                 _uncommittedTiles.TryRemove(number, out _);
             }
 
-            Volatile.Write(ref _durableSegmentCount, segments);
+            Volatile.Write(ref _durableSegmentCount, segments.Count);
         });
     }
 

@@ -177,7 +177,7 @@ public sealed class RecordLogTests : IDisposable
             for (int round = 0; round < 200; round++)
             {
                 Append(log, 100);
-                Task commit = Task.Run(log.CommitAsync);
+                Task commit = Task.Run(() => log.CommitAsync());
                 for (int i = 0; i < 20 && !commit.IsCompleted; i++) Append(log, 50);
                 await commit;
                 await log.CommitAsync();
