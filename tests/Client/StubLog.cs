@@ -43,7 +43,8 @@ internal sealed class StubLog : IDisposable
         _loop.Wait(TimeSpan.FromSeconds(10));
     }
 
-    private static (HttpListener, string) Listen()
+    /// <summary>A listener on a free port of loopback, and its URL without a slash at the end.</summary>
+    internal static (HttpListener, string) Listen()
     {
         for (int attempt = 0; ; attempt++)
         {

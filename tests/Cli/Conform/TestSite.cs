@@ -1,7 +1,7 @@
 // What the servers under test here stand on: a web server of a few lines that hands over requests as they came and answers exactly what it is told.
 
 using System.Net;
-using System.Net.Sockets;
+using TransparencyLog.Tests.Client;
 
 namespace TransparencyLog.Tests.Cli;
 
@@ -28,7 +28,7 @@ internal sealed class TestSite : IDisposable
     public TestSite(Func<SiteRequest, Task<SiteAnswer>> answer)
     {
         _answer = answer;
-        (_listener, Url) = Listen();
+        (_listener, Url) = StubLog.Listen();
         _loop = Task.Run(RunAsync);
     }
 
@@ -38,28 +38,6 @@ internal sealed class TestSite : IDisposable
     {
         _listener.Close();
         _loop.Wait(TimeSpan.FromSeconds(10));
-    }
-
-    private static (HttpListener, string) Listen()
-    {
-        for (int attempt = 0; ; attempt++)
-        {
-            using TcpListener free = new(IPAddress.Loopback, 0);
-            free.Start();
-            string url = $"http://127.0.0.1:{((IPEndPoint)free.LocalEndpoint).Port}";
-            free.Stop();
-            HttpListener listener = new();
-            listener.Prefixes.Add(url + "/");
-            try
-            {
-                listener.Start();
-                return (listener, url);
-            }
-            catch (HttpListenerException) when (attempt < 20)
-            {
-                // Someone took the port in between.
-            }
-        }
     }
 
     private async Task RunAsync()
