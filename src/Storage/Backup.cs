@@ -3,8 +3,8 @@
 //
 //   backup                   the manifest (BackupManifest.cs); replaced last, so it always names a whole copy, or none yet
 //   segments/ tree/          data.N, addresses: as in the data directory, only ever longer. commit: of the last copy, also one that was not finished
-//   state-N/                 log, commit, heads, heads.old, published, guarded, halted, journal/, segments.commit, tree.commit; key.pem and
-//                            key-ml-dsa.pem if they were asked for
+//   state-N/                 log, commit, heads, heads.old, published, guarded, halted, evidence/, journal/, segments.commit, tree.commit; key.pem
+//                            and key-ml-dsa.pem if they were asked for
 //
 // The moment: the journal's files are opened; then heads, tree and segments are asked how far they are; then the journal is read, which by now holds all that the others
 // promise. A frame that is being written meanwhile is left away.
@@ -211,6 +211,7 @@ public static class Backup
                     if (bytes is not null) DurableFile.Replace(Path.Combine(state, name), bytes);
                 }
 
+                EvidenceFolder.Copy(directory, state);
                 foreach ((LogKey key, string name) in options.WithKey ? identity.Keys.Zip(LogDirectory.KeyNames) : [])
                 {
                     string file = Path.Combine(directory, key.KeyPath);

@@ -80,6 +80,22 @@ public sealed class EvidenceFolder
         }
     }
 
+    /// <summary>Copies the files into the folder of another data directory or of a backup, durably. What has reached which webhook is not copied: from there each is sent once more.</summary>
+    /// <exception cref="StorageException">One could not be read or written.</exception>
+    internal static void Copy(string dataDirectory, string to)
+    {
+        IReadOnlyList<string> names = new EvidenceFolder(dataDirectory).Names;
+        if (names.Count == 0) return;
+        string folder = Path.Combine(to, Name);
+        DurableFile.CreateDirectory(folder);
+        foreach (string name in names)
+        {
+            string path = Path.Combine(dataDirectory, Name, name);
+            if (!DurableFile.TryRead(path, TlogEvidence.MaxSize, out byte[] bytes)) throw new StorageException($"{path} is gone, while it was to be copied");
+            DurableFile.Replace(Path.Combine(folder, name), bytes);
+        }
+    }
+
     /// <summary>The files that have not reached a webhook yet, in order.</summary>
     public IReadOnlyList<string> NotSentTo(string url) => [.. Names.Where(name => !File.Exists(MarkerOf(name, url)))];
 

@@ -419,6 +419,7 @@ public static class Repair
 
             if (!_dropPublished) Put("published", _files.Published);
             Put("guarded", _files.Guarded);
+            EvidenceFolder.Copy(original.Path, copy);
             foreach (string key in original.Identity.Keys.Select(key => key.KeyPath).Where(key => !Path.IsPathRooted(key) && File.Exists(Path.Combine(original.Path, key))))
             {
                 Put(key, await File.ReadAllBytesAsync(Path.Combine(original.Path, key), stop).ConfigureAwait(false));

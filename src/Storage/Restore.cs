@@ -46,6 +46,7 @@ public static class Restore
             if (File.Exists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), new FileInfo(Path.Combine(state, name)).Length, stop);
         }
 
+        EvidenceFolder.Copy(state, made);
         foreach ((string path, byte[] bytes) in keys) DurableFile.Replace(Path.Combine(made, path), bytes);
         DurableFile.Replace(Path.Combine(made, "halted"), TreeRegister.HaltedBytes(DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken), Reason(manifest)));
         DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));

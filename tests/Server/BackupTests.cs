@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Net;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
@@ -96,6 +97,29 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public async Task Evidence_comes_back_from_a_backup_and_goes_into_a_repaired_copy()
+    {
+        await using TestLog log = await TestLog.StartAsync();
+        await FillAsync(log, 3);
+        Note one = new(new Checkpoint(TestLog.Origin, 9, MerkleHash.Leaf([1])).ToText(), [new NoteSignature(TestLog.Origin, 7, new byte[64])]);
+        Note other = new(new Checkpoint(TestLog.Origin, 9, MerkleHash.Leaf([2])).ToText(), [new NoteSignature(TestLog.Origin, 7, new byte[64])]);
+        TlogEvidence evidence = TlogEvidence.Of(one, other, [])!;
+        EvidenceFolder folder = new(log.Data);
+        Assert.True(folder.Keep(evidence));
+        folder.MarkSent(evidence.FileName, "https://example.com/", DateTimeOffset.UnixEpoch);
+        string to = Path.Combine(log.Root, "backup"), restored = Path.Combine(log.Root, "restored"), repaired = Path.Combine(log.Root, "repaired");
+        await BackUpAsync(log, to);
+        await RestoreAsync(to, restored);
+        await log.StopAsync();
+        await Repair.ApplyAsync(log.Data, repaired, Verifiers.TryCreate, new RepairOptions { Journal = TestLog.Journal });
+        foreach (string copy in new[] { restored, repaired })
+        {
+            Assert.Equal([evidence.FileName], Names(Path.Combine(copy, EvidenceFolder.Name)));
+            Assert.Equal(evidence.ToBytes(), File.ReadAllBytes(Path.Combine(copy, EvidenceFolder.Name, evidence.FileName)));
+        }
+    }
+
+    [Fact]
     public async Task R01_a_restored_copy_does_not_start_against_its_guard_nor_without_it()
     {
         await using TestLog log = TestLog.Create();
@@ -170,6 +194,13 @@ public sealed class BackupTests
         {
             byte[] bytes = await File.ReadAllBytesAsync(file);
             int length = bytes.AsSpan().LastIndexOfAnyExcept((byte)0) + 1;
+            if (file.EndsWith("/data.0", StringComparison.Ordinal) && new FileInfo(Path.Combine(Path.GetDirectoryName(file)!, "addresses")).Length > 0)
+            {
+                // The bytes of a commit may end with parts of the record that came next: nothing reads them.
+                int last = (int)BinaryPrimitives.ReadInt64BigEndian((await File.ReadAllBytesAsync(Path.Combine(Path.GetDirectoryName(file)!, "addresses"))).AsSpan()[^8..]);
+                length = Math.Min(length, last + 4 + BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(last)));
+            }
+
             if (length == 0) continue; // the addresses of a tree without a tile
             foreach (int at in (int[])[0, length / 3, (length / 2) - (length / 100), length - (length / 100) - 1]) // not the bytes by which FASTER rounds a record up
             {
