@@ -58,7 +58,7 @@ switch (args)
         Print($"{open.Achieved:F0} {open.At(50):F2} {open.At(90):F2} {open.At(99):F2} {open.At(99.9):F2} {open.Most:F2}");
         return 0;
     case ["witness", string url, string vkey, string logs, string seconds]:
-        if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) || key is null) break;
+        if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key)) break;
         using (WitnessLoad load = new(Number(logs)))
         {
             Console.Write(load.LogList + "\n");

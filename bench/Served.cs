@@ -96,7 +96,7 @@ internal sealed partial class Served : IDisposable
     public async Task<long> PublishedAsync()
     {
         byte[] checkpoint = await GetAsync("checkpoint");
-        return Note.TryParse(checkpoint, out Note? note) && note is not null && Checkpoint.TryParse(note.Text.Span, out Checkpoint? parsed) && parsed is not null
+        return Note.TryParse(checkpoint, out Note? note) && Checkpoint.TryParse(note.Text.Span, out Checkpoint? parsed)
             ? parsed.Size
             : throw new InvalidOperationException("not a checkpoint");
     }

@@ -141,7 +141,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
         string logs = Path.Combine(work, "witness.logs"), directory = Path.Combine(work, "witness");
         await File.WriteAllTextAsync(logs, _witnessLoad.LogList);
         string vkey = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", directory, "--name", "witness.example/bench")).Split('\n')[0];
-        if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) || key is null) throw new InvalidOperationException($"not a vkey: {vkey}");
+        if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key)) throw new InvalidOperationException($"not a vkey: {vkey}");
         _witnessKey = key;
         _witness = await _bed.ServeAsync("witness", Bed.WitnessUnlimited, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", logs);
     }

@@ -26,7 +26,7 @@ internal sealed class CheckpointWitness(
     public async Task<CosignOutcome> AddCheckpointAsync(ReadOnlyMemory<byte> body, CancellationToken stop)
     {
         if (Hindrance is Unavailability why and not Unavailability.ClockWrong) return new CosignOutcome.Unavailable(why);
-        if (!AddCheckpointRequest.TryParse(body.Span, out AddCheckpointRequest? request, out string error) || request is null)
+        if (!AddCheckpointRequest.TryParse(body.Span, out AddCheckpointRequest? request, out string error))
         {
             // SPEC TW-24: a malformed body, note or checkpoint is 400.
             return new CosignOutcome.Malformed(error);
@@ -40,7 +40,7 @@ internal sealed class CheckpointWitness(
     private async Task<CosignOutcome> JudgeAsync(WitnessedLog known, AddCheckpointRequest request, CancellationToken stop)
     {
         using IDisposable coming = store.Announce();
-        if (!Note.TryParse(request.Checkpoint.Span, out Note? note) || note is null) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
+        if (!Note.TryParse(request.Checkpoint.Span, out Note? note)) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
 
         // SPEC TW-21: without a signature by a trusted key, or with one that fails, 403. SPEC TW-22: unknown keys are ignored.
         // Our own key is not among the trusted: a line with our name is a stranger's like any other (W-05).
@@ -48,7 +48,7 @@ internal sealed class CheckpointWitness(
         if (verification.Status == NoteStatus.BadSignature) return new CosignOutcome.NotSigned("invalid signature: a line with the name and ID of a trusted key does not verify");
         if (verification.Status == NoteStatus.NoKnownKey) return new CosignOutcome.NotSigned("no signature by a key that is trusted for this log");
 
-        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return new CosignOutcome.Malformed("the note is not a checkpoint");
+        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return new CosignOutcome.Malformed("the note is not a checkpoint");
         NoteSignature[] logLines = [.. verification.Verified.Select(one => one.Signature)];
         // spec/conformance.md, section 8, point 2: extension lines are in what an Ed25519 cosigner signs and not in what an ML-DSA one does, so this witness signs none.
         if (checkpoint.Extensions.Count > 0) return Refuse(new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here"));

@@ -55,8 +55,8 @@ internal sealed class CosignedCheckpoint
     public static bool TryLoad(byte[] stored, IReadOnlyList<INoteVerifier> trusted, IReadOnlyList<INoteVerifier> own, [NotNullWhen(true)] out CosignedCheckpoint? cosigned)
     {
         cosigned = null;
-        if (!TransparencyLog.Note.TryParse(stored, out Note? note) || note is null) return false;
-        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return false;
+        if (!TransparencyLog.Note.TryParse(stored, out Note? note)) return false;
+        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return false;
         VerifiedSignature[] ours = [.. note.Verify([.. trusted, .. own]).Verified.Where(one => own.Contains(one.Verifier))];
         if (ours.Length != own.Count || ours.Any(one => one.Timestamp != ours[0].Timestamp)) return false;
         NoteSignature[] lines = [.. ours.Select(one => one.Signature)];

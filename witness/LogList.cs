@@ -70,14 +70,14 @@ internal static class LogList
 
     private static IReadOnlyList<TrustedLog> FromList(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
     {
-        if (!TlogList.TryParse(text, out TlogList? list, out string error) || list is null) throw new UsageException($"logs: {path}: {error}");
+        if (!TlogList.TryParse(text, out TlogList? list, out string error)) throw new UsageException($"logs: {path}: {error}");
         IReadOnlyList<TrustedLog> taken = Take(list.Logs, witness, out IReadOnlyList<string> refused);
         return refused.Count == 0 ? taken : throw new UsageException($"logs: {path}: {refused[0]}");
     }
 
     private static IReadOnlyList<TrustedLog> FromPolicy(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
     {
-        if (!Policy.TryParseLogs(text, out Policy? policy, out string error) || policy is null) throw new UsageException($"logs: {path}: {error}");
+        if (!Policy.TryParseLogs(text, out Policy? policy, out string error)) throw new UsageException($"logs: {path}: {error}");
         Dictionary<string, List<INoteVerifier>> origins = new(StringComparer.Ordinal);
         foreach (VerifierKey key in policy.Logs.Select(log => log.Key))
         {

@@ -277,7 +277,7 @@ internal sealed class LogLists : IAsyncDisposable
             using CancellationTokenSource late = CancellationTokenSource.CreateLinkedTokenSource(stop);
             late.CancelAfter(_fetchTime);
             byte[] body = await FetchAsync(http, late.Token);
-            if (!TlogList.TryParse(body, out TlogList? list, out string error) || list is null) throw new InvalidDataException(error);
+            if (!TlogList.TryParse(body, out TlogList? list, out string error)) throw new InvalidDataException(error);
 
             // It only adds. A key that changes is not its to change: with another key, whoever hands out the list could sign for the log.
             Dictionary<string, ListedLog> all = _known.ToDictionary(log => log.Origin, StringComparer.Ordinal);
@@ -345,7 +345,7 @@ internal sealed class LogLists : IAsyncDisposable
         private IReadOnlyList<ListedLog> Unseal(byte[] bytes)
         {
             int head = Magic.Length + 9, end = bytes.AsSpan().IndexOf((byte)'\n') + 1;
-            return end > head && TlogList.TryParse(bytes.AsSpan(end), out TlogList? list, out _) && list is not null && Seal(list.Logs).AsSpan().SequenceEqual(bytes)
+            return end > head && TlogList.TryParse(bytes.AsSpan(end), out TlogList? list, out _) && Seal(list.Logs).AsSpan().SequenceEqual(bytes)
                 ? list.Logs
                 : throw new DamageException(new Damage("log-list", _copy, null, null, $"what was kept of {_url.AbsoluteUri}", "something else; remove the file to fetch it again"));
         }

@@ -58,7 +58,7 @@ internal sealed class StoredNotes(long index, Hash chain)
     }
 
     private static Checkpoint Parse(byte[] bytes, string place) =>
-        Note.TryParse(bytes, out Note? note) && note is not null && Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) && checkpoint is not null
+        Note.TryParse(bytes, out Note? note) && Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)
             ? checkpoint
             : throw Damaged(place, "a signed checkpoint", "something else");
 

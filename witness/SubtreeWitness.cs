@@ -22,21 +22,21 @@ internal sealed class SubtreeWitness(WitnessedLogs logs, ISubtreeCosigner cosign
     {
         if (witness.Halted is not null) return new CosignOutcome.Unavailable(Unavailability.Halted);
         // SPEC TW-52: numbers as they must be. SPEC TW-55: a valid subtree. Else 400.
-        if (!SignSubtreeRequest.TryParse(body, out SignSubtreeRequest? request, out string error) || request is null) return new CosignOutcome.Malformed(error);
+        if (!SignSubtreeRequest.TryParse(body, out SignSubtreeRequest? request, out string error)) return new CosignOutcome.Malformed(error);
         // SPEC TW-57: unknown origin, 404.
         return logs.Find(request.Checkpoint.Span) is WitnessedLog known ? Judge(known, request) with { Log = known } : new CosignOutcome.UnknownOrigin();
     }
 
     private CosignOutcome Judge(WitnessedLog known, SignSubtreeRequest request)
     {
-        if (!Note.TryParse(request.Checkpoint.Span, out Note? note) || note is null) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
+        if (!Note.TryParse(request.Checkpoint.Span, out Note? note)) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
 
         // SPEC TW-58: a cosignature of our own, or 403. SPEC TW-60: by the key that will sign: our other key says nothing about what this one has seen.
         NoteVerification verification = note.Verify([_own]);
         if (verification.Status == NoteStatus.BadSignature) return new CosignOutcome.NotSigned("invalid cosignature: the line with the name and ID of this witness's key does not verify");
         if (verification.Status == NoteStatus.NoKnownKey) return new CosignOutcome.NotSigned("no cosignature by the key of this witness that signs subtrees");
 
-        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return new CosignOutcome.Malformed("the note is not a checkpoint");
+        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return new CosignOutcome.Malformed("the note is not a checkpoint");
         // The cosignature does not cover them, so this is not what was cosigned.
         if (checkpoint.Extensions.Count > 0) return new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here");
         // SPEC TW-55: its end is at most the size of the checkpoint.

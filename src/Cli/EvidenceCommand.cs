@@ -88,7 +88,7 @@ internal static class EvidenceCommand
         VerifierKey[] keys = [.. vkeys.Select(LogUrl.ReadVkey)];
         byte[]? bytes = await InputFile.ReadAsync(path, TlogEvidence.MaxSize, around, stop);
         if (bytes is null) throw Refuse(path, $"it has more than {TlogEvidence.MaxSize} bytes");
-        if (!TlogEvidence.TryParse(bytes, out TlogEvidence? evidence, out string reason) || evidence is null) throw Refuse(path, reason);
+        if (!TlogEvidence.TryParse(bytes, out TlogEvidence? evidence, out string reason)) throw Refuse(path, reason);
         if (policy is not null)
         {
             // SPEC PO-06: the key name of a log is its origin line.

@@ -146,7 +146,7 @@ internal static class FsckCommand
     private static async Task RequirePolicyAsync(string path, Policy policy, DirectoryReport report, Surroundings around)
     {
         ReadOnlyMemory<byte> bytes = report.Published ?? report.Head!.Checkpoint;
-        if (!Note.TryParse(bytes.Span, out Note? note) || note is null) throw new System.Diagnostics.UnreachableException("the checkpoint was parsed before");
+        if (!Note.TryParse(bytes.Span, out Note? note)) throw new System.Diagnostics.UnreachableException("the checkpoint was parsed before");
         PolicyVerdict verdict = policy.Verify(note, Verifiers.TryCreate);
         if (verdict.Failure == PolicyFailure.None) return;
         if (verdict.Failure == PolicyFailure.QuorumNotMet && report.Published is null)

@@ -48,7 +48,7 @@ internal static class InputFile
     public static async Task<Policy> ReadPolicyAsync(string path, Surroundings around, CancellationToken stop)
     {
         byte[] text = await ReadAsync(path, Policy.MaxSize, around, stop) ?? throw new CliException(ExitCode.Usage, $"{path} has more than {Policy.MaxSize} bytes; no policy has");
-        return Policy.TryParse(text, out Policy? policy, out string error) && policy is not null ? policy : throw new CliException(ExitCode.Usage, $"{path}: {error}");
+        return Policy.TryParse(text, out Policy? policy, out string error) ? policy : throw new CliException(ExitCode.Usage, $"{path}: {error}");
     }
 
     private static async Task<byte[]?> ReadAsync(Stream stream, int limit, CancellationToken stop)

@@ -19,7 +19,7 @@ internal static class LogUrl
         try
         {
             // A key that no log signs with is as wrong here as a text that is no key.
-            if (VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(text), out VerifierKey? key) && key is not null && CheckpointCheck.PolicyOf(key) is not null) return key;
+            if (VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(text), out VerifierKey? key) && CheckpointCheck.PolicyOf(key) is not null) return key;
         }
         catch (ArgumentException)
         {

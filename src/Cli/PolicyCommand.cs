@@ -20,7 +20,7 @@ internal static class PolicyCommand
     {
         byte[]? text = await InputFile.ReadAsync(path, Policy.MaxSize, around, stop);
         if (text is null) throw new CliException(ExitCode.DoesNotHold, $"{path} has more than {Policy.MaxSize} bytes; no policy has");
-        if (!Policy.TryParse(text, out Policy? policy, out string error) || policy is null) throw new CliException(ExitCode.DoesNotHold, $"{path}: {error}");
+        if (!Policy.TryParse(text, out Policy? policy, out string error)) throw new CliException(ExitCode.DoesNotHold, $"{path}: {error}");
 
         foreach (PolicyLog log in policy.Logs) await around.PrintAsync($"log {log.Key.Name}, key {log.Key}, {At(log.Url)}", stop);
         foreach (PolicyWitness witness in policy.Witnesses) await around.PrintAsync($"witness {witness.Name}, key {witness.Key}, {At(witness.Url)}", stop);

@@ -1,6 +1,7 @@
 // tlog prove: a file that shows to anyone, offline, that an entry is in the log.
 
 using System.CommandLine;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using TransparencyLog.Client;
@@ -38,7 +39,7 @@ internal static class ProveCommand
         if (!isIndex) index = await FindAsync(log, checkpoint, leaf, what, stop);
 
         TlogProof proof = await ReadProofAsync(log, index, checkpoint, bytes, stop);
-        if (!TryReadCheckpoint(proof.Checkpoint.Span, out Checkpoint? under) || under is null) throw new LogReaderException(LogFailure.Lie, $"{url}: the proof holds no checkpoint");
+        if (!TryReadCheckpoint(proof.Checkpoint.Span, out Checkpoint? under)) throw new LogReaderException(LogFailure.Lie, $"{url}: the proof holds no checkpoint");
         if (policy is not null) Verify(proof.Checkpoint.Span, policy, log);
         if (!ProofVerifier.Includes(proof, leaf, under, out string reason)) throw new LogReaderException(LogFailure.Lie, $"{url}: {reason}");
 
@@ -80,10 +81,10 @@ internal static class ProveCommand
         if (!CheckpointCheck.TryVerify(bytes, policy, out _, out string reason)) throw new LogReaderException(LogFailure.Lie, $"{log.Url}: {reason}");
     }
 
-    private static bool TryReadCheckpoint(ReadOnlySpan<byte> bytes, out Checkpoint? checkpoint)
+    private static bool TryReadCheckpoint(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out Checkpoint? checkpoint)
     {
         checkpoint = null;
-        return Note.TryParse(bytes, out Note? note) && note is not null && Checkpoint.TryParse(note.Text.Span, out checkpoint);
+        return Note.TryParse(bytes, out Note? note) && Checkpoint.TryParse(note.Text.Span, out checkpoint);
     }
 
     private static void Write(string path, byte[] bytes)

@@ -22,7 +22,7 @@ internal static class VerifyCommand
         Policy policy = await InputFile.ReadPolicyAsync(policyPath, around, stop);
         byte[]? entry = await InputFile.ReadAsync(entryPath, EntryBundle.MaxEntrySize, around, stop);
         byte[]? bytes = await InputFile.ReadAsync(proofPath, TlogProof.MaxSize, around, stop);
-        if (bytes is null || !TlogProof.TryParse(bytes, out TlogProof? proof) || proof is null) throw Refuse(proofPath, "it is not a tlog-proof, or not a whole one");
+        if (bytes is null || !TlogProof.TryParse(bytes, out TlogProof? proof)) throw Refuse(proofPath, "it is not a tlog-proof, or not a whole one");
         if (entry is null) throw Refuse(proofPath, $"{entryPath} has more than {EntryBundle.MaxEntrySize} bytes, so it is an entry of no log");
         if (!ProofVerifier.TryVerify(entry, proof, policy, out VerifiedCheckpoint? verified, out string reason)) throw Refuse(proofPath, reason);
 

@@ -22,7 +22,7 @@ public sealed record VerifiedCheckpoint(
     /// <summary>The note with the lines of the log's verified keys alone: its own words, as evidence has them.</summary>
     public Note LogNote()
     {
-        if (!Note.TryParse(Bytes.Span, out Note? note) || note is null) throw new System.Diagnostics.UnreachableException("a verified checkpoint is a note");
+        if (!Note.TryParse(Bytes.Span, out Note? note)) throw new System.Diagnostics.UnreachableException("a verified checkpoint is a note");
         return new Note(note.Text, [.. note.Signatures.Where(line => Keys.Any(key => key.KeyId == line.KeyId && key.Name == line.Name))]);
     }
 }
@@ -56,7 +56,7 @@ public static class CheckpointCheck
         ReadOnlySpan<byte> bytes, Policy policy, [NotNullWhen(true)] out VerifiedCheckpoint? verified, out string reason)
     {
         verified = null;
-        if (!Note.TryParse(bytes, out Note? note) || note is null)
+        if (!Note.TryParse(bytes, out Note? note))
         {
             reason = "the checkpoint is not a signed note";
             return false;

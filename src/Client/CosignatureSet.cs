@@ -29,7 +29,7 @@ public sealed class CosignatureSet(Policy policy)
     public ReadOnlyMemory<byte> On(ReadOnlyMemory<byte> checkpoint)
     {
         if (_lines.Count == 0) return checkpoint;
-        if (!Note.TryParse(checkpoint.Span, out Note? note) || note is null) throw new ArgumentException("the checkpoint is not a signed note", nameof(checkpoint));
+        if (!Note.TryParse(checkpoint.Span, out Note? note)) throw new ArgumentException("the checkpoint is not a signed note", nameof(checkpoint));
         return new Note(note.Text, [.. note.Signatures, .. Lines]).ToBytes();
     }
 }

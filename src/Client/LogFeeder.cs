@@ -151,7 +151,7 @@ public sealed class LogFeeder : IAsyncDisposable
         }
 
         // SPEC TW-07: the log's own lines alone. What others added is theirs to send.
-        if (!Note.TryParse(verified.Bytes.Span, out Note? note) || note is null) throw new System.Diagnostics.UnreachableException("it was parsed before");
+        if (!Note.TryParse(verified.Bytes.Span, out Note? note)) throw new System.Diagnostics.UnreachableException("it was parsed before");
         IEnumerable<NoteSignature> own = note.Verify([.. verified.Keys.Select(key => Verifiers.TryCreate(key)!)]).Verified.Select(line => line.Signature);
         return (checkpoint, new Note(note.Text, [.. own]).ToBytes());
     }

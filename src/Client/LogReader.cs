@@ -132,7 +132,7 @@ public sealed class LogReader : IDisposable
     public async Task<(Checkpoint Checkpoint, byte[] Bytes)> ReadUnverifiedCheckpointAsync(CancellationToken stop)
     {
         byte[] bytes = await ReadCheckpointBytesAsync(stop).ConfigureAwait(false);
-        return Note.TryParse(bytes, out Note? note) && note is not null && Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) && checkpoint is not null
+        return Note.TryParse(bytes, out Note? note) && Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)
             ? (checkpoint, bytes)
             : throw BadCheckpoint("a signed checkpoint", $"{bytes.Length} bytes that are none");
     }
@@ -185,7 +185,7 @@ public sealed class LogReader : IDisposable
         string path = $"proof/inclusion?index={Decimal(index)}";
         byte[]? bytes = await _http.TryGetAsync(path, TlogProof.MaxSize, stop).ConfigureAwait(false);
         if (bytes is null) return null;
-        if (!TlogProof.TryParse(bytes, out TlogProof? proof) || proof is null) throw Lie(new Damage("proof", path, null, index, "a tlog-proof", $"{bytes.Length} bytes that are none"));
+        if (!TlogProof.TryParse(bytes, out TlogProof? proof)) throw Lie(new Damage("proof", path, null, index, "a tlog-proof", $"{bytes.Length} bytes that are none"));
         return proof.Index == index ? proof : throw Lie(new Damage("proof", path, null, index, $"a proof for index {index}", $"one for index {proof.Index}"));
     }
 
@@ -230,8 +230,8 @@ public sealed class LogReader : IDisposable
             return Strict.TryReadSize(body, out long index) ? new AddAnswer(index, null) : throw BadAnswer(path, "an index", body.Length);
         }
 
-        if (!TlogProof.TryParse(body, out TlogProof? proof) || proof is null) throw BadAnswer(path, "a tlog-proof", body.Length);
-        if (!Note.TryParse(proof.Checkpoint.Span, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
+        if (!TlogProof.TryParse(body, out TlogProof? proof)) throw BadAnswer(path, "a tlog-proof", body.Length);
+        if (!Note.TryParse(proof.Checkpoint.Span, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint))
         {
             throw BadAnswer(path, "a tlog-proof with a signed checkpoint", body.Length);
         }

@@ -27,7 +27,7 @@ public sealed class OwnWords(IReadOnlyList<INoteVerifier> keys, Func<long, Offer
     private bool TryRead(ReadOnlySpan<byte> bytes, out Note? note, out Checkpoint? checkpoint)
     {
         checkpoint = null;
-        if (!Note.TryParse(bytes, out note) || note is null || !Checkpoint.TryParse(note.Text.Span, out checkpoint) || checkpoint is null) return false;
+        if (!Note.TryParse(bytes, out note) || !Checkpoint.TryParse(note.Text.Span, out checkpoint)) return false;
         string origin = checkpoint.Origin;
         NoteVerification verification = note.Verify([.. keys.Where(key => key.Key.Name == origin)]);
         if (verification.Status != NoteStatus.Verified) return false;

@@ -112,7 +112,7 @@ public sealed class WitnessClient : IDisposable
     public async Task<WitnessAnswer> AddCheckpointAsync(AddCheckpointRequest request, CancellationToken stop)
     {
         byte[] body = request.ToBytes();
-        if (!Note.TryParse(request.Checkpoint.Span, out Note? note) || note is null) throw new ArgumentException("the checkpoint is not a note", nameof(request));
+        if (!Note.TryParse(request.Checkpoint.Span, out Note? note)) throw new ArgumentException("the checkpoint is not a note", nameof(request));
         try
         {
             return await _limit.ExecuteAsync(async token => await PostAsync(body, note, token).ConfigureAwait(false), stop).ConfigureAwait(false);

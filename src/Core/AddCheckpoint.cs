@@ -9,6 +9,7 @@
 //     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
 //
 //     — example.com/behind-the-sofa Az3grlg...OAYQ8=
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 
@@ -62,7 +63,7 @@ public sealed class AddCheckpointRequest
     /// Reads a body of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/> says
     /// for people what is wrong and holds nothing of the body.
     /// </summary>
-    public static bool TryParse(ReadOnlySpan<byte> body, out AddCheckpointRequest? request, out string error)
+    public static bool TryParse(ReadOnlySpan<byte> body, [NotNullWhen(true)] out AddCheckpointRequest? request, out string error)
     {
         request = null;
         // SPEC TW-10: a cap that admits 63 hashes and 16 signature lines.

@@ -4,6 +4,7 @@
 //     20852163                                           tree size, decimal
 //     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=       root hash, base64
 //     any further line                                   extension lines, not empty, best none
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
@@ -68,7 +69,7 @@ public sealed record Checkpoint
     /// Reads the text of a note as a checkpoint: UTF-8 without control characters, three lines or more, none empty,
     /// each ended by a newline. Lines end at U+000A alone; U+0085 and U+2028 are characters like others.
     /// </summary>
-    public static bool TryParse(ReadOnlySpan<byte> text, out Checkpoint? checkpoint)
+    public static bool TryParse(ReadOnlySpan<byte> text, [NotNullWhen(true)] out Checkpoint? checkpoint)
     {
         checkpoint = null;
         if (text.Length > Note.MaxSize || !Note.IsText(text)) return false;

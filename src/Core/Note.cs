@@ -5,6 +5,8 @@
 //     — example.com/foo Uw2QOkn8srV1yJ...2IneyaQM=     1 to 100 signature lines
 //
 // All of it is UTF-8 without ASCII control characters other than newline.
+using System.Diagnostics.CodeAnalysis;
+
 namespace TransparencyLog;
 
 /// <summary>
@@ -53,7 +55,7 @@ public sealed class Note
     /// Reads a note of at most <see cref="MaxSize"/> bytes and <see cref="MaxSignatures"/> lines. Lines are counted
     /// before any of them is decoded.
     /// </summary>
-    public static bool TryParse(ReadOnlySpan<byte> bytes, out Note? note)
+    public static bool TryParse(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out Note? note)
     {
         note = null;
         // SPEC SN-12: a limit to the size, and below to the number of lines, before anything is allocated.
@@ -111,10 +113,5 @@ public sealed class Note
             && !bytes.StartsWith("\ufeff"u8) && Strict.IsUtf8(bytes);
     }
 
-    private int EncodedSize()
-    {
-        int size = text.Length + 1;
-        foreach (NoteSignature signature in signatures) size = checked(size + signature.LineSize);
-        return size;
-    }
+    private long EncodedSize() => text.Length + 1L + signatures.Sum(signature => signature.LineSize);
 }

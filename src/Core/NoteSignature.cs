@@ -21,7 +21,7 @@ public readonly record struct NoteSignature(string Name, uint KeyId, ReadOnlyMem
     public ReadOnlyMemory<byte> Signature { get; } = !Signature.IsEmpty ? Signature : throw new ArgumentException("an empty signature", nameof(Signature));
 
     /// <summary>Bytes of the line with its newline.</summary>
-    internal int LineSize => 4 + Encoding.UTF8.GetByteCount(Name) + 1 + ((Signature.Length + 4 + 2) / 3 * 4) + 1;
+    internal long LineSize => 4 + Encoding.UTF8.GetByteCount(Name) + 1 + ((Signature.Length + 4L + 2) / 3 * 4) + 1;
 
     /// <summary>Reads one line with its newline. False for anything but the one text of a line.</summary>
     public static bool TryParseLine(ReadOnlySpan<byte> line, out NoteSignature signature)

@@ -117,8 +117,7 @@ public sealed record NoteVerification(NoteStatus Status, IReadOnlyList<VerifiedS
             VerifierKey key = verifiers[i].Key;
             if (key.KeyId != signature.KeyId || !string.Equals(key.Name, signature.Name, StringComparison.Ordinal)) continue;
             ambiguous = found is not null;
-            found ??= verifiers[i];
-            if (ambiguous) break;
+            found = verifiers[i];
         }
 
         return found is not null;

@@ -7,6 +7,8 @@
 //     quorum X
 //
 // The text is read in PolicyParser.cs; this file is what a policy means.
+using System.Diagnostics.CodeAnalysis;
+
 namespace TransparencyLog;
 
 /// <summary>A log that the policy accepts; the key's name is the log's origin line.</summary>
@@ -100,13 +102,13 @@ public sealed class Policy
     /// Reads a policy file of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/>
     /// names the line and what is allowed there, in printable ASCII.
     /// </summary>
-    public static bool TryParse(ReadOnlySpan<byte> text, out Policy? policy, out string error) =>
+    public static bool TryParse(ReadOnlySpan<byte> text, [NotNullWhen(true)] out Policy? policy, out string error) =>
         PolicyParser.TryParse(text, isLogList: false, out policy, out error);
 
     /// <summary>
     /// The same for the list of logs of a witness or monitor: up to <see cref="MaxLogsOfList"/> logs, and without a quorum line the quorum is none.
     /// </summary>
-    public static bool TryParseLogs(ReadOnlySpan<byte> text, out Policy? policy, out string error) =>
+    public static bool TryParseLogs(ReadOnlySpan<byte> text, [NotNullWhen(true)] out Policy? policy, out string error) =>
         PolicyParser.TryParse(text, isLogList: true, out policy, out error);
 
     /// <summary>Whether the quorum is met when exactly these witnesses cosigned. Asks once for each witness.</summary>
@@ -165,7 +167,7 @@ public sealed class Policy
         ArgumentNullException.ThrowIfNull(note);
         ArgumentNullException.ThrowIfNull(verifiers);
         // SPEC SN-17: until a signature holds, the text is used for nothing but to find whose it should be.
-        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
+        if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint))
         {
             return Refuse(PolicyFailure.NotACheckpoint, "the text of the note is not a checkpoint");
         }

@@ -1,6 +1,7 @@
 // The text of a policy (c2sp.org/tlog-policy, "Policy file syntax and structure"): lines of bytes, items between
 // spaces and tabs, four keywords. Whatever is not in the text of the specification is refused, above all what
 // would make a quorum that is always met.
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 
@@ -39,7 +40,7 @@ internal sealed class PolicyParser
 
     private sealed record Group(int Threshold, Node[] Members);
 
-    public static bool TryParse(ReadOnlySpan<byte> text, bool isLogList, out Policy? policy, out string error)
+    public static bool TryParse(ReadOnlySpan<byte> text, bool isLogList, [NotNullWhen(true)] out Policy? policy, out string error)
     {
         policy = null;
         PolicyParser parser = new(isLogList ? Policy.MaxLogsOfList : Policy.MaxOfEach);
@@ -142,7 +143,7 @@ internal sealed class PolicyParser
         // SPEC PO-05: log <vkey> [<url>].
         if (items.Count is < 2 or > 3) return "a log line is \"log <vkey> [<url>]\"; a comment has a line of its own";
         if (logs.Count == maxLogs) return $"a policy has at most {Policy.MaxOfEach} logs, and a list of logs {Policy.MaxLogsOfList}";
-        if (!VerifierKey.TryParse(items[1], out VerifierKey? key) || key is null) return $"{Quote(items[1])} is not a vkey, or its key ID does not match";
+        if (!VerifierKey.TryParse(items[1], out VerifierKey? key)) return $"{Quote(items[1])} is not a vkey, or its key ID does not match";
         // SPEC PO-10: a log signs notes; 0x04 is the statement of a witness.
         if (key.SignatureType == VerifierKey.Ed25519Cosignature) return "a log key does not have type 0x04: that is the key of a witness";
         // SPEC PO-07: two log lines with one public key are refused, whatever their names and types.
@@ -154,7 +155,7 @@ internal sealed class PolicyParser
         // SPEC PO-08: witness <name> <vkey> [<url>].
         if (items.Count is < 3 or > 4) return "a witness line is \"witness <name> <vkey> [<url>]\"; a comment has a line of its own";
         if (witnesses.Count == Policy.MaxOfEach) return $"a policy has at most {Policy.MaxOfEach} witnesses";
-        if (!VerifierKey.TryParse(items[2], out VerifierKey? key) || key is null) return $"{Quote(items[2])} is not a vkey, or its key ID does not match";
+        if (!VerifierKey.TryParse(items[2], out VerifierKey? key)) return $"{Quote(items[2])} is not a vkey, or its key ID does not match";
         // SPEC PO-10: cosignatures have type 0x04 or 0x06.
         if (key.SignatureType is not (VerifierKey.Ed25519Cosignature or VerifierKey.MlDsa44Cosignature))
         {

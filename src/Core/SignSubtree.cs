@@ -10,6 +10,7 @@
 //     /CcKVZM9n65aH7jLaIZuUB4/MSlEFQ4+ldwUC21rDHM=
 //
 //     — witness.example/w1 LijDAFSp...azezGX6o5Vulg==
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 
@@ -70,7 +71,7 @@ public sealed class SignSubtreeRequest
     /// Reads a body of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/> says
     /// for people what is wrong and holds nothing of the body.
     /// </summary>
-    public static bool TryParse(ReadOnlySpan<byte> body, out SignSubtreeRequest? request, out string error)
+    public static bool TryParse(ReadOnlySpan<byte> body, [NotNullWhen(true)] out SignSubtreeRequest? request, out string error)
     {
         request = null;
         error = $"a body has at most {MaxSize} bytes";

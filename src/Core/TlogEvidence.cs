@@ -18,6 +18,7 @@
 //     — example.com/fancylog hI2DJw...Y3r1bA=
 //
 //     sha256 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03    of all bytes before this line
+using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -136,7 +137,7 @@ public sealed class TlogEvidence
     /// Reads a file of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/> says what is wrong and holds nothing of the file. A file
     /// whose notes and hashes do not show what it says they do is refused too; the signatures are for <see cref="TryVerify"/>.
     /// </summary>
-    public static bool TryParse(ReadOnlySpan<byte> bytes, out TlogEvidence? evidence, out string error)
+    public static bool TryParse(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out TlogEvidence? evidence, out string error)
     {
         evidence = null;
         error = $"an evidence file has at most {MaxSize} bytes";
@@ -164,7 +165,7 @@ public sealed class TlogEvidence
         error = signed.Length == 1 ? "after the hashes comes one signed checkpoint and an empty line" : "after the hashes come two signed checkpoints, each with an empty line behind it";
         for (int i = 0; i < signed.Length; i++)
         {
-            if (!TryTakeNote(ref rest, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return false;
+            if (!TryTakeNote(ref rest, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return false;
             (signed[i], claims[i]) = (note, checkpoint);
         }
 
@@ -249,7 +250,7 @@ public sealed class TlogEvidence
     }
 
     /// <summary>A checkpoint has no empty line in its text, and none between its signature lines: so the second one ends it.</summary>
-    private static bool TryTakeNote(ref ReadOnlySpan<byte> rest, out Note? note)
+    private static bool TryTakeNote(ref ReadOnlySpan<byte> rest, [NotNullWhen(true)] out Note? note)
     {
         note = null;
         int text = rest.IndexOf("\n\n"u8) + 2;
@@ -291,6 +292,6 @@ public sealed class TlogEvidence
     private static Checkpoint Read(Note note)
     {
         ArgumentNullException.ThrowIfNull(note);
-        return Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) && checkpoint is not null ? checkpoint : throw new ArgumentException("not a checkpoint", nameof(note));
+        return Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) ? checkpoint : throw new ArgumentException("not a checkpoint", nameof(note));
     }
 }

@@ -10,6 +10,7 @@
 //
 // Lines are taken without the spaces and tabs around them; empty ones and those that begin with "#" are ignored. The four of a log come
 // in this order.
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 
@@ -70,7 +71,7 @@ public sealed class TlogList
     /// Reads a list of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/> says which line is wrong and what is
     /// allowed, and holds nothing of the text.
     /// </summary>
-    public static bool TryParse(ReadOnlySpan<byte> text, out TlogList? list, out string error)
+    public static bool TryParse(ReadOnlySpan<byte> text, [NotNullWhen(true)] out TlogList? list, out string error)
     {
         list = null;
         error = $"a list of logs has at most {MaxSize} bytes";
@@ -96,7 +97,7 @@ public sealed class TlogList
                     break;
                 case Expected.Key:
                     if (read.Count == MaxLogs) return Wrong($"a list has at most {MaxLogs} logs", out error);
-                    if (!TryValue(line, "vkey "u8, out value) || !VerifierKey.TryParse(value, out key) || key is null) return Wrong("a log begins with \"vkey\", a space and a vkey whose key ID matches", out error);
+                    if (!TryValue(line, "vkey "u8, out value) || !VerifierKey.TryParse(value, out key)) return Wrong("a log begins with \"vkey\", a space and a vkey whose key ID matches", out error);
                     (origin, expected) = (null, Expected.OriginOrQueries);
                     break;
                 case Expected.OriginOrQueries when origin is null && TryValue(line, "origin "u8, out value):

@@ -10,6 +10,7 @@
 //     sFodV/vSp5O8n9a8QpW6PRY97tfOSW5bsc2Xl/EQi08=
 //
 //     — example.com/fancylog hI2DJw...1roloI=
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 
@@ -70,7 +71,7 @@ public sealed class TlogProof
     public ReadOnlyMemory<byte> Checkpoint => checkpoint;
 
     /// <summary>Reads a proof of at most <see cref="MaxSize"/> bytes. False for anything but the one text of a proof.</summary>
-    public static bool TryParse(ReadOnlySpan<byte> bytes, out TlogProof? proof)
+    public static bool TryParse(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out TlogProof? proof)
     {
         proof = null;
         if (bytes.Length > MaxSize) return false;

@@ -4,6 +4,7 @@
 //     key name        key ID   base64(signature type || public key)
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -74,7 +75,7 @@ public sealed class VerifierKey : IEquatable<VerifierKey>
     /// digits or is not the one these parts have, the base64 is not canonical, the type is not assigned, or the
     /// key has not its type's length.
     /// </summary>
-    public static bool TryParse(ReadOnlySpan<byte> text, out VerifierKey? key)
+    public static bool TryParse(ReadOnlySpan<byte> text, [NotNullWhen(true)] out VerifierKey? key)
     {
         key = null;
         // SPEC SN-24: <name>+<8 lower-case hex>+<base64>; the base64 may hold a plus, so split at the first two.

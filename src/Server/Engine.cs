@@ -302,8 +302,8 @@ internal sealed class Engine : IAsyncDisposable
     private void CheckCheckpoint()
     {
         if (_parts.Register.Current is not TreeHead head) return;
-        if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null
-            || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null
+        if (!Note.TryParse(head.Checkpoint.Span, out Note? note)
+            || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)
             || checkpoint.Origin != Identity.Origin || checkpoint.Size != head.Size || checkpoint.Root != head.Root
             || !Publisher.IsOurs(note, _parts.Signer, _parts.Cosigner))
         {

@@ -363,7 +363,7 @@ internal sealed class Publisher : IDisposable
     {
         if (_cachePath is null || !File.Exists(_cachePath) || new FileInfo(_cachePath).Length > Note.MaxSize) return;
         if (!DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
-        if (!Note.TryParse(bytes, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
+        if (!Note.TryParse(bytes, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return;
         if (checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !IsOurs(note, _signer, _cosigner)) return;
         NoteVerification cosigned = note.Verify([.. _policy.Witnesses.Select(witness => Verifiers.TryCreate(witness.Key)).OfType<INoteVerifier>()]);
         if (cosigned.Status == NoteStatus.BadSignature) return;

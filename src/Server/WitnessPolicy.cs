@@ -25,7 +25,7 @@ internal static class WitnessPolicy
             throw new ConfigurationException($"policy: {failure.Message}");
         }
 
-        if (!Policy.TryParse(bytes, out Policy? policy, out string error) || policy is null) throw new ConfigurationException($"policy: {path}: {error}");
+        if (!Policy.TryParse(bytes, out Policy? policy, out string error)) throw new ConfigurationException($"policy: {path}: {error}");
         if (policy.Logs.Count > 0 && !policy.Logs.Any(log => identity.Keys.Any(own => log.Key.ToString() == own.VerifierKey)))
         {
             throw new ConfigurationException($"policy: {path} lists logs, but not this one: log {identity.VerifierKey}");

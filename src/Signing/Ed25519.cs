@@ -4,6 +4,7 @@
 //     signature     64 bytes, R || S with S below the group order, R compared as bytes (libcrypto does both)
 //
 // Server, witness and client share this file, so that no two of them disagree about a signature.
+using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 
 namespace TransparencyLog.Signing;
@@ -45,7 +46,7 @@ public static class Ed25519
     /// <summary>Verifies once; false for any key, message or signature that is not right. To verify often, keep an <see cref="Ed25519PublicKey"/>.</summary>
     public static bool Verify(ReadOnlySpan<byte> publicKey, ReadOnlySpan<byte> message, ReadOnlySpan<byte> signature)
     {
-        return Ed25519PublicKey.TryCreate(publicKey, out Ed25519PublicKey? key) && key is not null && key.Verify(message, signature);
+        return Ed25519PublicKey.TryCreate(publicKey, out Ed25519PublicKey? key) && key.Verify(message, signature);
     }
 
     // y of the four points of order 8, each for two of them, little-endian; a test multiplies them out.
@@ -78,7 +79,7 @@ public sealed class Ed25519PublicKey
     public ReadOnlyMemory<byte> Bytes => bytes;
 
     /// <summary>Loads a key; false when it is not acceptable, see <see cref="Ed25519.IsAcceptablePublicKey"/>.</summary>
-    public static bool TryCreate(ReadOnlySpan<byte> key, out Ed25519PublicKey? publicKey)
+    public static bool TryCreate(ReadOnlySpan<byte> key, [NotNullWhen(true)] out Ed25519PublicKey? publicKey)
     {
         publicKey = Ed25519.IsAcceptablePublicKey(key) ? new Ed25519PublicKey(key.ToArray()) : null;
         return publicKey is not null;

@@ -6,6 +6,7 @@
 //
 // The letters are those of FIPS 204. The ring is in MlDsaPolynomial.cs, bytes and sampling are in MlDsaCoding.cs, what is done and what is not
 // claimed against side channels stands in spec/decisions/ml-dsa.md.
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 
@@ -41,7 +42,7 @@ public static class MlDsa44
     /// <summary>Verifies once; false for any key, message or signature that is not right. To verify often, keep an <see cref="MlDsa44PublicKey"/>.</summary>
     public static bool Verify(ReadOnlySpan<byte> publicKey, ReadOnlySpan<byte> message, ReadOnlySpan<byte> signature)
     {
-        return MlDsa44PublicKey.TryCreate(publicKey, out MlDsa44PublicKey? key) && key is not null && key.Verify(message, signature);
+        return MlDsa44PublicKey.TryCreate(publicKey, out MlDsa44PublicKey? key) && key.Verify(message, signature);
     }
 
     /// <summary>Algorithms 2 and 3, and line 6 of 7: mu = H(tr || 0 || length of the context || context || message).</summary>
@@ -94,7 +95,7 @@ public sealed class MlDsa44PublicKey
     /// Loads a key; false when it has not 1,312 bytes. FIPS 204 knows no other test: all such bytes are keys, and signatures for some of
     /// them (t1 of zeros) can be made by anybody, as with a private key that was given away.
     /// </summary>
-    public static bool TryCreate(ReadOnlySpan<byte> key, out MlDsa44PublicKey? publicKey)
+    public static bool TryCreate(ReadOnlySpan<byte> key, [NotNullWhen(true)] out MlDsa44PublicKey? publicKey)
     {
         publicKey = key.Length == MlDsa44.PublicKeySize ? new MlDsa44PublicKey(key.ToArray()) : null;
         return publicKey is not null;

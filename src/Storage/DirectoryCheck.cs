@@ -167,7 +167,7 @@ public static class DirectoryCheck
 
         INoteVerifier Own(LogKey own, byte type, string name)
         {
-            if (!VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(own.VerifierKey), out VerifierKey? key) || key is null)
+            if (!VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(own.VerifierKey), out VerifierKey? key))
             {
                 throw Damaged("identity", file, "a vkey whose key ID is that of its parts", "another text");
             }

@@ -71,7 +71,7 @@ internal sealed class HeadsCheck
     /// <summary>A checkpoint of this log, with a signature by each of its keys that was verified.</summary>
     private Checkpoint ReadSigned(ReadOnlySpan<byte> bytes, string place)
     {
-        if (!Note.TryParse(bytes, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
+        if (!Note.TryParse(bytes, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint))
         {
             throw DirectoryCheck.Damaged("checkpoint", place, "a signed checkpoint", "something else");
         }

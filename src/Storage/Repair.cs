@@ -289,7 +289,7 @@ public static class Repair
             void Offer(string from, byte[]? bytes)
             {
                 if (bytes is null || !TreeRegister.TryParseHead(bytes, out HeadRecord? record) || record.Head is not TreeHead head) return;
-                if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || note is null || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null) return;
+                if (!Note.TryParse(head.Checkpoint.Span, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return;
                 if (checkpoint.Origin == original.Identity.Origin && checkpoint.Size == head.Size && checkpoint.Root == head.Root && HeadsCheck.MissingIn(note, original.Keys) is null) found.Add((from, head));
             }
         }

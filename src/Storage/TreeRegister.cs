@@ -326,8 +326,8 @@ public sealed class TreeRegister : ITreeRegister
 
     /// <summary>Both notes as they are, where they are checkpoints.</summary>
     private static TlogEvidence? Evidence(TreeHead one, TreeHead other) =>
-        TransparencyLog.Note.TryParse(one.Checkpoint.Span, out Note? first) && first is not null && Checkpoint.TryParse(first.Text.Span, out Checkpoint? a)
-        && TransparencyLog.Note.TryParse(other.Checkpoint.Span, out Note? second) && second is not null && Checkpoint.TryParse(second.Text.Span, out Checkpoint? b)
+        TransparencyLog.Note.TryParse(one.Checkpoint.Span, out Note? first) && Checkpoint.TryParse(first.Text.Span, out Checkpoint? a)
+        && TransparencyLog.Note.TryParse(other.Checkpoint.Span, out Note? second) && Checkpoint.TryParse(second.Text.Span, out Checkpoint? b)
         && a?.Origin == b?.Origin
             ? TlogEvidence.Of(first, second, [])
             : null;

@@ -83,4 +83,22 @@ public sealed class NoteVerificationTests
         Assert.Equal(NoteStatus.BadSignature, Verify([log.Sign(Text)], log, twin).Status);
         Assert.Equal(NoteStatus.Verified, Verify([other.Sign(Text)], log, twin, other).Status);
     }
+
+    [Fact]
+    public void P07_of_two_cosignatures_of_a_key_with_one_time_the_first_counts()
+    {
+        AnyBytes any = new(witness.Key);
+        NoteSignature first = witness.Sign(Text, 5), bad = witness.Bad(Text), newer = new(bad.Name, bad.KeyId, witness.Sign(Text, 6).Signature);
+        bad = new(bad.Name, bad.KeyId, (byte[])[.. first.Signature.Span[..8], .. bad.Signature.Span[8..]]);
+        Assert.Equal(first, Assert.Single(Verify([first, bad], any).Verified).Signature);
+        Assert.Equal(newer, Assert.Single(Verify([first, bad, newer], any).Verified).Signature);
+    }
+
+    /// <summary>A key under which every signature is good, as of a signer that draws its nonces.</summary>
+    private sealed class AnyBytes(VerifierKey key) : INoteVerifier
+    {
+        public VerifierKey Key => key;
+
+        public bool Verify(ReadOnlySpan<byte> noteText, ReadOnlySpan<byte> signature) => true;
+    }
 }

@@ -9,7 +9,7 @@ namespace TransparencyLog.Tests.EndToEnd;
 
 internal sealed class CheckpointMonitor(string vkey)
 {
-    private readonly INoteVerifier _key = VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) && key is not null
+    private readonly INoteVerifier _key = VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key)
         ? Verifiers.TryCreate(key)!
         : throw new ArgumentException($"not a vkey: {vkey}", nameof(vkey));
     private readonly SortedDictionary<long, (Checkpoint Checkpoint, byte[] Note)> _seen = []; // guarded by itself
@@ -48,7 +48,7 @@ internal sealed class CheckpointMonitor(string vkey)
     /// <summary>Takes a checkpoint that somebody has shown. Fails for one that the log did not sign, and for a second root of one size.</summary>
     public long Saw(byte[] bytes)
     {
-        if (!Note.TryParse(bytes, out Note? note) || note is null || note.Verify([_key]).Status != NoteStatus.Verified || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null)
+        if (!Note.TryParse(bytes, out Note? note) || note.Verify([_key]).Status != NoteStatus.Verified || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint))
         {
             throw new CheckFailedException($"UNSIGNED checkpoint: {Encoding.UTF8.GetString(bytes)}");
         }

@@ -20,7 +20,7 @@ internal sealed class CheckFailedException(string message) : Exception(message);
 /// </summary>
 internal sealed class FullCheck(string vkey)
 {
-    private readonly INoteVerifier _key = VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key) && key is not null
+    private readonly INoteVerifier _key = VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key)
         ? Verifiers.TryCreate(key)!
         : throw new ArgumentException($"not a vkey: {vkey}", nameof(vkey));
     private readonly List<(long Size, string Root)> _seen = [];
@@ -65,7 +65,7 @@ internal sealed class FullCheck(string vkey)
 
     private (long Size, string Root) Read(byte[] checkpoint)
     {
-        if (!Note.TryParse(checkpoint, out Note? note) || note is null || note.Verify([_key]).Status != NoteStatus.Verified)
+        if (!Note.TryParse(checkpoint, out Note? note) || note.Verify([_key]).Status != NoteStatus.Verified)
         {
             throw new CheckFailedException($"UNSIGNED checkpoint: {Encoding.UTF8.GetString(checkpoint)}");
         }

@@ -186,8 +186,8 @@ internal sealed class WitnessClients(WitnessScenario scenario) : IClients
         using HttpResponseMessage answer = await http.GetAsync(log.MonitorPath);
         if (answer.StatusCode == HttpStatusCode.NotFound) return -1;
         byte[] bytes = await answer.Content.ReadAsByteArrayAsync();
-        if (answer.StatusCode != HttpStatusCode.OK || !Note.TryParse(bytes, out Note? note) || note is null
-            || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) || checkpoint is null
+        if (answer.StatusCode != HttpStatusCode.OK || !Note.TryParse(bytes, out Note? note)
+            || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)
             || note.Verify([.. log.Verifiers, .. scenario.Verifiers]).Verified.Count != log.Verifiers.Count() + scenario.Verifiers.Count)
         {
             throw new CheckFailedException($"UNSIGNED checkpoint for monitors: {answer.StatusCode} {Encoding.UTF8.GetString(bytes)}");

@@ -129,7 +129,7 @@ internal static class NoteTargets
 
     private static void Key(byte[] input)
     {
-        if (!TransparencyLog.VerifierKey.TryParse(input, out VerifierKey? key) || key is null) return;
+        if (!TransparencyLog.VerifierKey.TryParse(input, out VerifierKey? key)) return;
         RequireSame(input, World.Utf8(key.ToString()), "a vkey");
         Require(key.Equals(TransparencyLog.VerifierKey.Create(key.Name, key.SignatureType, key.PublicKey.Span)), "a vkey made of its parts is another");
 

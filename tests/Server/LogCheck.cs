@@ -60,9 +60,9 @@ internal sealed class LogCheck(HttpClient http, VerifierKey key)
     /// <summary>A checkpoint with a good signature of the log's key and no bad one.</summary>
     public Checkpoint Open(byte[] bytes)
     {
-        Assert.True(Note.TryParse(bytes, out Note? note) && note is not null, Encoding.UTF8.GetString(bytes));
+        Assert.True(Note.TryParse(bytes, out Note? note), Encoding.UTF8.GetString(bytes));
         Assert.Equal(NoteStatus.Verified, note.Verify([Verifiers.TryCreate(key)!]).Status);
-        Assert.True(Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) && checkpoint is not null);
+        Assert.True(Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint));
         Assert.Equal(key.Name, checkpoint.Origin);
         Assert.Empty(checkpoint.Extensions);
         return checkpoint;

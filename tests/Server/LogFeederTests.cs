@@ -35,7 +35,7 @@ public sealed class LogFeederTests
 
         NoteStatus Verify(FeedRound round)
         {
-            Assert.True(Note.TryParse(round.Note.Span, out Note? note) && note is not null);
+            Assert.True(Note.TryParse(round.Note.Span, out Note? note));
             return note.Verify([Verifiers.TryCreate(fed.Log.Key)!, .. fed[0].Cosigners.Concat(fed[1].Cosigners).Select(cosigner => Verifiers.TryCreate(cosigner.Key)!)]).Status;
         }
     }

@@ -152,7 +152,7 @@ public sealed class MlDsaLogTests
     /// <summary>Requires the two lines, each by its key; the time that the second states.</summary>
     private static ulong CheckLines(TestLog log, byte[] bytes, long size)
     {
-        Assert.True(Note.TryParse(bytes, out Note? note) && note is not null);
+        Assert.True(Note.TryParse(bytes, out Note? note));
         Assert.True(Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint));
         Assert.Equal((TestLog.Origin, size), (checkpoint!.Origin, checkpoint.Size));
         Assert.Equal([log.Key.KeyId, log.MlDsaKey!.KeyId], note.Signatures.Select(line => line.KeyId));

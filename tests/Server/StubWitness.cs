@@ -35,11 +35,11 @@ internal sealed class HonestWitness(VerifierKey log, params ICosigner[] cosigner
     public (int Status, byte[] Body) AddCheckpoint(byte[] body)
     {
         Assert.True(body.Length <= 16 * 1024, "a request of a log fits into 16 KiB");
-        Assert.True(AddCheckpointRequest.TryParse(body, out AddCheckpointRequest? request, out string error) && request is not null, error);
-        Assert.True(Note.TryParse(request.Checkpoint.Span, out Note? note) && note is not null);
+        Assert.True(AddCheckpointRequest.TryParse(body, out AddCheckpointRequest? request, out string error), error);
+        Assert.True(Note.TryParse(request.Checkpoint.Span, out Note? note));
         Assert.Equal(NoteStatus.Verified, note.Verify([_log]).Status);
         Assert.Equal(LogLines, note.Signatures.Count);
-        Assert.True(Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint) && checkpoint is not null);
+        Assert.True(Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint));
         lock (this)
         {
             Assert.True(request.OldSize <= checkpoint.Size, "400: the old size is above the checkpoint's");

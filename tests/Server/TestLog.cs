@@ -188,7 +188,7 @@ internal sealed class TestLog : IAsyncDisposable
 
     public static TlogProof ParseProof(string text)
     {
-        Assert.True(TlogProof.TryParse(Encoding.UTF8.GetBytes(text), out TlogProof? proof) && proof is not null, text);
+        Assert.True(TlogProof.TryParse(Encoding.UTF8.GetBytes(text), out TlogProof? proof), text);
         return proof;
     }
 

@@ -48,7 +48,7 @@ internal sealed class WitnessedLog : IAsyncDisposable
     /// <summary>The names in the policy of the witnesses with a good line on a checkpoint, in the order of the lines; no other line but the log's is there.</summary>
     public List<string> WhoCosigned(byte[] checkpoint)
     {
-        Assert.True(Note.TryParse(checkpoint, out Note? note) && note is not null);
+        Assert.True(Note.TryParse(checkpoint, out Note? note));
         List<string> names = [];
         foreach (NoteSignature line in note.Signatures.ToArray().Skip(1))
         {

@@ -140,7 +140,7 @@ internal static class ConformCommand
     private static INoteVerifier ReadKey(string text, bool cosigner)
     {
         string whose = cosigner ? "a witness's" : "a log's";
-        if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(text), out VerifierKey? key) || key is null) throw new CliException(ExitCode.Usage, $"--vkey is {whose} verifier key, name+id+base64");
+        if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(text), out VerifierKey? key)) throw new CliException(ExitCode.Usage, $"--vkey is {whose} verifier key, name+id+base64");
         bool fits = key.SignatureType == VerifierKey.MlDsa44Cosignature || key.SignatureType == (cosigner ? VerifierKey.Ed25519Cosignature : VerifierKey.Ed25519);
         return (fits ? Verifiers.TryCreate(key) : null) ?? throw new CliException(ExitCode.Usage, string.Create(CultureInfo.InvariantCulture, $"--vkey {key.Name}: no key of type 0x{key.SignatureType:x2} is {whose} that tlog can verify with"));
     }

@@ -114,7 +114,7 @@ internal sealed class MonitorRows(WitnessTester witness)
     private async Task<(Reply, Note)> ShownAsync()
     {
         Reply reply = await witness.Monitoring.GetAsync(witness.MonitorPath);
-        return reply.Status == 200 && Note.TryParse(reply.Body, out Note? note) && note is not null ? (reply, note) : throw new RowFailedException($"no signed note: {reply}");
+        return reply.Status == 200 && Note.TryParse(reply.Body, out Note? note) ? (reply, note) : throw new RowFailedException($"no signed note: {reply}");
     }
 
     private static string Names(Note note) => string.Join(", ", note.Signatures.Select(line => string.Create(CultureInfo.InvariantCulture, $"{line.Name} ({line.KeyId:x8})")));
