@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test crash power floods flips fuzz fuzz-corpus soak model bench bench-long bench-micro deps fmt clean
+.PHONY: help build run test crash power floods flips fuzz fuzz-corpus mutants soak model bench bench-long bench-micro deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -31,6 +31,7 @@ help:
 	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some half an hour)'
 	@echo 'make fuzz     every parser of foreign bytes under a fuzzer; SECONDS=600 for each (else 60), TARGETS="note policy" only those; ends with 1 on a finding'
 	@echo 'make fuzz-corpus   takes what make fuzz found here into tests/Fuzz/corpus, as few inputs as take every edge'
+	@echo 'make mutants  every change that dotnet-stryker knows, one at a time, in PROJECTS="Core Storage", under the tests of the project (an hour or more); ends with 1 if one lives unexplained'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
 	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
@@ -83,6 +84,9 @@ fuzz fuzz-corpus:
 	@dotnet build tests/Fuzz -c Release -v quiet --nologo -nodeReuse:false
 	@TLOG_FUZZ_SECONDS='$(SECONDS)' TLOG_FUZZ_TARGETS='$(TARGETS)' \
 	  artifacts/bin/TransparencyLog.Tests.Fuzz/release/TransparencyLog.Tests.Fuzz -noLogo -noColor -explicit only -method '*.FuzzCampaign.$(FUZZ)' -showLiveOutput
+
+mutants:
+	@tests/mutants $(PROJECTS)
 
 bench: build
 	@bench/run suite

@@ -105,4 +105,78 @@ public sealed class LimitTests
         Assert.Equal(largest, read);
         Assert.False(NoteSignature.TryParseLine(Encoding.UTF8.GetBytes(new NoteSignature("abc", 7, largest.Signature).ToLine()), out _));
     }
+
+    [Fact]
+    public void A_body_of_sign_subtree_has_at_most_128_KiB()
+    {
+        string begin = $"subtree 0 1\n{MerkleHash.Empty.ToBase64()}\n\n";
+        byte[] Body(int size) => Encoding.ASCII.GetBytes($"{begin}{new string('a', size - begin.Length - 1)}\n");
+
+        Assert.True(SignSubtreeRequest.TryParse(Body(131072), out SignSubtreeRequest? request, out _));
+        Assert.Equal(Body(131072), request.ToBytes());
+        Assert.False(SignSubtreeRequest.TryParse(Body(131073), out _, out string error));
+        Assert.Equal("a body has at most 131072 bytes", error);
+        Assert.Equal(63, new SignSubtreeRequest(0, 1, MerkleHash.Empty, new Hash[63], "a\n"u8.ToArray()).Proof.Count);
+    }
+
+    [Fact]
+    public void A_tlog_proof_has_at_most_63_hashes_64_KiB_of_extra_data_and_a_note_of_1_MiB()
+    {
+        byte[] checkpoint = Encoding.ASCII.GetBytes($"{new string('a', 1048575)}\n");
+        TlogProof most = new(long.MaxValue, new Hash[63], checkpoint, new byte[65536]);
+        byte[] bytes = most.ToBytes();
+        Assert.Equal(1138852, bytes.Length);
+        Assert.True(TlogProof.TryParse(bytes, out TlogProof? read));
+        Assert.Equal(bytes, read.ToBytes());
+        Assert.False(TlogProof.TryParse([.. bytes[..^1], .. "a\n"u8], out _));
+        Assert.Throws<ArgumentException>(() => new TlogProof(0, [], (byte[])[.. "a"u8, .. checkpoint]));
+    }
+
+    [Fact]
+    public void A_list_of_logs_has_at_most_4096_logs_and_1_MiB()
+    {
+        VerifierKey key = VerifierKey.Create("example.com/log", VerifierKey.Ed25519, new byte[32]);
+        TlogList Of(int logs) => new([.. Enumerable.Range(0, logs).Select(i => new ListedLog(key, $"example.com/{i}", 1, "x"))]);
+
+        byte[] most = Of(4096).ToBytes();
+        Assert.True(TlogList.TryParse(most, out TlogList? list, out _));
+        Assert.Equal(4096, list.Logs.Count);
+        byte[] more = Encoding.ASCII.GetBytes($"{Encoding.ASCII.GetString(most)}vkey {key}\nqpd 1\ncontact x\n");
+        Assert.False(TlogList.TryParse(more, out _, out string error));
+        Assert.Equal("line 16386: a list has at most 4096 logs", error);
+
+        int rest = new TlogList([new ListedLog(key, "a", 1, "x")]).ToBytes().Length - 1;
+        byte[] largest = new TlogList([new ListedLog(key, "a", 1, new string('x', 1048576 - rest))]).ToBytes();
+        Assert.Equal(1048576, largest.Length);
+        Assert.True(TlogList.TryParse(largest, out _, out _));
+        Assert.False(TlogList.TryParse([.. largest, .. "\n"u8], out _, out error));
+        Assert.Equal("a list of logs has at most 1048576 bytes", error);
+        Assert.Throws<ArgumentException>(() => new TlogList([new ListedLog(key, "a", 1, new string('x', 1048577 - rest))]));
+    }
+
+    [Fact]
+    public void An_evidence_file_has_at_most_64_hashes_and_2_MiB()
+    {
+        Assert.False(TlogEvidence.TryParse(new byte[2100142], out _, out string error));
+        Assert.Equal("the first line is \"tlog-evidence v1\"", error);
+        Assert.False(TlogEvidence.TryParse(new byte[2100143], out _, out error));
+        Assert.Equal("an evidence file has at most 2100142 bytes", error);
+
+        static Note Signed(long size, byte root) => new(new Checkpoint("a", size, MerkleHash.Leaf([root])).ToText(), [Line]);
+        TlogEvidence most = TlogEvidence.Of(Signed(1, 1), Signed(2, 2), new Hash[64])!;
+        Assert.Equal(64, most.Hashes.Count);
+        Assert.True(TlogEvidence.TryParse(most.ToBytes(), out TlogEvidence? read, out _));
+        Assert.Equal(most.ToBytes(), read.ToBytes());
+    }
+
+    [Fact]
+    public void A_vkey_has_a_name_of_at_most_255_bytes()
+    {
+        VerifierKey most = VerifierKey.Create(new string('a', 255), VerifierKey.Ecdsa, new byte[4096]);
+        Assert.True(VerifierKey.TryParse(Encoding.ASCII.GetBytes(most.ToString()), out VerifierKey? read));
+        Assert.Equal(most, read);
+        Assert.Throws<ArgumentException>(() => VerifierKey.Create(new string('a', 256), VerifierKey.Ecdsa, new byte[4096]));
+        Assert.Throws<ArgumentException>(() => VerifierKey.Create("a", VerifierKey.Ecdsa, new byte[4097]));
+        Assert.Throws<ArgumentException>(() => VerifierKey.Create("a", VerifierKey.Ecdsa, []));
+    }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using System.Security.Cryptography;
 
 namespace TransparencyLog.Tests.Core;
@@ -5,6 +6,10 @@ namespace TransparencyLog.Tests.Core;
 /// <summary>Nodes hashed many at once are those hashed one by one with the base library.</summary>
 public sealed class NodesTests
 {
+    /// <summary>It tests itself, and what is wrong with it is slower and nothing else: nobody would notice.</summary>
+    [Fact]
+    public void Sixteen_at_once_are_used_wherever_the_processor_can() => Assert.Equal(Avx512F.IsSupported, Sha256Lanes.IsUsable);
+
     [Fact]
     public void Any_number_of_nodes_at_once_in_place_or_not_is_each_of_them_alone()
     {

@@ -207,7 +207,7 @@ public sealed class RightEdgeTests
         edge.Append(EqualLeaves.Subtree(0), completed);
         Assert.Equal((long.MaxValue, 8, 0), (edge.Size, edge.Levels, completed.Count));
         Assert.Equal(EqualLeaves.Root(long.MaxValue), edge.Root());
-        Assert.Throws<InvalidOperationException>(() => edge.Append(EqualLeaves.Subtree(0), completed));
+        Assert.Equal("a tree has at most 2^63-1 leaves", Assert.Throws<InvalidOperationException>(() => edge.Append(EqualLeaves.Subtree(0), completed)).Message);
         Assert.Equal(EqualLeaves.Root(long.MaxValue), edge.Root());
     }
 
