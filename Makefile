@@ -31,7 +31,7 @@ help:
 	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some half an hour)'
 	@echo 'make fuzz     every parser of foreign bytes under a fuzzer; SECONDS=600 for each (else 60), TARGETS="note policy" only those; ends with 1 on a finding'
 	@echo 'make fuzz-corpus   takes what make fuzz found here into tests/Fuzz/corpus, as few inputs as take every edge'
-	@echo 'make mutants  every change that dotnet-stryker knows, one at a time, in PROJECTS="Core Storage", under the tests of the project (an hour or more); ends with 1 if one lives unexplained'
+	@echo 'make mutants  every change that dotnet-stryker knows, one at a time, in PROJECTS="Core Storage", under the tests of the project; MINUTES=20 for each project (else all, an hour or more); ends with 1 if one lives unexplained'
 	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
 	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
@@ -86,7 +86,7 @@ fuzz fuzz-corpus:
 	  artifacts/bin/TransparencyLog.Tests.Fuzz/release/TransparencyLog.Tests.Fuzz -noLogo -noColor -explicit only -method '*.FuzzCampaign.$(FUZZ)' -showLiveOutput
 
 mutants:
-	@tests/mutants $(PROJECTS)
+	@TLOG_MUTANTS_FILES='$(FILES)' TLOG_MUTANTS_MINUTES='$(MINUTES)' tests/mutants $(PROJECTS)
 
 bench: build
 	@bench/run suite

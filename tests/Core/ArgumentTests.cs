@@ -89,6 +89,7 @@ public sealed class ArgumentTests
         ("proof", "at most 63 hashes", () => _ = new SignSubtreeRequest(0, 1, Root, new Hash[64], Signed.ToBytes())),
         ("checkpoint", "lines of text, the first of them not empty", () => _ = new SignSubtreeRequest(0, 1, Root, [], "\n"u8.ToArray())),
         ("checkpoint", "at most 131072 bytes", () => _ = new SignSubtreeRequest(0, 1, Root, [], Encoding.ASCII.GetBytes($"{new string('a', 131072)}\n"))),
+        ("destination", "no room for the base64", () => Strict.WriteBase64(new byte[32], new byte[43])),
         ("level", "", () => _ = new TilePath(-2, 0)),
         ("level", "", () => _ = new TilePath(64, 0)),
         ("index", "", () => _ = new TilePath(0, -1)),

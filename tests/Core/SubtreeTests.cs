@@ -182,4 +182,23 @@ public sealed class SubtreeTests
         Assert.False(SubtreeProof.VerifyConsistency(4, 7, long.MaxValue, default, default, new Hash[1000]));
         Assert.False(SubtreeProof.VerifyInclusion(default, 5, 4, 8, new Hash[1000], default));
     }
+
+    [Fact]
+    public void What_is_no_valid_subtree_includes_nothing_though_its_hashes_fit()
+    {
+        Hash left = MerkleHash.Leaf([1]), right = MerkleHash.Leaf([2]), both = MerkleHash.Node(left, right);
+        Assert.True(SubtreeProof.VerifyInclusion(left, 2, 2, 4, [right], both));
+        Assert.False(SubtreeProof.VerifyInclusion(left, 1, 1, 3, [right], both));
+        Assert.False(SubtreeProof.VerifyInclusion(left, 3, 3, 5, [right], both));
+    }
+
+    [Fact]
+    public void A_proof_without_its_first_node_is_refused()
+    {
+        // [0, 3) of 4: not a node of the tree, so the first hash is needed.
+        Hash[] leaves = [.. Enumerable.Range(0, 4).Select(i => MerkleHash.Leaf([(byte)i]))];
+        Hash three = MerkleHash.Root(leaves.AsSpan(0, 3)), four = MerkleHash.Root(leaves);
+        Assert.True(SubtreeProof.VerifyConsistency(0, 3, 4, three, four, [leaves[2], leaves[3], MerkleHash.Node(leaves[0], leaves[1])]));
+        Assert.False(SubtreeProof.VerifyConsistency(0, 3, 4, three, four, []));
+    }
 }

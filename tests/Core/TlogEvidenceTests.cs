@@ -394,4 +394,90 @@ public sealed class TlogEvidenceTests
             yield return [.. proof[..i], new Hash(bytes), .. proof[(i + 1)..]];
         }
     }
+
+    [Fact]
+    public void An_empty_tree_with_another_root_is_evidence_alone_whichever_of_the_two_it_is()
+    {
+        static Note Of(long size, byte root) => new(new Checkpoint("example.com/log", size, MerkleHash.Leaf([root])).ToText(), [new NoteSignature("example.com/log", 7, new byte[64])]);
+        Note empty = Of(0, 1), other = Of(0, 2), some = Of(9, 3);
+        foreach ((Note one, Note two, Note shown) in new[] { (empty, some, empty), (some, empty, empty), (empty, other, empty), (other, empty, other) })
+        {
+            TlogEvidence evidence = TlogEvidence.Of(one, two, [])!;
+            Assert.Equal(EvidenceKind.SizeZero, evidence.Kind);
+            Assert.Equal(shown.ToBytes(), Assert.Single(evidence.Notes).ToBytes());
+        }
+    }
+
+    [Fact]
+    public void A_file_that_is_refused_is_told_why()
+    {
+        static string Text(long size, byte root, params string[] signers) => System.Text.Encoding.UTF8.GetString(new Note(
+            new Checkpoint("example.com/log", size, MerkleHash.Leaf([root])).ToText(), [.. signers.Select(signer => new NoteSignature(signer, 7, new byte[64]))]).ToBytes());
+        static string Why(byte[] file)
+        {
+            Assert.False(TlogEvidence.TryParse(file, out _, out string error));
+            return error;
+        }
+
+        string one = Text(9, 1, "a"), other = Text(9, 2, "a");
+        if (MerkleHash.Leaf([1]).ToArray().AsSpan().SequenceCompareTo(MerkleHash.Leaf([2]).ToArray()) > 0) (one, other) = (other, one);
+        string whole = $"tlog-evidence v1\nkind fork\n\n{one}\n{other}\n";
+        Assert.True(TlogEvidence.TryParse(Sealed(Utf8(whole)), out _, out string none));
+        Assert.Equal("", none);
+        Assert.Equal("the first line is \"tlog-evidence v1\"", Why(Utf8("x")));
+        Assert.Equal("the last line is \"sha256\", a space and 64 lower-case hex digits, and it is cut or missing", Why(Utf8(whole)));
+        Assert.Equal("the file was changed or is damaged: the last line is not the SHA-256 of what is before it", Why(Utf8($"{whole}sha256 {new string('0', 64)}\n")));
+        Assert.Equal("the second line is \"kind\", a space and fork, inconsistent, size-zero or unproven", Why(Sealed(Utf8(whole.Replace("fork", "forks")))));
+        Assert.Equal("after the kind come at most 64 lines, each the base64 of 32 bytes, and an empty line", Why(Sealed(Utf8(whole.Replace("fork\n\n", "fork\nx\n\n")))));
+        Assert.Equal("after the hashes come two signed checkpoints, each with an empty line behind it", Why(Sealed(Utf8($"tlog-evidence v1\nkind fork\n\n{one}\n"))));
+        Assert.Equal("after the hashes comes one signed checkpoint and an empty line", Why(Sealed(Utf8("tlog-evidence v1\nkind size-zero\n\n\n"))));
+        Assert.Equal("the signature lines of a note are in the order of their bytes, and there is one of a key", Why(Sealed(Utf8($"tlog-evidence v1\nkind size-zero\n\n{Text(0, 1, "b", "a")}\n"))));
+        Assert.Equal("a checkpoint of this kind has size 0 and another root hash than the empty tree, and no hashes with it", Why(Sealed(Utf8($"tlog-evidence v1\nkind size-zero\n\n{one}\n"))));
+        Assert.Equal(
+            "the two checkpoints are of one origin, and the one of the smaller size, or of equal sizes the one with the smaller root hash, is the first",
+            Why(Sealed(Utf8($"tlog-evidence v1\nkind fork\n\n{other}\n{one}\n"))));
+        Assert.Equal("the checkpoints and the hashes do not show what the file says they do", Why(Sealed(Utf8(whole.Replace("fork", "unproven")))));
+    }
+
+    [Fact]
+    public void Two_roots_of_an_empty_tree_are_no_fork_one_of_them_is_evidence_alone()
+    {
+        static string Text(Hash root) => System.Text.Encoding.UTF8.GetString(new Note(new Checkpoint("example.com/log", 0, root).ToText(), [new NoteSignature("a", 7, new byte[64])]).ToBytes());
+        foreach ((Hash one, Hash other) in new[] { (MerkleHash.Empty, MerkleHash.Leaf([1])), (MerkleHash.Leaf([1]), MerkleHash.Leaf([2])) })
+        {
+            foreach ((Hash first, Hash second) in new[] { (one, other), (other, one) })
+            {
+                Assert.False(TlogEvidence.TryParse(Sealed(Utf8($"tlog-evidence v1\nkind fork\n\n{Text(first)}\n{Text(second)}\n")), out _, out _));
+            }
+        }
+    }
+
+    [Fact]
+    public void A_file_that_does_not_convince_says_which_checkpoint_is_at_fault()
+    {
+        OpenVerifier log = new("example.com/log");
+        Note Of(long size, byte root, Func<string, NoteSignature> sign)
+        {
+            byte[] text = new Checkpoint("example.com/log", size, MerkleHash.Leaf([root])).ToText();
+            return new(text, [sign(System.Text.Encoding.UTF8.GetString(text))]);
+        }
+
+        NoteSignature Stranger(string text) => new OpenVerifier("somebody").Sign(text);
+        string Why(params Note[] notes)
+        {
+            TlogEvidence evidence = notes.Length == 1 ? TlogEvidence.Of(notes[0])! : TlogEvidence.Of(notes[0], notes[1], [])!;
+            bool convinces = evidence.TryVerify([log], out string reason);
+            Assert.Equal(reason.Length == 0, convinces);
+            return reason;
+        }
+
+        string trusted = "is not signed by a key that is trusted for \"example.com/log\"", bad = "has a signature line of \"example.com/log\" that does not verify";
+        Assert.Equal("", Why(Of(0, 1, text => log.Sign(text))));
+        Assert.Equal($"the checkpoint {trusted}", Why(Of(0, 1, Stranger)));
+        Assert.Equal($"the checkpoint {bad}", Why(Of(0, 1, log.Bad)));
+        Assert.Equal($"the first checkpoint {trusted}", Why(Of(1, 1, Stranger), Of(2, 2, Stranger)));
+        Assert.Equal($"the first checkpoint {bad}", Why(Of(1, 1, log.Bad), Of(2, 2, text => log.Sign(text))));
+        Assert.Equal($"the second checkpoint {trusted}", Why(Of(1, 1, text => log.Sign(text)), Of(2, 2, Stranger)));
+        Assert.StartsWith("the log signed both checkpoints, but nothing shows that they conflict: ", Why(Of(1, 1, text => log.Sign(text)), Of(2, 2, text => log.Sign(text))));
+    }
 }

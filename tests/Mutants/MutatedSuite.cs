@@ -19,8 +19,8 @@ internal sealed class MutatedSuite(string name, string folder)
     /// <summary>The classes with tests.</summary>
     public string[] Classes() => [.. Lines("-list", "classes").Where(line => line.StartsWith("TransparencyLog.", StringComparison.Ordinal))];
 
-    /// <summary>Which mutants a class comes by, and how long it takes without any. A class that is not through after a minute has come by what it comes by.</summary>
-    public (int[] Mutants, TimeSpan Time) Cover(string test)
+    /// <summary>Which mutants a class comes by, and how long it takes without any. Null where it is not through after a minute, for every step is counted: it may come by any.</summary>
+    public (int[]? Mutants, TimeSpan Time) Cover(string test)
     {
         Stopwatch time = Stopwatch.StartNew();
         End end = Run([test], null, TimeSpan.FromMinutes(2), out _);
@@ -29,7 +29,7 @@ internal sealed class MutatedSuite(string name, string folder)
         string scratch = Directory.CreateTempSubdirectory("tlog-mutants-").FullName;
         try
         {
-            Start([test], new() { ["STRYKER_COVERAGE_FILE"] = "covered.txt", ["TMPDIR"] = scratch }, TimeSpan.FromMinutes(1), out _);
+            if (Start([test], new() { ["STRYKER_COVERAGE_FILE"] = "covered.txt", ["TMPDIR"] = scratch }, TimeSpan.FromMinutes(1), out _) == End.OutOfTime) return (null, took);
             int[] covered =
             [
                 .. Directory.EnumerateFiles(scratch, "covered-*.txt")

@@ -4,10 +4,12 @@
 //   TLOG_MUTANTS="NAME"        which
 //   TLOG_MUTANTS_FILES="A.cs"  only those of these files; all by default
 //   TLOG_MUTANTS_LIVED="file"  and those that lived, of a table of an earlier run
+//   TLOG_MUTANTS_MINUTES=20    no more are begun after that; in an order by chance, so that those that were tried are a sample
 //
 // The table, and each mutant that lived, go to artifacts/mutants/NAME.md. A mutant that lives is a test that is missing, or has to be explained in explained.txt.
 
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 
@@ -38,24 +40,30 @@ public sealed class MutationCampaign(ITestOutputHelper output)
         Assert.Equal(MutatedSuite.End.Passed, suite.Run([], null, TimeSpan.FromMinutes(10), out string broken));
         Assert.Equal("", broken);
 
-        ConcurrentDictionary<string, (HashSet<int> Mutants, TimeSpan Time)> classes = new(StringComparer.Ordinal);
+        ConcurrentDictionary<string, (HashSet<int>? Mutants, TimeSpan Time)> classes = new(StringComparer.Ordinal);
         ParallelOptions both = new() { MaxDegreeOfParallelism = Environment.ProcessorCount };
         Parallel.ForEach(suite.Classes(), both, test =>
         {
-            (int[] found, TimeSpan time) = suite.Cover(test);
-            classes[test] = ([.. found], time);
+            (int[]? found, TimeSpan time) = suite.Cover(test);
+            classes[test] = (found is null ? null : [.. found], time);
         });
         output.WriteLine($"{mutants.Length} mutants, {classes.Count} classes of tests");
 
         ConcurrentDictionary<Mutant, Fate> fates = [];
         int done = 0;
+        TimeSpan budget = Environment.GetEnvironmentVariable("TLOG_MUTANTS_MINUTES") is { Length: > 0 } minutes ? TimeSpan.FromMinutes(double.Parse(minutes, CultureInfo.InvariantCulture)) : TimeSpan.MaxValue;
+        Stopwatch time = Stopwatch.StartNew();
+        if (budget < TimeSpan.MaxValue) Random.Shared.Shuffle(mutants);
         Parallel.ForEach(Partitioner.Create(mutants, EnumerablePartitionerOptions.NoBuffering), both, mutant =>
         {
+            if (time.Elapsed > budget) return;
             Fate fate = fates[mutant] = Try(suite, classes, mutant);
             int tried = Interlocked.Increment(ref done);
             if (fate is Fate.Survived or Fate.Uncovered) output.WriteLine($"{tried} of {mutants.Length}: {fate} {mutant}");
         });
 
+        int untried = mutants.Length - fates.Count;
+        mutants = [.. fates.Keys];
         List<Explained> explained = [.. Explained.Read()];
         Mutant[] alive = [.. fates.Where(pair => pair.Value is Fate.Survived or Fate.Uncovered).Select(pair => pair.Key).OrderBy(mutant => mutant.File, StringComparer.Ordinal).ThenBy(mutant => mutant.Id)];
         Mutant[] open = [.. alive.Where(mutant => !Excuse(mutant))];
@@ -63,7 +71,7 @@ public sealed class MutationCampaign(ITestOutputHelper output)
         table.Append("| file | mutants | killed | out of time | explained | lived | score |\n|---|---:|---:|---:|---:|---:|---:|\n");
         foreach (IGrouping<string, Mutant> file in mutants.GroupBy(mutant => mutant.File).OrderBy(file => file.Key, StringComparer.Ordinal)) table.Append(Row($"`{file.Key}`", [.. file]));
         table.Append(Row("all", mutants));
-        table.Append(CultureInfo.InvariantCulture, $"\nNot counted: {uncompiled} that do not compile, {covered} that another of the same block stands for, {same} that shift without a sign what has none.\n\n");
+        table.Append(CultureInfo.InvariantCulture, $"\nNot counted: {uncompiled} that do not compile, {covered} that another of the same block stands for, {same} that shift without a sign what has none, {untried} that there was no time for.\n\n");
         foreach (Mutant mutant in open) table.Append(CultureInfo.InvariantCulture, $"{mutant}{(fates[mutant] == Fate.Uncovered ? "\n(no test comes by)" : "")}\n");
         File.WriteAllText(Path.Combine(root, $"{name}.md"), table.ToString());
         output.WriteLine(table.ToString());
@@ -97,9 +105,9 @@ public sealed class MutationCampaign(ITestOutputHelper output)
     }
 
     /// <summary>First the classes that are quick, of those that come by the mutant; then the others, one by one.</summary>
-    private static Fate Try(MutatedSuite suite, ConcurrentDictionary<string, (HashSet<int> Mutants, TimeSpan Time)> classes, Mutant mutant)
+    private static Fate Try(MutatedSuite suite, ConcurrentDictionary<string, (HashSet<int>? Mutants, TimeSpan Time)> classes, Mutant mutant)
     {
-        KeyValuePair<string, (HashSet<int> Mutants, TimeSpan Time)>[] coming = [.. classes.Where(test => test.Value.Mutants.Contains(mutant.Id)).OrderBy(test => test.Value.Time)];
+        KeyValuePair<string, (HashSet<int>? Mutants, TimeSpan Time)>[] coming = [.. classes.Where(test => test.Value.Mutants?.Contains(mutant.Id) != false).OrderBy(test => test.Value.Time)];
         if (coming.Length == 0) return Fate.Uncovered;
         string[] quick = [.. coming.Where(test => test.Value.Time < Quick).Select(test => test.Key)];
         if (quick.Length > 0)
