@@ -103,7 +103,6 @@ public sealed class VerifierKey : IEquatable<VerifierKey>
     /// <exception cref="ArgumentException">The name, the type or the length of the key would not parse again.</exception>
     public static VerifierKey Create(string name, byte signatureType, ReadOnlySpan<byte> publicKey)
     {
-        ArgumentNullException.ThrowIfNull(name);
         if (!IsKeyName(name) || Encoding.UTF8.GetByteCount(name) > MaxNameSize)
         {
             throw new ArgumentException("a key name has 1 to 255 bytes of UTF-8 and no space, plus or control character", nameof(name));

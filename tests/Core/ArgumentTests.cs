@@ -111,6 +111,8 @@ public sealed class ArgumentTests
         ("logs", "at most 4096 logs", () => _ = new TlogList([.. Enumerable.Range(0, 4097).Select(i => Listed with { Origin = $"example.com/{i}" })])),
         ("logs", "could not be read again", () => _ = new TlogList([Listed with { Contact = "a\nb" }])),
         ("logs", "could not be read again", () => _ = new TlogList([Listed with { Origin = "a\nb" }])),
+        ("logs", "could not be read again", () => _ = new TlogList([Listed with { Contact = "\u0001b" }])),
+        ("logs", "could not be read again", () => _ = new TlogList([Listed with { Origin = "example.com/other" }, Listed with { Contact = "" }])),
         ("logs", "could not be read again", () => _ = new TlogList([Listed with { QueriesPerDay = 0 }])),
         ("logs", "an origin stands there twice", () => _ = new TlogList([Listed, Listed])),
         ("logs", "at most 1048576 bytes", () => _ = new TlogList([Listed with { Contact = new string('a', 1048576) }])),

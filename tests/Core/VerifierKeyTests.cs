@@ -234,4 +234,15 @@ public sealed class VerifierKeyTests
         Assert.False(VerifierKey.TryParse(text, out _));
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 16_000);
     }
+
+    [Fact]
+    public void A_key_is_not_equal_to_none_nor_to_another_name_type_or_key()
+    {
+        VerifierKey key = VerifierKey.Create("a", VerifierKey.Ed25519, new byte[32]);
+        Assert.False(key.Equals(null));
+        Assert.True(key.Equals(VerifierKey.Create("a", VerifierKey.Ed25519, new byte[32])));
+        Assert.False(key.Equals(VerifierKey.Create("b", VerifierKey.Ed25519, new byte[32])));
+        Assert.False(key.Equals(VerifierKey.Create("a", VerifierKey.Ed25519Cosignature, new byte[32])));
+        Assert.False(key.Equals(VerifierKey.Create("a", VerifierKey.Ed25519, [.. new byte[31], 1])));
+    }
 }
