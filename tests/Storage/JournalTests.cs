@@ -1,3 +1,4 @@
+using System.Buffers;
 using TransparencyLog.Storage;
 using static TransparencyLog.Tests.Storage.JournalAssert;
 
@@ -276,4 +277,48 @@ public sealed class JournalTests : IDisposable
     [InlineData((4 * 1024 * 1024) + 512)]
     public void Files_too_small_or_not_of_whole_pages_are_misuse(int fileBytes) =>
         Assert.Throws<ArgumentOutOfRangeException>(() => Journal.Create(Folder, Options with { FileBytes = fileBytes }));
+
+    [Fact]
+    public void A_frame_has_as_many_sectors_as_it_needs_and_no_more()
+    {
+        for (int size = 0; size < 1200; size++)
+        {
+            JournalFrame frame = new();
+            Assert.True(frame.TryAdd(new byte[size]));
+            int needed = JournalFrame.HeaderSize + 2 + size + JournalFrame.TrailerSize;
+            Assert.Equal((int)Math.Ceiling(needed / 512.0) * 512, frame.Seal(1, 0, 0, 7).Length);
+        }
+    }
+
+    [Fact]
+    public void An_entry_in_pieces_is_the_entry()
+    {
+        byte[] entry = [.. Enumerable.Range(0, 1000).Select(i => (byte)i)];
+        Piece first = new(entry.AsMemory(0, 10), null), second = new(entry.AsMemory(10, 600), first), third = new(entry.AsMemory(610), second);
+        ReadOnlySequence<byte> pieces = new(first, 0, third, 390);
+        JournalFrame whole = new(), cut = new();
+        Assert.True(whole.TryAdd(entry));
+        Assert.True(cut.TryAdd(pieces));
+        Assert.Equal(1, cut.Count);
+        Assert.Equal(whole.Seal(1, 0, 0, 7).ToArray(), cut.Seal(1, 0, 0, 7).ToArray());
+        Assert.Contains("at most 65535 bytes, not 65536", Assert.Throws<ArgumentException>(() => cut.TryAdd(new ReadOnlySequence<byte>(new byte[65536]))).Message);
+
+        int count = cut.Count;
+        while (cut.TryAdd(pieces)) count++;
+        Assert.Equal((JournalFrame.MaxEntryBytes / 1002, count), (count, cut.Count));
+        Assert.True(cut.TryAdd(new ReadOnlySequence<byte>(new byte[JournalFrame.MaxEntryBytes - cut.EntryBytes - 2])));
+        Assert.Equal(JournalFrame.MaxEntryBytes, cut.EntryBytes);
+        Assert.False(cut.TryAdd(ReadOnlySequence<byte>.Empty));
+    }
+
+    private sealed class Piece : ReadOnlySequenceSegment<byte>
+    {
+        public Piece(ReadOnlyMemory<byte> bytes, Piece? before)
+        {
+            Memory = bytes;
+            if (before is null) return;
+            RunningIndex = before.RunningIndex + before.Memory.Length;
+            before.Next = this;
+        }
+    }
 }
