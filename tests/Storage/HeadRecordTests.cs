@@ -43,10 +43,32 @@ public sealed class HeadRecordTests
     [InlineData("tlog-head v1 01700000000000 YQ== - - - ", false)]
     [InlineData("tlog-head v1 1700000000000 YR== - - - ", false)]
     [InlineData("tlog-head v2 1700000000000 YQ== - - - ", false)]
+    [InlineData("tlog-head v1 1700000000000 YQ== - x - ", false)]
+    [InlineData("tlog-head v1 1700000000000 YQ== - - x ", false)]
+    [InlineData("tlog-head v1 1700000000000 YQ== 1 x - ", false)]
     public void P25_another_text_is_refused(string text, bool read)
     {
         byte[] line = Encoding.ASCII.GetBytes($"{text}{Crc32C.Of(Encoding.ASCII.GetBytes(text)):x8}\n");
         Assert.Equal(read, HeadRecord.TryParse(line, out HeadRecord? record));
         Assert.Equal(read, record is not null);
+    }
+
+    [Fact]
+    public void A_line_that_is_cut_or_has_another_bit_is_refused()
+    {
+        byte[] line = new HeadRecord(1_700_000_000_000, "published", Head).ToBytes();
+        for (int length = 0; length < line.Length; length++)
+        {
+            Assert.False(HeadRecord.TryParse(line.AsSpan(0, length), out HeadRecord? cut));
+            Assert.Null(cut);
+        }
+
+        for (int at = 0; at < line.Length * 8; at++)
+        {
+            line[at / 8] ^= (byte)(1 << (at % 8));
+            Assert.False(HeadRecord.TryParse(line, out HeadRecord? changed), $"bit {at}");
+            Assert.Null(changed);
+            line[at / 8] ^= (byte)(1 << (at % 8));
+        }
     }
 }

@@ -206,7 +206,8 @@ public sealed class JournalTests : IDisposable
     {
         Journal.Create(Folder, Options);
         await using Journal journal = Open();
-        await Assert.ThrowsAsync<ArgumentException>(async () => await journal.AppendAsync(new JournalFrame(), CancellationToken.None));
+        ArgumentException empty = await Assert.ThrowsAsync<ArgumentException>(async () => await journal.AppendAsync(new JournalFrame(), CancellationToken.None));
+        Assert.StartsWith("a frame holds at least one entry", empty.Message, StringComparison.Ordinal);
         JournalFrame frame = new();
         Assert.Throws<ArgumentException>(() => frame.TryAddBundle([0, 1, 7, 0, 0], 1));
         Assert.Throws<ArgumentException>(() => frame.TryAddBundle([0, 1, 7, 0, 0], 3));
@@ -215,8 +216,26 @@ public sealed class JournalTests : IDisposable
         Assert.True(frame.TryAddBundle([0, 1, 7, 0, 0], 2));
         Assert.Equal(2, frame.Count);
         Assert.Equal(0, await journal.AppendAsync(frame, CancellationToken.None));
+        Assert.Equal((1, 512), (journal.Syncs, journal.FrameBytes));
+        JournalFrame full = new();
+        byte[] bundle = [255, 255, .. new byte[65_535]];
+        int count = 0;
+        while (full.TryAddBundle(bundle, 1)) count++;
+        Assert.Equal((31, 31), (count, full.Count));
+        Assert.Equal(31 * bundle.Length, full.EntryBytes);
         _entries.AddRange([[7], []]);
         Holds(journal, _entries);
+    }
+
+    [Fact]
+    public void A_journal_is_made_where_nothing_is_and_with_files_of_a_size_that_is_allowed()
+    {
+        JournalOptions odd = Options with { FileBytes = Options.FileBytes + 1 };
+        Assert.Contains("a multiple of 4,096", Assert.Throws<ArgumentOutOfRangeException>(() => Journal.Create(Folder, odd)).Message, StringComparison.Ordinal);
+        Journal.Create(Folder, Options);
+        Assert.Contains("is not empty", Assert.Throws<StorageException>(() => Journal.Create(Folder, Options)).Message, StringComparison.Ordinal);
+        Assert.Contains("a multiple of 4,096", Assert.Throws<ArgumentOutOfRangeException>(() => Journal.Open(Folder, odd, 0)).Message, StringComparison.Ordinal);
+        Assert.Contains("a multiple of 4,096", Assert.Throws<ArgumentOutOfRangeException>(() => Journal.Inspect(Folder, odd, _ => { })).Message, StringComparison.Ordinal);
     }
 
     [Fact]
