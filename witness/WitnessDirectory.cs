@@ -158,7 +158,7 @@ internal sealed class WitnessDirectory : IDisposable
         foreach (byte type in (ReadOnlySpan<byte>)[VerifierKey.Ed25519Cosignature, VerifierKey.MlDsa44Cosignature])
         {
             int end = rest.IndexOf((byte)'\n');
-            if (end < 0 || !rest.StartsWith("vkey "u8) || !VerifierKey.TryParse(rest[5..end], out VerifierKey? vkey) || vkey!.SignatureType != type || (read.Count > 0 && vkey.Name != read[0].Name)) return false;
+            if (end < 0 || !rest.StartsWith("vkey "u8) || !VerifierKey.TryParse(rest[5..end], out VerifierKey? vkey) || vkey.SignatureType != type || (read.Count > 0 && vkey.Name != read[0].Name)) return false;
             read.Add(vkey);
             rest = rest[(end + 1)..];
             if (rest.IsEmpty) break;

@@ -37,6 +37,8 @@ public sealed class MutationCampaign(ITestOutputHelper output)
         (Mutant[] mutants, int uncompiled, int covered, int same) = Mutant.Read(Path.Combine(folder, "mutation-report.json"));
         HashSet<(string File, string Original, string Replacement)> lived = Lived(Environment.GetEnvironmentVariable("TLOG_MUTANTS_LIVED"));
         if (files.Length + lived.Count > 0) mutants = [.. mutants.Where(mutant => files.Contains(mutant.File, StringComparer.Ordinal) || lived.Contains((mutant.File, mutant.Original, mutant.Replacement)))];
+        string[] unknown = [.. files.Except(mutants.Select(mutant => mutant.File), StringComparer.Ordinal)];
+        Assert.True(unknown.Length == 0, $"nothing is changed in {string.Join(", ", unknown)}");
         MutatedSuite suite = new(name, folder);
         string[] given = Environment.GetEnvironmentVariable("TLOG_MUTANTS_TESTS")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
         string[] tests = [.. suite.Classes().Where(test => given.Length == 0 || given.Contains(test[(test.LastIndexOf('.') + 1)..], StringComparer.Ordinal))];
@@ -65,6 +67,7 @@ public sealed class MutationCampaign(ITestOutputHelper output)
 
         int untried = mutants.Length - fates.Count;
         mutants = [.. fates.Keys];
+        Assert.NotEmpty(mutants);
         List<Explained> explained = [.. Explained.Read()];
         Mutant[] alive = [.. fates.Where(pair => pair.Value is Fate.Survived or Fate.Uncovered).Select(pair => pair.Key).OrderBy(mutant => mutant.File, StringComparer.Ordinal).ThenBy(mutant => mutant.Id)];
         Mutant[] open = [.. alive.Where(mutant => !Excuse(mutant))];
@@ -111,15 +114,11 @@ public sealed class MutationCampaign(ITestOutputHelper output)
         KeyValuePair<string, (HashSet<int>? Mutants, TimeSpan Time)>[] coming = [.. classes.Where(test => test.Value.Mutants?.Contains(mutant.Id) != false).OrderBy(test => test.Value.Time)];
         if (coming.Length == 0) return Fate.Uncovered;
         string[] quick = [.. coming.Where(test => test.Value.Time < Quick).Select(test => test.Key)];
-        if (quick.Length > 0)
+        IEnumerable<(string[] Classes, TimeSpan Limit)> runs = coming.Where(test => test.Value.Time >= Quick).Select(test => ((string[])[test.Key], (4 * test.Value.Time) + TimeSpan.FromSeconds(20)));
+        if (quick.Length > 0) runs = runs.Prepend((quick, TimeSpan.FromSeconds(30)));
+        foreach ((string[] some, TimeSpan limit) in runs)
         {
-            MutatedSuite.End end = suite.Run(quick, mutant.Id, TimeSpan.FromSeconds(30), out _);
-            if (end != MutatedSuite.End.Passed) return end == MutatedSuite.End.Failed ? Fate.Killed : Fate.TimedOut;
-        }
-
-        foreach ((string test, (_, TimeSpan time)) in coming.Where(test => test.Value.Time >= Quick))
-        {
-            MutatedSuite.End end = suite.Run([test], mutant.Id, (4 * time) + TimeSpan.FromSeconds(20), out _);
+            MutatedSuite.End end = suite.Run(some, mutant.Id, limit, out _);
             if (end != MutatedSuite.End.Passed) return end == MutatedSuite.End.Failed ? Fate.Killed : Fate.TimedOut;
         }
 

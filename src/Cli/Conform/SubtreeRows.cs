@@ -29,7 +29,7 @@ internal sealed class SubtreeRows(WitnessTester witness)
             _reference = (w.Cosigned[^1], w.Size);
             Reply reply = await PostAsync(Body(0, 8));
             _offered = reply.Status is not (404 or 405);
-            _refers = Note.TryParse(Encoding.UTF8.GetBytes(Reference()), out Note? note) && note!.Verify(w.Keys).Status == NoteStatus.Verified;
+            _refers = Note.TryParse(Encoding.UTF8.GetBytes(Reference()), out Note? note) && note.Verify(w.Keys).Status == NoteStatus.Verified;
             return _offered ? throw new NotObservedException("it is offered") : reply.Status.ToString(CultureInfo.InvariantCulture);
         });
         yield return new Row("TW-59", "M", "subtrees from the beginning and from elsewhere, whole nodes and others, one leaf, the whole tree, each with its proof", "200 and signature lines for the subtree to each", async () =>
