@@ -59,8 +59,8 @@ internal sealed record Settings
     public string? Guard { get; init; }
 
     /// <summary>
-    /// Most open connections, 1 to 100,000. The default leaves half of the process's descriptors, so that no remote peer can take those
-    /// that the store needs, and is at most 4,096.
+    /// Most open connections, 1 to 100,000, and at most half of the process's descriptors, so that no remote peer can take those
+    /// that the store needs. The default is that half, at most 4,096.
     /// </summary>
     public int MaxConnections { get; init; } = 1024;
 
@@ -91,6 +91,7 @@ internal sealed record Settings
     {
         Source source = new(commandLine, environment);
         int connections = source.Number("max-connections", 1, 100_000) ?? Descriptors.Half(4096);
+        if (Descriptors.ComplaintAbout(connections) is string complaint) throw new UsageException(complaint);
         Settings settings = new()
         {
             Data = source.Required("data", "a directory made by tlog-witness create"),

@@ -102,7 +102,7 @@ internal sealed record Settings
     /// <summary>Where evidence of this log's own contradictions is sent; none by default.</summary>
     public IReadOnlyList<Uri> EvidenceWebhooks { get; init; } = [];
 
-    /// <summary>Most open connections; by default half of the process's descriptors, at most 4,096.</summary>
+    /// <summary>Most open connections: at most half of the process's descriptors, which is the default too, up to 4,096.</summary>
     public int MaxConnections { get; init; } = 4096;
 
     /// <summary>Most of them from one address; by default half of them, so that no one address takes all.</summary>
@@ -139,6 +139,7 @@ internal sealed record Settings
             MaxConnections = connections,
             MaxConnectionsPerAddress = reader.Number("max-connections-per-address", connections / 2, 1, 65_536),
         };
+        if (Descriptors.ComplaintAbout(connections) is string complaint) throw new ConfigurationException(complaint);
         if (!IsAddress(settings.Listen)) throw new ConfigurationException($"listen: '{settings.Listen}' is not of the form http://ADDRESS:PORT, with an IP address or localhost");
         if (settings.DuplicateIndex == DuplicateHistory.Full && settings.DuplicateTableBytes < LeastTableBytesOfFull)
         {

@@ -8,14 +8,19 @@ public static class Descriptors
 {
     /// <summary>
     /// Fewest with which a server is let start: the runtime keeps one or two for each assembly it has loaded, 150 to 200 in all, half of the limit is for
-    /// connections (<see cref="Half"/>), and the rest for those that were accepted and are about to be refused. With 512 strangers in a hurry
-    /// took the last ones, and the runtime itself ends where it can open nothing.
+    /// connections (<see cref="Half"/>), some dozens are for those that were accepted and are about to be refused, and the rest is for files. The runtime itself
+    /// ends where it can open nothing.
     /// </summary>
     private const int Least = 1024;
 
     /// <summary>What is wrong with the limit, in words for an operator; null when nothing is.</summary>
     public static string? Complaint => Limit is long limit and < Least
         ? string.Create(CultureInfo.InvariantCulture, $"open files: this process may have {limit}, and needs {Least}: raise the limit (ulimit -n, LimitNOFILE=)")
+        : null;
+
+    /// <summary>What is wrong with so many <c>max-connections</c>, in words for an operator; null when nothing is.</summary>
+    public static string? ComplaintAbout(int connections) => Half(connections) < connections
+        ? string.Create(CultureInfo.InvariantCulture, $"max-connections: {connections} is more than half of the {Limit} files that this process may have open; allow fewer, or raise that limit (ulimit -n, LimitNOFILE=)")
         : null;
 
     /// <summary>

@@ -60,7 +60,7 @@ internal sealed class LogClient(Uri log) : IDisposable
     }
 
     /// <summary>Waits until the published tree has at least this size. False after the limit.</summary>
-    public Task<bool> WaitPublishedAsync(long size, TimeSpan limit) => Until.TrueAsync(async () => await PublishedSizeAsync() >= size, limit);
+    public Task<bool> WaitPublishedAsync(long size, TimeSpan? limit = null) => Until.TrueAsync(async () => await PublishedSizeAsync() >= size, limit ?? Until.Patience);
 
     public void Dispose() => _http.Dispose();
 
@@ -87,6 +87,9 @@ internal sealed class LogClient(Uri log) : IDisposable
 /// <summary>Waiting for a condition, with a limit.</summary>
 internal static class Until
 {
+    /// <summary>Longest that anything may take that has to come: all of it takes well under a second on a quiet machine, and tests run on busy ones.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(5);
 
     public static async Task<bool> TrueAsync(Func<Task<bool>> condition, TimeSpan limit)

@@ -16,6 +16,9 @@ internal static class Wire
     /// <summary>Most bytes that a connection may send ahead of what is read of it; Kestrel's own number is a megabyte, and there may be thousands of connections.</summary>
     private const int MostAhead = 128 * 1024;
 
+    /// <summary>Connections that were accepted beyond the limit, and are about to be closed.</summary>
+    private const int Refused = 64;
+
     /// <summary>Sets everything but the size of bodies and where to listen.</summary>
     /// <param name="web">The web server.</param>
     /// <param name="connections">Most open connections. Below the descriptor limit, or strangers could take the descriptors that storage needs.</param>
@@ -25,7 +28,11 @@ internal static class Wire
         // H-07: a line ends with CR LF. Servers that also take LF alone and proxies that do not disagree about where a request ends.
         AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
         web.ConfigureKestrel(kestrel => Limit(kestrel, connections, connectionsPerAddress));
-        web.ConfigureServices(services => services.Configure<SocketTransportOptions>(sockets => sockets.MaxReadBufferSize = MostAhead));
+        web.ConfigureServices(services =>
+        {
+            services.Configure<SocketTransportOptions>(sockets => sockets.MaxReadBufferSize = MostAhead);
+            services.AddSingleton<IConnectionListenerFactory>(all => new BoundedTransport(ActivatorUtilities.CreateInstance<SocketTransportFactory>(all), connections + Refused));
+        });
     }
 
     /// <summary>
