@@ -162,10 +162,17 @@ public sealed class NoteTests
         byte[] bytes = Utf8(Text + "\n" + string.Concat(Enumerable.Repeat("\u2014 a AAAAAAA=\n", count)));
         Assert.False(Note.TryParse(bytes, out _));
         long before = GC.GetAllocatedBytesForCurrentThread();
-        Stopwatch watch = Stopwatch.StartNew();
         Assert.False(Note.TryParse(bytes, out _));
-        Assert.InRange(watch.Elapsed.TotalMilliseconds, 0, 50);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 10_000);
+
+        // The best of some: another process may have the core meanwhile.
+        double best = Enumerable.Range(0, 20).Min(_ =>
+        {
+            Stopwatch watch = Stopwatch.StartNew();
+            Assert.False(Note.TryParse(bytes, out Note? _));
+            return watch.Elapsed.TotalMilliseconds;
+        });
+        Assert.InRange(best, 0, 50);
     }
 
     [Fact]

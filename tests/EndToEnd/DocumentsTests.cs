@@ -71,7 +71,7 @@ public sealed partial class DocumentsTests
             ["TLOG_RUN_PORT"] = TwoFreePorts().ToString(CultureInfo.InvariantCulture),
         };
         await using RunningProgram run = RunningProgram.Start(Path.Combine(Programs.Root, "src/run"), [], settings);
-        bool complete = await Until.TrueAsync(() => Task.FromResult(run.HasEnded || run.Output.Contains("Stop: Ctrl-C.", StringComparison.Ordinal)), TimeSpan.FromSeconds(60));
+        bool complete = await Until.TrueAsync(() => Task.FromResult(run.HasEnded || run.Output.Contains("Stop: Ctrl-C.", StringComparison.Ordinal)), Until.Patience);
         string output = run.Output;
         Assert.True(complete && !run.HasEnded, $"{output}{run.Errors}");
         Ended ended = await run.StopAsync();

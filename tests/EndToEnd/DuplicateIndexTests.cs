@@ -54,7 +54,7 @@ public sealed class DuplicateIndexTests
     private static async Task FoundAsync(LogClient client, byte[] entry, long index)
     {
         string path = $"index/{MerkleHash.Leaf(entry).ToHex()}";
-        Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync(path)).Status == HttpStatusCode.OK, TimeSpan.FromSeconds(20)), $"GET /{path}");
+        Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync(path)).Status == HttpStatusCode.OK, Until.Patience), $"GET /{path}");
         Assert.Equal($"{index}", Encoding.UTF8.GetString(await client.GetAsync(path)));
     }
 }

@@ -25,15 +25,15 @@ public sealed class FeedingTests
         await network.ReadyAsync();
         using LogClient client = new(network.LogUrl);
         await AddAsync(client, "with all");
-        Assert.True(await Until.TrueAsync(async () => await SignersAsync(client) is ["w0", "w1", "w2", "optional"], TimeSpan.FromSeconds(20)), network.Log.Errors);
+        Assert.True(await Until.TrueAsync(async () => await SignersAsync(client) is ["w0", "w1", "w2", "optional"], Until.Patience), network.Log.Errors);
 
         // One of three is dead: the others are enough. It comes back, and its line comes late to the checkpoint that is public.
         await network.KillWitnessAsync(2);
         for (int i = 0; i < 3; i++) await AddAsync(client, $"without {i}");
-        Assert.True(await Until.TrueAsync(async () => await SignersAsync(client) is ["w0", "w1", "optional"], TimeSpan.FromSeconds(20)), network.Log.Errors);
+        Assert.True(await Until.TrueAsync(async () => await SignersAsync(client) is ["w0", "w1", "optional"], Until.Patience), network.Log.Errors);
         Assert.Equal("4", Encoding.UTF8.GetString(await client.GetAsync("checkpoint")).Split('\n')[1]);
         await network.StartWitnessAsync(2);
-        Assert.True(await Until.TrueAsync(async () => await SignersAsync(client) is ["w0", "w1", "w2", "optional"], TimeSpan.FromSeconds(40)), network.Log.Errors);
+        Assert.True(await Until.TrueAsync(async () => await SignersAsync(client) is ["w0", "w1", "w2", "optional"], Until.Patience), network.Log.Errors);
         Assert.Equal("4", Encoding.UTF8.GetString(await client.GetAsync("checkpoint")).Split('\n')[1]);
 
         Assert.InRange(hanging.Requests, 1, 1_000);
@@ -64,7 +64,7 @@ public sealed class FeedingTests
         Ended copied = await Programs.RunAsync(Programs.Tool, "backup", network.LogData, scratch["backup"]);
         Assert.True(copied.ExitCode == 0, copied.ToString());
         for (int i = 0; i < 300; i++) await client.AddAsync(Encoding.UTF8.GetBytes($"more {i}"));
-        await client.WaitPublishedAsync(301, TimeSpan.FromSeconds(20));
+        await client.WaitPublishedAsync(301);
         fed = await FeedAsync(url, network, cosigned);
         Assert.True(fed.ExitCode == 0, fed.ToString());
         Assert.Equal("301", (await network.CosignedByAsync(1))!.Split('\n')[1]);

@@ -39,7 +39,7 @@ internal sealed class FullCheck(string vkey)
     {
         KeyValuePair<long, byte[]>[] promised = [.. acknowledged];
         long least = promised.Length == 0 ? 0 : promised.Max(entry => entry.Key) + 1;
-        bool covers = await client.WaitPublishedAsync(least, TimeSpan.FromSeconds(5));
+        bool covers = await client.WaitPublishedAsync(least, TimeSpan.FromSeconds(20));
         byte[] checkpoint = await FetchAsync(client, "checkpoint");
         (long size, string root) = Read(checkpoint);
         if (!covers) throw new CheckFailedException($"LOST index {least - 1} was acknowledged, and the published tree stays at size {size}");

@@ -17,7 +17,7 @@ public sealed class FullCheckTests
         await one.AddBatchAsync([[1], [2], [3]]);
         await two.AddBatchAsync([[1], [7]]);
         Assert.Equal(3, await new FullCheck(vkey).RunAsync(one, [new(1, [2])]));
-        Assert.True(await two.WaitPublishedAsync(2, TimeSpan.FromSeconds(20)));
+        Assert.True(await two.WaitPublishedAsync(2));
 
         await FailsAsync("LOST", new FullCheck(vkey), one, new KeyValuePair<long, byte[]>(1, [7]));
         await FailsAsync("LOST", new FullCheck(vkey), two, new KeyValuePair<long, byte[]>(2, [3]));

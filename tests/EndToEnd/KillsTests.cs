@@ -56,7 +56,7 @@ public sealed class KillsTests
             // A retry of an entry whose answer was lost in a kill gets the same index, while the log remembers it.
             Assert.InRange(size, Entries, Entries + (Kills * Producers));
             await ProveSomeAsync(network, scratch, acknowledged, random);
-            Assert.True(await Until.TrueAsync(async () => await SizesOfWitnessesAsync(network) is long[] sizes && sizes.All(one => one == size), TimeSpan.FromSeconds(20)), "a witness stays behind");
+            Assert.True(await Until.TrueAsync(async () => await SizesOfWitnessesAsync(network) is long[] sizes && sizes.All(one => one == size), Until.Patience), "a witness stays behind");
 
             Ended remote = await Programs.RunAsync(Programs.Tool, "fsck", network.LogUrl.ToString(), "--policy", network.Policy);
             Assert.True(remote.ExitCode == 0, remote.ToString());
@@ -120,7 +120,7 @@ public sealed class KillsTests
         public async Task ReachedAsync(int entries)
         {
             bool reached = await Until.TrueAsync(
-                () => Done.IsFaulted ? throw Done.Exception! : Task.FromResult(Volatile.Read(ref _reached) >= entries), TimeSpan.FromSeconds(60));
+                () => Done.IsFaulted ? throw Done.Exception! : Task.FromResult(Volatile.Read(ref _reached) >= entries), Until.Patience);
             Assert.True(reached, $"{_reached} of {entries} entries acknowledged");
         }
 

@@ -228,7 +228,7 @@ internal static class LogScenarios
         bool failed = log.Hit() is ShimCall hit && Fault.Of(hit).Meaning == Meaning.Error && !Scenario.IsHarmless(log);
         if (!failed || observed.WasRefused) return;
         int probe = 0;
-        bool refused = await Until.TrueAsync(async () => !await observed.AddAsync(client, Entry($"probe {probe++}")), TimeSpan.FromSeconds(5));
+        bool refused = await Until.TrueAsync(async () => !await observed.AddAsync(client, Entry($"probe {probe++}")), TimeSpan.FromSeconds(20));
         if (!refused) throw new CheckFailedException($"IGNORED: {probe} entries were acknowledged after {log.Hit()} had failed");
     }
 
@@ -237,7 +237,7 @@ internal static class LogScenarios
     {
         long size = observed.Acknowledged.Count;
         bool done = await Until.TrueAsync(
-            async () => await client.PublishedSizeAsync() >= size || (await client.TryGetAsync("readyz")).Status != System.Net.HttpStatusCode.OK, TimeSpan.FromSeconds(10));
+            async () => await client.PublishedSizeAsync() >= size || (await client.TryGetAsync("readyz")).Status != System.Net.HttpStatusCode.OK, TimeSpan.FromSeconds(20));
         if (!done) throw new CheckFailedException($"IGNORED: the log says it is ready, and does not publish size {size}");
         await observed.LookAsync(client);
     }

@@ -126,7 +126,7 @@ internal sealed partial class Network : IAsyncDisposable
     public async Task ReadyAsync()
     {
         using LogClient client = new(LogUrl);
-        bool ready = await Until.TrueAsync(async () => (await client.TryGetAsync("readyz")).Status == HttpStatusCode.OK, TimeSpan.FromSeconds(30));
+        bool ready = await Until.TrueAsync(async () => (await client.TryGetAsync("readyz")).Status == HttpStatusCode.OK, Until.Patience);
         Assert.True(ready, $"the log does not become ready:\n{Log.Errors}");
     }
 
@@ -137,9 +137,21 @@ internal sealed partial class Network : IAsyncDisposable
     {
         Signal(program, SigStop);
         bool stopped = await Until.TrueAsync(
-            () => Task.FromResult(Directory.GetDirectories($"/proc/{program.ProcessId}/task").All(thread => File.ReadAllText($"{thread}/stat").Split(") ")[^1][0] == 'T')),
-            TimeSpan.FromSeconds(20));
+            () => Task.FromResult(Directory.GetDirectories($"/proc/{program.ProcessId}/task").All(IsStopped)),
+            Until.Patience);
         Assert.True(stopped, "the process does not stop");
+    }
+
+    private static bool IsStopped(string thread)
+    {
+        try
+        {
+            return File.ReadAllText($"{thread}/stat").Split(") ")[^1][0] == 'T';
+        }
+        catch (IOException)
+        {
+            return true; // it has ended since they were listed
+        }
     }
 
     public async ValueTask DisposeAsync()

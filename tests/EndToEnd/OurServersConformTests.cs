@@ -37,7 +37,7 @@ public sealed partial class OurServersConformTests
         await using RunningProgram server = Programs.Serve(scratch["log"]);
         Uri url = await server.ListeningAsync();
         using LogClient client = new(url);
-        Assert.True((await client.AddBatchAsync(Entries(0, 1300))).IsAcknowledged && await client.WaitPublishedAsync(1300, TimeSpan.FromSeconds(20)));
+        Assert.True((await client.AddBatchAsync(Entries(0, 1300))).IsAcknowledged && await client.WaitPublishedAsync(1300));
         Task<Ended> conform = Programs.RunAsync(Programs.Tool, "conform", "log", url.ToString(), "--vkey", vkey, "--watch", "3", "--json");
         for (int size = 1300; !conform.IsCompleted && size < 60_000; size += 37)
         {

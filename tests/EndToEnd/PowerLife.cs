@@ -163,7 +163,7 @@ internal sealed class PowerLife : IAsyncDisposable
         if (_witness is not null && await _witness.ListensAsync() is null) throw new CheckFailedException($"REFUSED by the witness: {await _witness.EndAsync()}");
         Uri url = await _log.ListensAsync() ?? throw new CheckFailedException($"REFUSED {await _log.EndAsync()}");
         _client = new LogClient(url);
-        bool ready = await Until.TrueAsync(async () => (await _client.TryGetAsync("readyz")).Status == HttpStatusCode.OK, TimeSpan.FromSeconds(10));
+        bool ready = await Until.TrueAsync(async () => (await _client.TryGetAsync("readyz")).Status == HttpStatusCode.OK, Until.Patience);
         if (!ready) throw new CheckFailedException($"REFUSED: it does not become ready: {_log.Errors}");
     }
 

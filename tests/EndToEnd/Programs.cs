@@ -72,9 +72,6 @@ internal sealed record Ended(int ExitCode, string Output, string Errors)
 /// <summary>A process of ours. Disposing it ends it, by its process id, however the test went.</summary>
 internal sealed partial class RunningProgram : IAsyncDisposable
 {
-    /// <summary>Longest a start or an end may take: both take well under a second on a quiet machine, and tests run on busy ones.</summary>
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
-
     private const int Sigterm = 15;
 
     private readonly Process _process;
@@ -131,7 +128,7 @@ internal sealed partial class RunningProgram : IAsyncDisposable
     /// <summary>The address it says it listens on; null when it ends before.</summary>
     public async Task<Uri?> ListensAsync()
     {
-        await Task.WhenAny(_listening.Task, Task.WhenAll(_process.WaitForExitAsync(), _reading)).WaitAsync(Limit);
+        await Task.WhenAny(_listening.Task, Task.WhenAll(_process.WaitForExitAsync(), _reading)).WaitAsync(Until.Patience);
         return _listening.Task.IsCompleted ? await _listening.Task : null;
     }
 
@@ -147,8 +144,8 @@ internal sealed partial class RunningProgram : IAsyncDisposable
     /// <summary>Waits for its end.</summary>
     public async Task<Ended> EndAsync(TimeSpan? limit = null)
     {
-        await _process.WaitForExitAsync().WaitAsync(limit ?? Limit);
-        await _reading.WaitAsync(Limit);
+        await _process.WaitForExitAsync().WaitAsync(limit ?? Until.Patience);
+        await _reading.WaitAsync(Until.Patience);
         return new Ended(_process.ExitCode, _output.ToString(), _errors.ToString());
     }
 
@@ -162,7 +159,7 @@ internal sealed partial class RunningProgram : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         if (!_process.HasExited) _process.Kill();
-        await _process.WaitForExitAsync().WaitAsync(Limit);
+        await _process.WaitForExitAsync().WaitAsync(Until.Patience);
         _process.Dispose();
     }
 

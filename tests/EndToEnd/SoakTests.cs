@@ -75,7 +75,7 @@ public sealed class SoakTests(ITestOutputHelper output)
         using LogReader reader = new(url.ToString());
         await one.AddBatchAsync([[1], [2], [3]]);
         await two.AddBatchAsync([[1], [7]]);
-        Assert.True(await one.WaitPublishedAsync(3, TimeSpan.FromSeconds(20)) && await two.WaitPublishedAsync(2, TimeSpan.FromSeconds(20)));
+        Assert.True(await one.WaitPublishedAsync(3) && await two.WaitPublishedAsync(2));
 
         CheckpointMonitor monitor = new(vkey);
         monitor.Saw(await two.GetAsync("checkpoint"));
@@ -83,7 +83,7 @@ public sealed class SoakTests(ITestOutputHelper output)
         CheckFailedException joined = await Assert.ThrowsAsync<CheckFailedException>(() => monitor.JoinAsync(reader, TestContext.Current.CancellationToken));
         Assert.StartsWith("FORKED", joined.Message, StringComparison.Ordinal);
         await two.AddAsync([8]);
-        Assert.True(await two.WaitPublishedAsync(3, TimeSpan.FromSeconds(20)));
+        Assert.True(await two.WaitPublishedAsync(3));
         byte[] other = await two.GetAsync("checkpoint");
         Assert.StartsWith("FORKED", Assert.Throws<CheckFailedException>(() => monitor.Saw(other)).Message, StringComparison.Ordinal);
     }

@@ -57,7 +57,7 @@ public sealed class SplitViewTests
         await using (RunningProgram second = Programs.Serve(other, null, "--policy", network.Policy))
         {
             using LogClient client = new(await second.ListeningAsync());
-            Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync("healthz")).Status == HttpStatusCode.ServiceUnavailable && File.Exists(Path.Combine(other, "halted")), TimeSpan.FromSeconds(30)), second.Errors);
+            Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync("healthz")).Status == HttpStatusCode.ServiceUnavailable && File.Exists(Path.Combine(other, "halted")), Until.Patience), second.Errors);
             Assert.Contains("with this log's signature", await File.ReadAllTextAsync(Path.Combine(other, "halted")));
             await VerifyAsync(Assert.Single(Directory.GetFiles(Path.Combine(other, "evidence"), "*.tlog-evidence")), network, scratch);
             Assert.Equal(0, (await second.StopAsync()).ExitCode);

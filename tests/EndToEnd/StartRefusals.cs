@@ -183,7 +183,7 @@ public sealed class StartRefusals
             await using RunningProgram server = Programs.Serve(directory, null, guard);
             using LogClient client = new(await server.ListeningAsync());
             Assert.True((await client.AddAsync([1, (byte)run])).IsAcknowledged);
-            Assert.True(await client.WaitPublishedAsync(run + 1, TimeSpan.FromSeconds(20)));
+            Assert.True(await client.WaitPublishedAsync(run + 1));
             Assert.Equal(0, (await server.StopAsync()).ExitCode);
             if (run == 0) Scratch.Copy(directory, scratch["older"]);
         }
@@ -230,7 +230,7 @@ public sealed class StartRefusals
                     if (i % 10 == 0) await observed.LookAsync(client);
                 }
             }))];
-            Assert.True(await Until.TrueAsync(() => Task.FromResult(observed.Acknowledged.Count > 500), TimeSpan.FromSeconds(30)));
+            Assert.True(await Until.TrueAsync(() => Task.FromResult(observed.Acknowledged.Count > 500), Until.Patience));
             server.Terminate();
             Ended ended = await server.EndAsync(TimeSpan.FromSeconds(10));
             Assert.True(ended.ExitCode == 0, ended.ToString());
@@ -274,7 +274,7 @@ public sealed class StartRefusals
         Assert.True(await observed.AddAsync(client, Encoding.ASCII.GetBytes($"{name} first")));
         Assert.True(await observed.AddAsync(client, [.. Enumerable.Range(0, 300).Select(i => Encoding.ASCII.GetBytes($"{name} {i}"))]));
         Assert.True(await observed.AddAsync(client, Encoding.ASCII.GetBytes($"{name} last")));
-        Assert.True(await client.WaitPublishedAsync(302, TimeSpan.FromSeconds(20)));
+        Assert.True(await client.WaitPublishedAsync(302));
         server.Kill();
         await server.EndAsync();
         foreach ((long index, byte[] entry) in observed.Acknowledged) promised[index] = entry;

@@ -25,7 +25,7 @@ public sealed class SyncFailureTests
         {
             using LogClient client = new(await server.ListeningAsync());
             Assert.True(await observed.AddAsync(client, [1]));
-            Assert.True(await client.WaitPublishedAsync(1, TimeSpan.FromSeconds(20)));
+            Assert.True(await client.WaitPublishedAsync(1));
             byte[] checkpoint = await client.GetAsync("checkpoint");
 
             // The disk is well again at once: it makes no difference.

@@ -33,7 +33,7 @@ public sealed partial class SyncTests
         await using (RunningProgram server = Trace.Start(scratch["trace"], program, [.. bug, "serve", "--data", directory, "--listen", "http://127.0.0.1:0"], PublishesOnce))
         {
             using LogClient client = new(await server.ListeningAsync());
-            Assert.True(await client.WaitPublishedAsync(0, TimeSpan.FromSeconds(20)));
+            Assert.True(await client.WaitPublishedAsync(0));
             for (int i = 0; i < Adds; i++) Assert.Equal([i], (await client.AddAsync([1, (byte)i])).Indexes);
 
             // A server that writes behind gets the time to do so.
@@ -75,7 +75,7 @@ public sealed partial class SyncTests
             AddAnswer answer = await client.AddBatchAsync([.. Enumerable.Range(0, 300).Select(i => new byte[] { 1, (byte)(i >> 8), (byte)i })]);
             Assert.Equal(300, answer.Indexes.Count);
             await check.RunAsync(client, []);
-            Assert.True(await client.WaitPublishedAsync(300, TimeSpan.FromSeconds(20)));
+            Assert.True(await client.WaitPublishedAsync(300));
 
             from = Now();
             for (int round = 0; round < 3; round++)
@@ -123,7 +123,7 @@ public sealed partial class SyncTests
                 Assert.True(answer.IsAcknowledged, answer.ToString());
             }
 
-            Assert.True(await client.WaitPublishedAsync(500, TimeSpan.FromSeconds(20)));
+            Assert.True(await client.WaitPublishedAsync(500));
             Assert.Equal(0, (await server.StopAsync()).ExitCode);
         }
 

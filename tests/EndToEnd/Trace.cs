@@ -46,7 +46,7 @@ internal static partial class Trace
     {
         // The tracer writes its last lines when the program is gone already.
         int processes = 0;
-        await Until.TrueAsync(() => Task.FromResult(File.ReadLines(file).LastOrDefault()?.Contains("+++ exited with", StringComparison.Ordinal) == true && processes == (processes = File.ReadLines(file).Count())), TimeSpan.FromSeconds(10));
+        await Until.TrueAsync(() => Task.FromResult(File.ReadLines(file).LastOrDefault()?.Contains("+++ exited with", StringComparison.Ordinal) == true && processes == (processes = File.ReadLines(file).Count())), Until.Patience);
         List<SystemCall> calls = [];
         Dictionary<string, (int Begin, double Seconds, string Text)> open = [];
         string[] lines = await File.ReadAllLinesAsync(file);

@@ -82,7 +82,7 @@ public sealed class WitnessedTests
 
         // The older copy: nothing is signed or appended, readers get what it has, and the reason is told.
         await network.StartLogAsync();
-        Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync("healthz")).Status == HttpStatusCode.ServiceUnavailable, TimeSpan.FromSeconds(20)));
+        Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync("healthz")).Status == HttpStatusCode.ServiceUnavailable, Until.Patience));
         Assert.Contains("has cosigned size 2", network.Log.Errors, StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await client.AddAsync("third"u8.ToArray())).Status);
         Assert.Equal("1", Encoding.UTF8.GetString(await client.GetAsync("checkpoint")).Split('\n')[1]);
@@ -98,7 +98,7 @@ public sealed class WitnessedTests
         Ended again = await Programs.RunAsync(Programs.Server, "resume", "--data", network.LogData, "--reason", "a test");
         Assert.Equal(3, again.ExitCode);
         await network.StartLogAsync();
-        Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync("healthz")).Status == HttpStatusCode.ServiceUnavailable, TimeSpan.FromSeconds(20)));
+        Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync("healthz")).Status == HttpStatusCode.ServiceUnavailable, Until.Patience));
         Assert.Equal(witnessed, await network.CosignedByAsync(0));
     }
 
@@ -117,7 +117,7 @@ public sealed class WitnessedTests
         Assert.True((await client.AddAsync("another"u8.ToArray())).IsAcknowledged);
         Assert.Equal(1, await client.PublishedSizeAsync());
         await network.StartWitnessAsync(1);
-        Assert.True(await client.WaitPublishedAsync(3, TimeSpan.FromSeconds(20)), network.Log.Errors);
+        Assert.True(await client.WaitPublishedAsync(3), network.Log.Errors);
     }
 
     private static async Task AddWitnessedAsync(LogClient client, string entry)

@@ -76,7 +76,7 @@ internal sealed class BothServers : IAsyncDisposable
 
         using LogClient client = new(Log.Url);
         AddAnswer added = await client.AddBatchAsync([.. Enumerable.Range(0, Entries).Select(i => i == 0 ? "hello"u8.ToArray() : Encoding.ASCII.GetBytes($"entry {i}"))]);
-        Assert.True(added.IsAcknowledged && await client.WaitPublishedAsync(Entries, TimeSpan.FromSeconds(20)), added.ToString());
+        Assert.True(added.IsAcknowledged && await client.WaitPublishedAsync(Entries), added.ToString());
         using HttpClient http = new();
         using HttpResponseMessage cosigned = await http.PostAsync(new Uri(Witness.Url, "/add-checkpoint"), new StringContent(Witnessed.Request(0, 5)));
         Assert.Equal(HttpStatusCode.OK, cosigned.StatusCode);
