@@ -134,6 +134,16 @@ public sealed class DiskSweepTests(ITestOutputHelper output)
         });
     }
 
+    [Fact]
+    public void A_fault_of_one_directory_is_none_of_another_whose_name_goes_on()
+    {
+        using Scratch scratch = new();
+        string[] folders = [.. new[] { "run-1", "run-10" }.Select(name => Directory.CreateDirectory(Path.Combine(scratch.Root, name)).FullName)];
+        using FaultScope scope = FaultScope.On(folders[0], (_, _) => FaultScope.Fail(FaultScope.Io));
+        Assert.Throws<StorageException>(() => DurableFile.Replace(Path.Combine(folders[0], "file"), [1]));
+        DurableFile.Replace(Path.Combine(folders[1], "file"), [1]);
+    }
+
     private async Task HoldsAsync(SweptWork work)
     {
         using DiskSweep sweep = new(work);

@@ -42,13 +42,15 @@ internal sealed class FaultScope : IDisposable
 
     public void Dispose() => Open.TryRemove(this, out _);
 
+    private bool Covers(string path) => path.StartsWith(_below, StringComparison.Ordinal) && (path.Length == _below.Length || path[_below.Length] == '/');
+
     private sealed class OpenScopes : DiskFault
     {
         public override FaultAct Decide(string call, string path)
         {
             foreach (FaultScope scope in Open.Keys)
             {
-                if (path.StartsWith(scope._below, StringComparison.Ordinal) && scope._decide(call, path) is FaultAct act && act.Kind != FaultKind.None) return act;
+                if (scope.Covers(path) && scope._decide(call, path) is FaultAct act && act.Kind != FaultKind.None) return act;
             }
 
             return None;
@@ -58,7 +60,7 @@ internal sealed class FaultScope : IDisposable
         {
             foreach (FaultScope scope in Open.Keys)
             {
-                if (path.StartsWith(scope._below, StringComparison.Ordinal)) scope._done(call, path);
+                if (scope.Covers(path)) scope._done(call, path);
             }
         }
     }
