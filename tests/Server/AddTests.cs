@@ -33,7 +33,7 @@ public sealed class AddTests
         System.Net.Sockets.NetworkStream stream = client.GetStream();
         await stream.WriteAsync(Encoding.ASCII.GetBytes($"POST /add HTTP/1.1\r\nHost: {log.Url.Authority}\r\nContent-Length: 1000\r\n\r\nhalf of it"));
         byte[] answer = new byte[512];
-        int length = await stream.ReadAsync(answer).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        int length = await stream.ReadAsync(answer).AsTask().WaitAsync(TimeSpan.FromSeconds(60));
         Assert.Equal(408, RawHttp.StatusOf(Encoding.ASCII.GetString(answer, 0, length)));
         await log.CheckLog(0);
     }

@@ -13,7 +13,7 @@ internal static class RawHttp
         using TcpClient client = new();
         await client.ConnectAsync(IPAddress.Parse(server.Host), server.Port);
         NetworkStream stream = client.GetStream();
-        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(10));
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(60));
         await stream.WriteAsync(Encoding.Latin1.GetBytes(request), limit.Token);
         using MemoryStream answer = new();
         try

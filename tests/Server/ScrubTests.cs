@@ -25,6 +25,12 @@ public sealed class ScrubTests(WholeDirectory whole) : IClassFixture<WholeDirect
     public async Task I11_I12_damage_under_load_is_named_is_not_served_and_stops_the_log(string name)
     {
         PlantedDamage planted = DamagedDirectories.All.Single(damage => damage.Name == name);
+        for (int i = 0; !await IsMetWholeAsync(planted); i++) Assert.True(i < 5, "each time the record was read while it was written");
+    }
+
+    /// <summary>False where the check came by between the first and the last byte of a forged record: then its CRC told.</summary>
+    private async Task<bool> IsMetWholeAsync(PlantedDamage planted)
+    {
         await using TestLog log = TestLog.Adopt(whole.Quick, LogBuilder.Origin, LogBuilder.Seed);
         await log.ServeAsync(new LogSetup { Settings = Often, UsualJournal = true });
         await Eventually.TrueAsync(() => log.Engine.Scrub.Status.Passes > 0, "a pass that found nothing");
@@ -41,6 +47,13 @@ public sealed class ScrubTests(WholeDirectory whole) : IClassFixture<WholeDirect
             () => log.Engine.HasStopped || log.Engine.Scrub.Status.Damage is not null || (ofTheServer && log.Engine.Scrub.Status.Passes > passes + 2), "the damage is found, or written over");
         if (log.Engine.Scrub.Status.Damage is Damage damage)
         {
+            if (damage.Kind == "storage" && planted.Kind != "storage" && damage.Place.Contains(", record ", StringComparison.Ordinal))
+            {
+                await enough.CancelAsync();
+                await load;
+                return false;
+            }
+
             // A pass may have been behind the place when it was damaged: then the journal, which is compared with it at the end, tells.
             bool here = damage.Kind == planted.Kind && (planted.Segment is null || damage.Segment == planted.Segment) && (planted.Index is null || damage.Index == planted.Index);
             bool inJournal = damage.Kind == "journal" && (planted.Segment is null || damage.Segment == planted.Segment);
@@ -52,7 +65,7 @@ public sealed class ScrubTests(WholeDirectory whole) : IClassFixture<WholeDirect
             await load;
             await Eventually.TrueAsync(() => log.Engine.Publisher.Current!.Size == log.Engine.Size, "all is public");
             await log.CheckLog(log.Engine.Size);
-            return;
+            return true;
         }
 
         if (planted.Kind == "stray-file")
@@ -61,7 +74,7 @@ public sealed class ScrubTests(WholeDirectory whole) : IClassFixture<WholeDirect
             Assert.True(log.Logged.Has(13, planted.Place), log.Logged.ToString());
             await enough.CancelAsync();
             await load;
-            return;
+            return true;
         }
 
         await Eventually.TrueAsync(() => log.Engine.HasStopped, "the log stops");
@@ -77,6 +90,8 @@ public sealed class ScrubTests(WholeDirectory whole) : IClassFixture<WholeDirect
             (HttpStatusCode status, string text) = await log.GetAsync($"/{path}");
             Assert.True(status == HttpStatusCode.InternalServerError, $"{path}: {status}, {text.Length} characters");
         }
+
+        return true;
     }
 
     [Fact]

@@ -86,7 +86,7 @@ public sealed class ServedTests
         private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private TaskCompletionSource? _held;
 
-        public Task Reached => _reached.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        public Task Reached => _reached.Task.WaitAsync(TimeSpan.FromSeconds(60));
 
         public long SegmentCount => inner.SegmentCount;
 

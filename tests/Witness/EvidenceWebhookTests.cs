@@ -42,7 +42,7 @@ public sealed class EvidenceWebhookTests : IDisposable
 
     private static async Task UntilAsync(Func<bool> condition, string what)
     {
-        for (Stopwatch waited = Stopwatch.StartNew(); !condition(); await Task.Delay(10)) Assert.True(waited.Elapsed < TimeSpan.FromSeconds(20), what);
+        for (Stopwatch waited = Stopwatch.StartNew(); !condition(); await Task.Delay(10)) Assert.True(waited.Elapsed < TimeSpan.FromSeconds(60), what);
     }
 
     private static long Series(EvidenceWebhooks webhooks, string name)
@@ -125,7 +125,7 @@ public sealed class EvidenceWebhookTests : IDisposable
         using ManualResetEventSlim end = new();
         string slow = Hook("slow", _ =>
         {
-            end.Wait(TimeSpan.FromSeconds(20));
+            end.Wait(TimeSpan.FromSeconds(60));
             return new StubAnswer(200, []);
         });
         using TcpListener closed = new(IPAddress.Loopback, 0);
@@ -154,7 +154,7 @@ public sealed class EvidenceWebhookTests : IDisposable
         using ManualResetEventSlim end = new();
         string url = Hook("hangs", _ =>
         {
-            end.Wait(TimeSpan.FromSeconds(20));
+            end.Wait(TimeSpan.FromSeconds(60));
             return new StubAnswer(200, []);
         });
         await using TestWitness witness = TestWitness.Create(_log);
