@@ -128,7 +128,7 @@ public sealed class DuplicateTests
         Assert.Equal(300, await log.AddAsync(Entry(5)));
         Assert.Equal(299, await log.AddAsync(Entry(299)));
         Assert.Equal(1, log.Engine.Duplicates.Counters.Unread);
-        Assert.True(log.Logged.Has(9, "segments"));
+        await log.Logged.WaitAsync(9, "segments");
         tiles.Before = _ => Task.CompletedTask;
         await log.CheckLog(301);
     }

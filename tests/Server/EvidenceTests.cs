@@ -114,7 +114,7 @@ public sealed class EvidenceTests
         await log.AddAsync("two");
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Halted, "the log halts");
         Assert.Equal((EvidenceKind.Unproven, false), Only(log));
-        Assert.True(log.Logged.Has(6, "bears this log's signature"));
+        await log.Logged.WaitAsync(6, "bears this log's signature");
     }
 
     [Fact]

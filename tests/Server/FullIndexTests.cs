@@ -82,7 +82,7 @@ public sealed class FullIndexTests
 
         Assert.Equal(Entries, await log.AddAsync(DuplicateTests.Entry(3)));
         await Eventually.TrueAsync(() => log.Engine.Duplicates.Full!.Failures == 1, "the failure is seen");
-        Assert.True(log.Logged.Has(9, "made anew"));
+        await log.Logged.WaitAsync(9, "made anew");
         Assert.Equal(EngineState.Ready, log.Engine.State);
         Assert.Equal(Entries + 1, await log.AddAsync("new"));
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.GetAsync(PathOf(3 + 100_000))).Status);

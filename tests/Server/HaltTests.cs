@@ -18,7 +18,7 @@ public sealed class HaltTests
         witnessed[0].Behave = StubWitness.Says(409, "1000\n");
         Assert.Equal(1, await log.AddAsync("two"));
         await HaltedAsync(log);
-        Assert.True(log.Logged.Has(6, "size 1000"));
+        await log.Logged.WaitAsync(6, "size 1000");
         string evidence = await File.ReadAllTextAsync(Path.Combine(log.Data, "halted"));
         Assert.Contains("size 1000", evidence);
         await log.CheckLog(1);
@@ -56,7 +56,7 @@ public sealed class HaltTests
         await log.AddBatchAsync([.. Enumerable.Range(100, 200).Select(i => BitConverter.GetBytes(i))]);
         await HaltedAsync(log);
         Assert.Equal(100, log.Engine.Publisher.SignedSize);
-        Assert.True(log.Logged.Has(6, "does not extend"));
+        await log.Logged.WaitAsync(6, "does not extend");
         Assert.Equal(checkpoint, await log.CheckLog(100));
 
         tiles.Flip = false;
@@ -95,7 +95,7 @@ public sealed class HaltTests
         (journal!.BendsMemory, journal.BendsReads) = (inMemory, !inMemory);
         Assert.Equal(1, await log.AddAsync("two"));
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
-        Assert.True(log.Logged.Has(7, "stored entries at size 2"));
+        await log.Logged.WaitAsync(7, "stored entries at size 2");
         Assert.Equal(1, log.Engine.Publisher.SignedSize);
         Assert.Equal(checkpoint, await log.CheckLog(1));
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);
@@ -120,14 +120,14 @@ public sealed class HaltTests
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.GetAsync("/healthz")).Status);
         Assert.Contains("tlog_halted 1", (await log.GetAsync("/metrics")).Text);
-        await Eventually.TrueAsync(() => log.Logged.Has(7), "it is said");
+        await log.Logged.WaitAsync(7);
         for (int minute = 1; minute <= 3; minute++)
         {
             time.Advance(TimeSpan.FromMinutes(1));
             Assert.Equal(minute, log.Logged.Count(10));
         }
 
-        Assert.True(log.Logged.Has(10, "does not verify"));
+        await log.Logged.WaitAsync(10, "does not verify");
         Assert.True(log.Engine.HasFailed);
     }
 
@@ -144,7 +144,7 @@ public sealed class HaltTests
         int asked = witnessed[0].RequestCount;
         Assert.Equal(1, await log.AddAsync("two"));
         await HaltedAsync(log);
-        Assert.True(log.Logged.Has(6, "another process"));
+        await log.Logged.WaitAsync(6, "another process");
         Assert.Equal(asked, witnessed[0].RequestCount);
         Assert.Equal(checkpoint, await log.CheckLog(1));
         Assert.DoesNotContain(File.ReadAllText(Path.Combine(log.Data, "heads")).TrimEnd('\0', '\n').Split('\n'), line => line.Split(' ')[4] == "2");

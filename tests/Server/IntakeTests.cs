@@ -228,7 +228,7 @@ public sealed class IntakeTests
         Append changed = await log.Engine.AddAsync(new ReadOnlySequence<byte>([1]), MerkleHash.Leaf([2]), CancellationToken.None);
         await Assert.ThrowsAsync<DamageException>(async () => await changed.Durable);
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Failed, "the engine stops");
-        Assert.True(log.Logged.Has(7, "memory has changed"));
+        await log.Logged.WaitAsync(7, "memory has changed");
         Assert.Equal(1, journal.Appends);
         Assert.Equal(checkpoint, await log.CheckLog(1));
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);

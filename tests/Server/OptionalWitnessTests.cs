@@ -107,7 +107,7 @@ public sealed class OptionalWitnessTests
         await log.AddAsync("one");
         await Eventually.TrueAsync(() => log.Engine.Publisher.SignedSize > 10, "there is always another head to sign");
         witnessed[0].Behave = StubWitness.Says(500, "");
-        await Eventually.TrueAsync(() => log.Logged.Has(4, "status 500"), "the failure is told");
+        await log.Logged.WaitAsync(4, "status 500");
         register.Grow = null;
         await Eventually.TrueAsync(() => log.Engine.Publisher.Current?.Size == log.Engine.Size, "all is public");
         await log.CheckLog(log.Engine.Size);

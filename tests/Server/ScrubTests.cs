@@ -71,7 +71,7 @@ public sealed class ScrubTests(WholeDirectory whole) : IClassFixture<WholeDirect
         if (planted.Kind == "stray-file")
         {
             Assert.Equal(EngineState.Ready, log.Engine.State);
-            Assert.True(log.Logged.Has(13, planted.Place), log.Logged.ToString());
+            await log.Logged.WaitAsync(13, planted.Place);
             await enough.CancelAsync();
             await load;
             return true;
@@ -82,7 +82,7 @@ public sealed class ScrubTests(WholeDirectory whole) : IClassFixture<WholeDirect
         await load;
         string file = planted.Place.Split(',')[0].Split(' ')[^1].Split('/')[0];
         string[] named = ofTheServer ? [file, .. OfTheServer] : [file, planted.Kind, "journal"];
-        Assert.True(named.Any(name => log.Logged.Has(6, name) || log.Logged.Has(7, name)), $"none of {string.Join(", ", named)} is named: {log.Logged}");
+        await Eventually.TrueAsync(() => named.Any(name => log.Logged.Has(6, name) || log.Logged.Has(7, name)), $"one of {string.Join(", ", named)} is named");
         Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.GetAsync("/healthz")).Status);
         if (log.Engine.Scrub.Status.Damage?.Segment is long segment)
         {

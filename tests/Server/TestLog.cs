@@ -231,6 +231,9 @@ internal sealed class RecordedLog : ILogger
         lock (_lines) return _lines.Exists(line => line.Id == id && line.Text.Contains(text, StringComparison.Ordinal));
     }
 
+    /// <summary>A line is written behind what it tells of.</summary>
+    public Task WaitAsync(int id, string text = "") => Eventually.TrueAsync(() => Has(id, text), $"event {id.ToString(System.Globalization.CultureInfo.InvariantCulture)}: {text}");
+
     public override string ToString()
     {
         lock (_lines) return string.Join('\n', _lines.Select(line => $"{line.Id} {line.Text}"));

@@ -101,7 +101,7 @@ public sealed class WitnessFeedTests
         int before = witnessed[1].RequestCount;
         witnessed[1].Behave = StubWitness.Says(409, answer);
         await witnessed.Log.AddAsync("one", "published");
-        await Eventually.TrueAsync(() => witnessed.Log.Logged.Has(4, "409 without a tree size"), "the error is logged");
+        await witnessed.Log.Logged.WaitAsync(4, "409 without a tree size");
         Assert.InRange(witnessed[1].RequestCount - before, 1, 2);
         await witnessed.Log.AddAsync("two", "published");
         Assert.Equal(EngineState.Ready, witnessed.Log.Engine.State);
@@ -116,7 +116,7 @@ public sealed class WitnessFeedTests
         int size = 0;
         witnessed[1].Behave = (context, _) => StubWitness.SayAsync(context, 409, System.Text.Encoding.ASCII.GetBytes($"{++size % 7}\n"));
         await witnessed.Log.AddAsync("last", "published");
-        await Eventually.TrueAsync(() => witnessed.Log.Logged.Has(4, "3 conflicts in a row"), "it gave up");
+        await witnessed.Log.Logged.WaitAsync(4, "3 conflicts in a row");
         Assert.Equal(EngineState.Ready, witnessed.Log.Engine.State);
         await witnessed.Log.CheckLog(10);
     }

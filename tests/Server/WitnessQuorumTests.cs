@@ -27,7 +27,7 @@ public sealed class WitnessQuorumTests
         Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), "nobody waited for the one that hangs");
         byte[] checkpoint = await log.CheckLog(21);
         Assert.Equal(["a", "b"], witnessed.WhoCosigned(checkpoint));
-        await Eventually.TrueAsync(() => log.Logged.Has(4, "127.0.0.1:1"), "the dead one is named in the log");
+        await log.Logged.WaitAsync(4, "127.0.0.1:1");
     }
 
     [Fact]

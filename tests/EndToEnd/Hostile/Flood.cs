@@ -23,6 +23,11 @@ internal sealed class Flood(HostileTarget target, string from)
 
     private static readonly TimeSpan Drop = TimeSpan.FromSeconds(1);
 
+    private int _answered, _ended;
+
+    /// <summary>How many connections have ended, or have got an answer and stay.</summary>
+    public int Met => Volatile.Read(ref _answered) + Volatile.Read(ref _ended);
+
     /// <summary>H-01: a header that comes byte by byte and never ends.</summary>
     public Task<FloodOutcome> SlowHeadersAsync(int connections, TimeSpan atMost) =>
         RunAsync(connections, async connection =>
@@ -87,6 +92,7 @@ internal sealed class Flood(HostileTarget target, string from)
         {
             await connection.SendAsync($"GET {target.Words.Get} HTTP/1.1\r\nHost: x\r\n\r\n");
             if (await connection.ReceiveAsync() is null) return Closed;
+            Interlocked.Increment(ref _answered);
             Task<bool> ends = connection.EndsAsync(TimeSpan.FromMinutes(5));
             return await Task.WhenAny(ends, until) == ends ? IdleClosed : Kept;
         });
@@ -155,6 +161,7 @@ internal sealed class Flood(HostileTarget target, string from)
             }
 
             ends.AddOrUpdate(end, 1, (_, count) => count + 1);
+            Interlocked.Increment(ref _ended);
             Interlocked.Exchange(ref last, watch.ElapsedTicks);
         })));
         return new FloodOutcome(ends, TimeSpan.FromSeconds((double)last / Stopwatch.Frequency));
