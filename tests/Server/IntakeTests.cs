@@ -131,7 +131,7 @@ public sealed class IntakeTests
     [Fact]
     public async Task D19_a_disk_that_never_answers_is_503_unknown_after_the_limit()
     {
-        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings with { WaitLimit = TimeSpan.FromMilliseconds(100) });
+        (TestLog log, FaultyJournal journal) = await StartAsync(settings => settings with { WaitLimit = TimeSpan.FromSeconds(1) });
         await using TestLog disposed = log;
         journal.Hold();
         Task<(HttpStatusCode Status, string Text)>[] posts = [log.PostAsync("/add", [1]), log.PostAsync("/add-batch", [0, 1, 2])];
