@@ -9,19 +9,19 @@ public sealed class DegradeTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMilliseconds(400);
 
-    private static Settings Degrade(Settings settings) => settings with { QuorumMode = QuorumMode.Degrade, DegradeAfter = Limit, WitnessTimeout = Limit, WaitLimit = TimeSpan.FromSeconds(2) };
+    private static Settings Degrade(Settings settings) => settings with { QuorumMode = QuorumMode.Degrade, DegradeAfter = Limit, WitnessTimeout = Limit, WaitLimit = TimeSpan.FromSeconds(1) };
 
     [Fact]
     public async Task G01_without_a_quorum_it_publishes_after_the_limit_says_so_and_goes_back_by_itself()
     {
         await using WitnessedLog witnessed = await WitnessedLog.StartAsync(2, "group g all a b\nquorum g\n", Degrade);
         TestLog log = witnessed.Log;
-        await log.AddAsync("one", "witnessed");
+        await log.AddUntilAsync("one", "witnessed");
         Assert.Equal((0, null), await AlarmAsync(log));
 
         witnessed[1].Behave = StubWitness.HangAsync;
         long before = TimeProvider.System.GetTimestamp();
-        Assert.Equal(1, await log.AddAsync("two", "published"));
+        Assert.Equal(1, await log.AddUntilAsync("two", "published"));
         Assert.InRange(TimeProvider.System.GetElapsedTime(before).TotalSeconds, Limit.TotalSeconds * 0.9, 20);
         byte[] checkpoint = await log.CheckLog(2);
         await Eventually.TrueAsync(async () => witnessed.WhoCosigned(await log.CheckLog(2)) is ["a"], "the line that there is is shown");
@@ -37,14 +37,14 @@ public sealed class DegradeTests
         Assert.NotNull(since);
         Assert.Contains("quorum missing since ", (await log.GetAsync("/healthz")).Text);
         Assert.Equal(HttpStatusCode.OK, (await log.GetAsync("/healthz")).Status);
-        await log.AddAsync("three", "published");
-        await log.AddAsync("four", "published");
+        await log.AddUntilAsync("three", "published");
+        await log.AddUntilAsync("four", "published");
         Assert.Equal(1, log.Logged.Count(20));
 
         // Back: who waits for the quorum gets it, and what is public has it. The longer the witness was away, the later it is asked again.
         Assert.Equal(4, await log.AddAsync("five"));
         witnessed[1].Behave = witnessed[1].HonestlyAsync;
-        await Eventually.TrueAsync(async () => (await log.PostAsync("/add?wait=witnessed", "five"u8.ToArray())).Status == HttpStatusCode.OK, "five is witnessed");
+        Assert.Equal(4, await log.AddUntilAsync("five", "witnessed"));
         await Eventually.TrueAsync(async () => await AlarmAsync(log) is (0, null), "the alarm is off");
         Assert.DoesNotContain("quorum missing", (await log.GetAsync("/healthz")).Text);
         await log.Logged.WaitAsync(21);
@@ -56,7 +56,7 @@ public sealed class DegradeTests
     public async Task A_log_that_requires_its_quorum_publishes_nothing_in_the_same_time()
     {
         await using WitnessedLog witnessed = await WitnessedLog.StartAsync(2, "group g all a b\nquorum g\n", settings => Degrade(settings) with { QuorumMode = QuorumMode.Require });
-        await witnessed.Log.AddAsync("one", "witnessed");
+        await witnessed.Log.AddUntilAsync("one", "witnessed");
         witnessed[1].Behave = StubWitness.HangAsync;
         (HttpStatusCode status, string text) = await witnessed.Log.PostAsync("/add?wait=published", "two"u8.ToArray());
         Assert.Equal((HttpStatusCode.Accepted, "1"), (status, text));
@@ -88,9 +88,9 @@ public sealed class DegradeTests
     public async Task R01_the_start_is_never_degraded_nothing_is_taken_or_signed_before_the_quorum_has_answered()
     {
         await using WitnessedLog witnessed = await WitnessedLog.StartAsync(1, "quorum a\n", Degrade);
-        await witnessed.Log.AddAsync("one", "witnessed");
+        await witnessed.Log.AddUntilAsync("one", "witnessed");
         witnessed[0].Behave = StubWitness.HangAsync;
-        await witnessed.Log.AddAsync("two", "published");
+        await witnessed.Log.AddUntilAsync("two", "published");
         await Eventually.TrueAsync(() => witnessed.Log.Engine.Publisher.DegradedSince is not null, "the alarm is on");
         await witnessed.RestartAsync();
 

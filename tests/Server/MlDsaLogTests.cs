@@ -138,14 +138,21 @@ public sealed class MlDsaLogTests
         Assert.Contains("has the key of this log", Assert.Throws<ConfigurationException>(() => Read(witness)).Message, StringComparison.Ordinal);
         Assert.NotNull(WitnessOnly(witness));
 
-        Policy? Read(string policy) => WitnessPolicy.Read(Write(policy), identity);
-        Policy? WitnessOnly(string policy) => WitnessPolicy.Read(Write(policy), identity with { MlDsa44 = null });
+        Policy? Read(string policy) => ReadAs(identity, policy);
+        Policy? WitnessOnly(string policy) => ReadAs(identity with { MlDsa44 = null }, policy);
 
-        static string Write(string policy)
+        static Policy? ReadAs(LogIdentity log, string policy)
         {
-            string path = Path.Combine(Directory.CreateTempSubdirectory("tlog-policy-").FullName, "policy");
-            File.WriteAllText(path, policy);
-            return path;
+            string path = Path.GetTempFileName();
+            try
+            {
+                File.WriteAllText(path, policy);
+                return WitnessPolicy.Read(path, log);
+            }
+            finally
+            {
+                File.Delete(path);
+            }
         }
     }
 

@@ -31,9 +31,9 @@ public sealed class WitnessQuorumTests
     [Fact]
     public async Task G01_below_the_quorum_entries_are_durable_and_nothing_is_published()
     {
-        await using WitnessedLog witnessed = await WitnessedLog.StartAsync(2, "group g all a b\nquorum g\n", settings => settings with { WaitLimit = TimeSpan.FromSeconds(2) });
+        await using WitnessedLog witnessed = await WitnessedLog.StartAsync(2, "group g all a b\nquorum g\n", settings => settings with { WaitLimit = TimeSpan.FromMilliseconds(300) });
         TestLog log = witnessed.Log;
-        await log.AddAsync("one", "witnessed");
+        await log.AddUntilAsync("one", "witnessed");
         await log.CheckLog(1);
 
         witnessed[1].Behave = StubWitness.Says(500, "");
