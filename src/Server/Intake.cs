@@ -57,10 +57,12 @@ internal sealed class Append : IValueTaskSource
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) => _done.OnCompleted(continuation, state, token, flags);
 }
 
-/// <summary>The log takes no entries now; the message is for the caller and says why.</summary>
+/// <summary>The log does not do it now; the message is for the caller and says why.</summary>
 internal sealed class UnavailableException(string reason, int retryAfterSeconds) : Exception(reason)
 {
     public int RetryAfterSeconds { get; } = retryAfterSeconds;
+
+    public static UnavailableException NoRoomForAnswers() => new("as many large answers are under way as there is memory for", 1);
 }
 
 /// <summary>What one frame takes, and who waits for it.</summary>

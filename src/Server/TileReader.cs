@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using TransparencyLog.Storage;
@@ -16,6 +17,8 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
 {
     /// <summary>Bundles that are being read from the store: more at once than a disk or its processors have use for.</summary>
     private static readonly SemaphoreSlim Bundles = new(4);
+
+    private static readonly long LargestBundle = EntryBundle.Width * (long)EntryBundle.EncodedSize(EntryBundle.MaxEntrySize);
 
     private readonly HotTiles _hot = new(hotBytes);
 
@@ -48,20 +51,36 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
     public HotTiles Hot => _hot;
 
     /// <summary>The bytes at a path that the snapshot's size covers; the caller has checked that. Null only for a path that it does not cover.</summary>
-    public async ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, TreeSnapshot tree, CancellationToken stop)
+    /// <param name="path">A tile or bundle.</param>
+    /// <param name="tree">What is covered.</param>
+    /// <param name="stop">Ends the wait for other bundles to be read.</param>
+    /// <param name="hasRoom">Whether there is room for an answer of so many bytes: asked before a bundle is read. Without it there always is.</param>
+    /// <exception cref="UnavailableException">There is none.</exception>
+    public async ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, TreeSnapshot tree, CancellationToken stop, Func<long, bool>? hasRoom = null)
     {
         if (!path.IsCoveredBy(tree.Size)) return null;
-        if (IsEdge(path, tree))
-        {
-            return path.IsEntries
-                ? tree.OpenBundle[..EntryBundle.PrefixLength(tree.OpenBundle.Span, path.Width)]
-                : tree.PartialTiles[path.Level][..(path.Width * Hash.Size)];
-        }
+        if (await FullAsync(path, tree, hasRoom, stop).ConfigureAwait(false) is not ReadOnlyMemory<byte> full) return null;
+        if (!path.IsEntries) return full[..(path.Width * Hash.Size)];
 
-        HotTile? full = await SealedAsync(path, stop).ConfigureAwait(false);
-        if (full is null) return null;
-        if (!path.IsPartial) return full.Bytes;
-        return full.Bytes[..(path.IsEntries ? EntryBundle.PrefixLength(full.Bytes.Span, path.Width) : path.Width * Hash.Size)];
+        // The first entries in memory of their own: a slow reader keeps alive what it is sent, and not all of a bundle.
+        return path.IsPartial ? full[..EntryBundle.PrefixLength(full.Span, path.Width)].ToArray() : full;
+    }
+
+    /// <summary>The bytes of one entry that the snapshot's size covers, in memory of their own.</summary>
+    public async ValueTask<byte[]> GetEntryAsync(long index, TreeSnapshot tree, CancellationToken stop)
+    {
+        long number = index / EntryBundle.Width;
+        ReadOnlyMemory<byte>? full = await FullAsync(new TilePath(TilePath.EntriesLevel, number), tree, null, stop).ConfigureAwait(false);
+        ReadOnlySpan<byte> bundle = (full ?? throw new DamageException(new Damage("entry-bundle", "segments", number, index, "a stored bundle", "nothing"))).Span;
+        int start = EntryBundle.PrefixLength(bundle, (int)(index % EntryBundle.Width));
+        return bundle.Slice(start + 2, BinaryPrimitives.ReadUInt16BigEndian(bundle[start..])).ToArray();
+    }
+
+    /// <summary>All that there is of the tile or bundle to which a path belongs.</summary>
+    private async ValueTask<ReadOnlyMemory<byte>?> FullAsync(TilePath path, TreeSnapshot tree, Func<long, bool>? hasRoom, CancellationToken stop)
+    {
+        if (IsEdge(path, tree)) return path.IsEntries ? tree.OpenBundle : tree.PartialTiles[path.Level];
+        return (await SealedAsync(path, stop, hasRoom).ConfigureAwait(false))?.Bytes;
     }
 
     /// <summary>
@@ -69,14 +88,14 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
     /// <see cref="HotTiles.MaxCompressed"/>, or while others are being compressed. Then it goes out as it is, as all the rest does: hashes cannot be made
     /// smaller, and most partial bundles are of the open segment, gone with the next checkpoint.
     /// </summary>
-    public async ValueTask<Served?> GetGzipAsync(TilePath path, TreeSnapshot tree, CancellationToken stop)
+    public async ValueTask<Served?> GetGzipAsync(TilePath path, TreeSnapshot tree, CancellationToken stop, Func<long, bool>? hasRoom = null)
     {
-        if (path is { IsEntries: true, IsPartial: false } && path.IsCoveredBy(tree.Size) && await SealedAsync(path, stop).ConfigureAwait(false) is HotTile full)
+        if (path is { IsEntries: true, IsPartial: false } && path.IsCoveredBy(tree.Size) && await SealedAsync(path, stop, hasRoom).ConfigureAwait(false) is HotTile full)
         {
             return _hot.GzipOf(full) is byte[] gzip ? new Served(gzip, IsGzip: true) : new Served(full.Bytes, IsGzip: false);
         }
 
-        return await GetAsync(path, tree, stop).ConfigureAwait(false) is ReadOnlyMemory<byte> bytes ? new Served(bytes, IsGzip: false) : null;
+        return await GetAsync(path, tree, stop, hasRoom).ConfigureAwait(false) is ReadOnlyMemory<byte> bytes ? new Served(bytes, IsGzip: false) : null;
     }
 
     /// <summary>Reads what a plan needs and builds its proof, within a tree that the snapshot covers.</summary>
@@ -117,7 +136,7 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
         MemoryMarshal.TryGetArray(one, out ArraySegment<byte> a) && MemoryMarshal.TryGetArray(other, out ArraySegment<byte> b) && a.Array == b.Array && a.Offset == b.Offset;
 
     /// <summary>The full tile or bundle to which a path belongs; null when the store has none.</summary>
-    private async ValueTask<HotTile?> SealedAsync(TilePath path, CancellationToken stop)
+    private async ValueTask<HotTile?> SealedAsync(TilePath path, CancellationToken stop, Func<long, bool>? hasRoom = null)
     {
         TilePath full = new(path.Level, path.Index);
         if (Volatile.Read(ref _refused) is { } refused && refused.TryGetValue(full, out Damage? damage)) throw new DamageException(damage);
@@ -127,6 +146,10 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
         if (full.IsEntries) await Bundles.WaitAsync(stop).ConfigureAwait(false);
         try
         {
+            // Where the largest would not fit any more, it is asked how large this one is: thousands who are to be refused do not get 16 MiB each read for them.
+            if (full.IsEntries && hasRoom is not null && !hasRoom(LargestBundle)
+                && await store.GetBundleSizeAsync(full.Index, stop).ConfigureAwait(false) is long size && !hasRoom(size)) throw UnavailableException.NoRoomForAnswers();
+
             // Checked by the store: what is damaged throws here, and is never kept.
             return await store.GetAsync(full, stop).ConfigureAwait(false) is ReadOnlyMemory<byte> bytes ? _hot.Offer(full, bytes) : null;
         }

@@ -34,6 +34,11 @@ public interface ITileStore : IAsyncDisposable
     /// </summary>
     ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop);
 
+    /// <summary>
+    /// Bytes of a full bundle, told by its seal: nothing of the bundle is read. Null when it is not stored. Throws <see cref="DamageException"/> when the seal is not what was put.
+    /// </summary>
+    ValueTask<long?> GetBundleSizeAsync(long number, CancellationToken stop);
+
     /// <summary>The Merkle root of a stored full tile. The caller knows that it is stored.</summary>
     ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop);
 }

@@ -198,6 +198,14 @@ public sealed class TileStore : ITileStore
     }
 
     /// <inheritdoc/>
+    public ValueTask<long?> GetBundleSizeAsync(long number, CancellationToken stop)
+    {
+        if (number >= SegmentCount) return ValueTask.FromResult<long?>(null);
+        return ValueTask.FromResult<long?>(
+            _uncommittedSegments.TryGetValue(number, out SealedSegment? segment) ? segment.Bundle.Length : ReadSeal(_segments, number).Parts.Sum(part => (long)part.Length));
+    }
+
+    /// <inheritdoc/>
     public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop)
     {
         if (level > 0) return ValueTask.FromResult(ReadTile(level, index).Root);

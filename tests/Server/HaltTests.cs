@@ -249,6 +249,8 @@ public sealed class HaltTests
             return flipped;
         }
 
+        public ValueTask<long?> GetBundleSizeAsync(long number, CancellationToken stop) => inner.GetBundleSizeAsync(number, stop);
+
         public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop) => inner.GetRootAsync(level, index, stop);
 
         public ValueTask DisposeAsync() => inner.DisposeAsync();

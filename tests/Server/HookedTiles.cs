@@ -38,6 +38,8 @@ internal sealed class HookedTiles(ITileStore inner) : ITileStore
         return tile is null ? null : Give(path.Index, tile.Value);
     }
 
+    public ValueTask<long?> GetBundleSizeAsync(long number, CancellationToken stop) => inner.GetBundleSizeAsync(number, stop);
+
     public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop) => inner.GetRootAsync(level, index, stop);
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();

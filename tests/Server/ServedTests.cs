@@ -111,6 +111,8 @@ public sealed class ServedTests
 
         public ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop) => inner.GetAsync(path, stop);
 
+        public ValueTask<long?> GetBundleSizeAsync(long number, CancellationToken stop) => inner.GetBundleSizeAsync(number, stop);
+
         public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop) => inner.GetRootAsync(level, index, stop);
 
         public ValueTask DisposeAsync() => inner.DisposeAsync();

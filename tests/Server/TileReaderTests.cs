@@ -89,6 +89,51 @@ public sealed class TileReaderTests
         Assert.Equal(store.Build(ProofPlan.Inclusion(3, 600)), await reader.BuildAsync(ProofPlan.Inclusion(3, 600), tree, CancellationToken.None));
     }
 
+    [Fact]
+    public async Task H03_A05_a_bundle_that_there_is_no_room_for_is_not_read_and_one_that_fits_is()
+    {
+        MemoryStore store = new();
+        store.GrowBy(600);
+        TileReader reader = new(store);
+        TreeSnapshot tree = store.Snapshot();
+        TilePath path = new(TilePath.EntriesLevel, 1);
+        int size = store.Peek(path).Length;
+        foreach (long room in (long[])[0, size - 1])
+        {
+            await Assert.ThrowsAsync<UnavailableException>(async () => await reader.GetAsync(path, tree, CancellationToken.None, bytes => bytes <= room));
+            await Assert.ThrowsAsync<UnavailableException>(async () => await reader.GetGzipAsync(path, tree, CancellationToken.None, bytes => bytes <= room));
+            await Assert.ThrowsAsync<UnavailableException>(async () => await reader.GetAsync(new TilePath(TilePath.EntriesLevel, 1, 3), tree, CancellationToken.None, bytes => bytes <= room));
+        }
+
+        Assert.Equal((0, 6), (store.Reads, store.Asked));
+        Assert.Equal(store.Peek(path), (await reader.GetAsync(path, tree, CancellationToken.None, bytes => bytes <= size))!.Value.ToArray());
+        Assert.Equal((1, 7), (store.Reads, store.Asked));
+
+        // Where the largest would fit nobody asks; hashes always fit.
+        await reader.GetAsync(path, tree, CancellationToken.None, bytes => bytes <= 256 * (2 + 65_535));
+        await reader.GetAsync(new TilePath(0, 1), tree, CancellationToken.None, _ => false);
+        Assert.Equal((3, 7), (store.Reads, store.Asked));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1024 * 1024)]
+    public async Task A05_the_first_entries_of_a_bundle_keep_no_more_alive_than_they_are(int hotBytes)
+    {
+        MemoryStore store = new();
+        store.GrowBy(600);
+        TileReader reader = new(store, hotBytes);
+        TreeSnapshot tree = store.Snapshot();
+        foreach (TilePath path in (TilePath[])[new(TilePath.EntriesLevel, 1, 3), new(TilePath.EntriesLevel, 2, 3), new(TilePath.EntriesLevel, 2, 88)])
+        {
+            ReadOnlyMemory<byte> bytes = (await reader.GetAsync(path, tree, CancellationToken.None))!.Value;
+            Assert.True(System.Runtime.InteropServices.MemoryMarshal.TryGetArray(bytes, out ArraySegment<byte> memory));
+            Assert.Equal(bytes.Length, memory.Array!.Length);
+            Assert.True(EntryBundle.TryCount(bytes.Span, out int count));
+            Assert.Equal(path.Width, count);
+        }
+    }
+
     /// <summary>A tree in memory, sealed like the sequencer does it, that counts what is read.</summary>
     private sealed class MemoryStore : ITileStore
     {
@@ -99,6 +144,8 @@ public sealed class TileReaderTests
         public List<Hash> Leaves { get; } = [];
 
         public int Reads { get; set; }
+
+        public int Asked { get; private set; }
 
         public bool Damaged { get; set; }
 
@@ -149,6 +196,12 @@ public sealed class TileReaderTests
             Reads++;
             if (Damaged) throw new DamageException(new Damage("storage", "segments", path.Index, null, "a CRC", "another"));
             return ValueTask.FromResult<ReadOnlyMemory<byte>?>(_full.ContainsKey((path.Level, path.Index)) ? Peek(path).AsMemory() : default(ReadOnlyMemory<byte>?));
+        }
+
+        public ValueTask<long?> GetBundleSizeAsync(long number, CancellationToken stop)
+        {
+            Asked++;
+            return ValueTask.FromResult<long?>(_full.TryGetValue((TilePath.EntriesLevel, number), out ReadOnlyMemory<byte> full) ? full.Length : null);
         }
 
         public ValueTask<Hash> GetRootAsync(int level, long index, CancellationToken stop) => throw new NotSupportedException();

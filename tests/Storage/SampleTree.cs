@@ -64,6 +64,7 @@ internal sealed class SampleTree
             Equal(segment.Bundle, await store.GetAsync(new TilePath(TilePath.EntriesLevel, number), CancellationToken.None));
             Equal(segment.Tile, await store.GetAsync(new TilePath(0, number), CancellationToken.None));
             Assert.Equal(segment.Root, await store.GetRootAsync(0, number, CancellationToken.None));
+            Assert.Equal(segment.Bundle.Length, await store.GetBundleSizeAsync(number, CancellationToken.None));
             foreach (int width in number % 100 == 0 && segment.Bundle.Length < 100_000 ? Enumerable.Range(1, 255) : [1 + (number % 255), 200])
             {
                 Equal(segment.Tile[..(width * 32)], await store.GetAsync(new TilePath(0, number, width), CancellationToken.None));
@@ -81,6 +82,7 @@ internal sealed class SampleTree
         }
 
         Assert.Null(await store.GetAsync(new TilePath(TilePath.EntriesLevel, segments), CancellationToken.None));
+        Assert.Null(await store.GetBundleSizeAsync(segments, CancellationToken.None));
         Assert.Null(await store.GetAsync(new TilePath(0, segments, 3), CancellationToken.None));
         Assert.Null(await store.GetAsync(new TilePath(1, segments / 256), CancellationToken.None));
         Assert.Null(await store.GetAsync(new TilePath(2, segments / 65536), CancellationToken.None));

@@ -24,7 +24,10 @@ internal static class LargeAnswers
     /// <summary>Room for an answer, until it is disposed.</summary>
     /// <exception cref="UnavailableException">There is none now: 503.</exception>
     public static ByteBudget.Share Reserve(long bytes) =>
-        UnderWay.TryTake(bytes) ?? throw new UnavailableException("as many large answers are under way as there is memory for", 1);
+        UnderWay.TryTake(bytes) ?? throw UnavailableException.NoRoomForAnswers();
+
+    /// <summary>Whether <see cref="Reserve"/> would succeed now; answers that are sent as they are need no room.</summary>
+    public static bool HasRoom(long bytes) => bytes <= Least || bytes <= UnderWay.Left;
 
     /// <summary>How long an answer may take.</summary>
     public static TimeSpan TimeFor(long bytes) => LeastTime + TimeSpan.FromSeconds((double)bytes / LeastBytesPerSecond);

@@ -49,13 +49,13 @@ internal static class ReadEndpoints
             context.Response.Headers.Vary = "Accept-Encoding";
             if (AcceptEncoding.PrefersGzip(context.Request.Headers.AcceptEncoding))
             {
-                Served? served = await engine.Tiles.GetGzipAsync(path, published.Tree, context.RequestAborted).ConfigureAwait(false);
+                Served? served = await engine.Tiles.GetGzipAsync(path, published.Tree, context.RequestAborted, LargeAnswers.HasRoom).ConfigureAwait(false);
                 await SendAsync(context, published, served?.Bytes, served is { IsGzip: true }).ConfigureAwait(false);
                 return;
             }
         }
 
-        await SendAsync(context, published, await engine.Tiles.GetAsync(path, published.Tree, context.RequestAborted).ConfigureAwait(false)).ConfigureAwait(false);
+        await SendAsync(context, published, await engine.Tiles.GetAsync(path, published.Tree, context.RequestAborted, LargeAnswers.HasRoom).ConfigureAwait(false)).ConfigureAwait(false);
     }
 
     private static async Task SendAsync(HttpContext context, Published published, ReadOnlyMemory<byte>? bytes, bool isGzip = false)
@@ -84,13 +84,8 @@ internal static class ReadEndpoints
             return;
         }
 
-        long number = index / EntryBundle.Width;
-        TilePath path = new(TilePath.EntriesLevel, number, TilePath.WidthAt(TilePath.EntriesLevel, number, published.Size));
-        ReadOnlyMemory<byte> bundle = (await engine.Tiles.GetAsync(path, published.Tree, context.RequestAborted).ConfigureAwait(false))!.Value;
-        int start = EntryBundle.PrefixLength(bundle.Span, (int)(index % EntryBundle.Width));
-        int length = System.Buffers.Binary.BinaryPrimitives.ReadUInt16BigEndian(bundle.Span[start..]);
+        byte[] entry = await engine.Tiles.GetEntryAsync(index, published.Tree, context.RequestAborted).ConfigureAwait(false);
         Immutable(context);
-        byte[] entry = bundle.Slice(start + 2, length).ToArray(); // a slow reader keeps the entry alive, not its bundle
         await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", entry).ConfigureAwait(false);
     }
 

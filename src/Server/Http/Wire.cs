@@ -136,6 +136,9 @@ internal sealed class ByteBudget(long most)
 {
     private long _taken;
 
+    /// <summary>How much is there now.</summary>
+    public long Left => most - Volatile.Read(ref _taken);
+
     /// <summary>A share of so many bytes; null when there is no room for it now.</summary>
     public Share? TryTake(long bytes)
     {

@@ -88,7 +88,7 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
         foreach (Figures figures in (Figures[])[reading, sending])
         {
             Assert.True(figures.Client.Failures == 0, figures.Client.FirstFailure);
-            Assert.True(figures.Peak.Megabytes < 1200, figures.ToString());
+            Assert.True(figures.Peak.Megabytes < 900, figures.ToString());
             Assert.InRange(figures.After.Descriptors, 1, figures.Before.Descriptors + 10);
         }
     }
