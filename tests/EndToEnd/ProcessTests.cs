@@ -277,13 +277,7 @@ public sealed class ProcessTests
     public async Task O09_too_few_descriptors_are_named_before_anything_else_happens(int descriptors)
     {
         using Scratch scratch = new();
-        await Programs.CreateLogAsync(scratch["log"], "--journal-file-bytes", "4194304");
-        Ended witness = await Programs.RunAsync(Programs.Witness, "create", "--data", scratch["witness"], "--name", "witness.example/w1");
-        Assert.Equal(0, witness.ExitCode);
-        await File.WriteAllTextAsync(scratch["logs"], "");
-        string log = $"'{Programs.Server}' serve --data '{scratch["log"]}' --listen http://127.0.0.1:0";
-        string cosigner = $"'{Programs.Witness}' serve --data '{scratch["witness"]}' --logs '{scratch["logs"]}' --listen http://127.0.0.1:0";
-        foreach (string command in (string[])[log, cosigner])
+        foreach (string command in await BothServersAsync(scratch))
         {
             await using RunningProgram program = RunningProgram.Start("/bin/sh", ["-c", string.Create(CultureInfo.InvariantCulture, $"ulimit -n {descriptors}; exec {command}")]);
             Ended ended = await program.EndAsync();
@@ -296,18 +290,14 @@ public sealed class ProcessTests
     public async Task O09_more_connections_than_half_of_the_descriptors_are_refused()
     {
         using Scratch scratch = new();
-        string vkey = await Programs.CreateLogAsync(scratch["log"], "--journal-file-bytes", "4194304");
-        await Programs.CreateWitnessAsync(scratch["witness"], "witness.example/w1");
-        await File.WriteAllTextAsync(scratch["logs"], $"log {vkey}\n");
-        string log = $"TLOG_MAX_CONNECTIONS=601 exec '{Programs.Server}' serve --data '{scratch["log"]}' --listen http://127.0.0.1:0";
-        string cosigner = $"TLOG_WITNESS_MAX_CONNECTIONS=601 exec '{Programs.Witness}' serve --data '{scratch["witness"]}' --logs '{scratch["logs"]}' --listen http://127.0.0.1:0";
-        foreach (string command in (string[])[log, cosigner])
+        Dictionary<string, string> connections = new() { ["TLOG_MAX_CONNECTIONS"] = "601", ["TLOG_WITNESS_MAX_CONNECTIONS"] = "601" };
+        foreach (string command in await BothServersAsync(scratch))
         {
-            await using RunningProgram program = RunningProgram.Start("/bin/sh", ["-c", $"ulimit -n 1201; {command}"]);
+            await using RunningProgram program = RunningProgram.Start("/bin/sh", ["-c", $"ulimit -n 1201; exec {command}"], connections);
             Ended ended = await program.EndAsync();
             Assert.True(ended.ExitCode == Usage, ended.ToString());
             Assert.Contains("max-connections: 601 is more than half of the 1201 files", Assert.Single(ended.Errors.TrimEnd('\n').Split('\n')), StringComparison.Ordinal);
-            await using RunningProgram fewer = RunningProgram.Start("/bin/sh", ["-c", $"ulimit -n 1202; {command}"]);
+            await using RunningProgram fewer = RunningProgram.Start("/bin/sh", ["-c", $"ulimit -n 1202; exec {command}"], connections);
             await fewer.ListeningAsync();
         }
     }
@@ -349,9 +339,10 @@ public sealed class ProcessTests
         }
 
         int most = 0;
+        ProcessWatch watch = new();
         Task watching = Task.Run(async () =>
         {
-            for (; !enough.IsCancellationRequested; await Task.Delay(1)) most = Math.Max(most, Directory.GetFiles($"/proc/{server.ProcessId}/fd").Length);
+            for (; !enough.IsCancellationRequested; await Task.Delay(1)) most = Math.Max(most, watch.Look("log", server.ProcessId)?.Descriptors ?? 0);
         });
         int acknowledged = 0;
         Stopwatch patience = Stopwatch.StartNew();
@@ -374,6 +365,19 @@ public sealed class ProcessTests
 
         // And none of them has written a line of the log.
         Assert.InRange(server.Errors.Split('\n').Length, 1, 20);
+    }
+
+    /// <summary>Makes a log and a witness of it; the commands that serve them, for a shell.</summary>
+    private static async Task<string[]> BothServersAsync(Scratch scratch)
+    {
+        string vkey = await Programs.CreateLogAsync(scratch["log"], "--journal-file-bytes", "4194304");
+        await Programs.CreateWitnessAsync(scratch["witness"], "witness.example/w1");
+        await File.WriteAllTextAsync(scratch["logs"], $"log {vkey}\n");
+        return
+        [
+            $"'{Programs.Server}' serve --data '{scratch["log"]}' --listen http://127.0.0.1:0",
+            $"'{Programs.Witness}' serve --data '{scratch["witness"]}' --logs '{scratch["logs"]}' --listen http://127.0.0.1:0",
+        ];
     }
 
     /// <summary>Appends, each given up after up to 5 ms; remembers what was acknowledged, returns how many were given up.</summary>

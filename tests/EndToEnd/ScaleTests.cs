@@ -21,13 +21,13 @@ public sealed class ScaleTests
         using Scratch scratch = new();
         await Programs.CreateLogAsync(scratch["log"], "--journal-file-bytes", "4194304");
         await FillAsync(scratch["log"], 0, 1_000_000);
-        (long read, long memory) small = await OpenAsync(scratch["log"], 1_000_000);
+        (long read, double memory) small = await OpenAsync(scratch["log"], 1_000_000);
         await FillAsync(scratch["log"], 1_000_000, 5_000_000);
-        (long read, long memory) large = await OpenAsync(scratch["log"], 5_000_000);
+        (long read, double memory) large = await OpenAsync(scratch["log"], 5_000_000);
 
         // Four million leaf hashes alone are 128 MB; the tail is two files of the journal at most, and falls differently at each size.
         Assert.True(large.read - small.read < 32_000_000, $"{small.read} and {large.read} bytes were read");
-        Assert.True(large.memory - small.memory < 30 * 1024, $"{small.memory} kB and {large.memory} kB");
+        Assert.True(large.memory - small.memory < 30, $"{small.memory:F0} MB and {large.memory:F0} MB");
     }
 
     private static async Task FillAsync(string directory, int from, int to)
@@ -54,28 +54,24 @@ public sealed class ScaleTests
         await server.EndAsync();
     }
 
-    /// <summary>The least of three openings: bytes read from the start of the process to its first answer, and kB of memory then.</summary>
-    private static async Task<(long Read, long Memory)> OpenAsync(string directory, long size)
+    /// <summary>The least of three openings: bytes read from the start of the process to its first answer, and MB of memory then.</summary>
+    private static async Task<(long Read, double Memory)> OpenAsync(string directory, long size)
     {
         // What has a limit of its own, and at a million entries is not full yet.
         Dictionary<string, string> without = new() { ["TLOG_DUPLICATE_TABLE_BYTES"] = "0", ["TLOG_SCRUB_MB_S"] = "0" };
-        (long read, long memory) least = (long.MaxValue, long.MaxValue);
+        (long read, double memory) least = (long.MaxValue, double.MaxValue);
         for (int i = 0; i < 3; i++)
         {
             await using RunningProgram server = Programs.Serve(directory, without);
             using LogClient client = new(await server.ListeningAsync());
             Assert.True(await client.WaitPublishedAsync(size));
-            least = (Math.Min(least.read, await NumberAsync(server, "io", "rchar:")), Math.Min(least.memory, await NumberAsync(server, "status", "VmRSS:")));
+            string read = (await File.ReadAllLinesAsync($"/proc/{server.ProcessId.ToString(CultureInfo.InvariantCulture)}/io")).Single(line => line.StartsWith("rchar: ", StringComparison.Ordinal));
+            double memory = new ProcessWatch().Look("log", server.ProcessId)!.Megabytes;
+            least = (Math.Min(least.read, long.Parse(read["rchar: ".Length..], CultureInfo.InvariantCulture)), Math.Min(least.memory, memory));
             server.Kill();
             await server.EndAsync();
         }
 
         return least;
-    }
-
-    private static async Task<long> NumberAsync(RunningProgram program, string file, string name)
-    {
-        string line = (await File.ReadAllLinesAsync($"/proc/{program.ProcessId.ToString(CultureInfo.InvariantCulture)}/{file}")).First(line => line.StartsWith(name, StringComparison.Ordinal));
-        return long.Parse(line.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
     }
 }

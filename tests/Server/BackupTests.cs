@@ -22,7 +22,7 @@ public sealed class BackupTests
         for (int run = 0; run < 4; run++)
         {
             long segments = log.Engine.Size / 256;
-            await Eventually.TrueAsync(() => log.Engine.Size / 256 > segments + 150, "150 more segments", TimeSpan.FromSeconds(60));
+            await Eventually.TrueAsync(() => log.Engine.Size / 256 > segments + 150, "150 more segments");
             long answered = log.Engine.Size;
             BackupReport report = await BackUpAsync(log, to);
             Assert.True(report.Entries >= answered, $"{report.Entries} of {answered} entries");

@@ -7,15 +7,15 @@ internal static class Eventually
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
-    public static async Task TrueAsync(Func<Task<bool>> condition, string what, TimeSpan? limit = null)
+    public static async Task TrueAsync(Func<Task<bool>> condition, string what)
     {
         Stopwatch watch = Stopwatch.StartNew();
         while (!await condition())
         {
-            Assert.True(watch.Elapsed < (limit ?? Limit), $"not within {limit ?? Limit}: {what}");
+            Assert.True(watch.Elapsed < Limit, $"not within {Limit}: {what}");
             await Task.Delay(5);
         }
     }
 
-    public static Task TrueAsync(Func<bool> condition, string what, TimeSpan? limit = null) => TrueAsync(() => Task.FromResult(condition()), what, limit);
+    public static Task TrueAsync(Func<bool> condition, string what) => TrueAsync(() => Task.FromResult(condition()), what);
 }

@@ -155,7 +155,7 @@ internal sealed class TestLog : IAsyncDisposable
 
     public Task<long> AddAsync(string entry, string wait = "durable") => AddAsync(Encoding.UTF8.GetBytes(entry), wait);
 
-    /// <summary>The same, asked again while the wait was too short: for a log whose limit is short on purpose, on a machine that may be busy.</summary>
+    /// <summary>The same, asked again while the wait was too short: for a log that seeks duplicates and whose limit is short on purpose, on a machine that may be busy.</summary>
     public async Task<long> AddUntilAsync(string entry, string wait)
     {
         await Eventually.TrueAsync(async () => (await PostAsync($"/add?wait={wait}", Encoding.UTF8.GetBytes(entry))).Status != HttpStatusCode.Accepted, $"{entry} is {wait}");

@@ -54,7 +54,7 @@ public sealed class StoreTests : IDisposable
         announced[63].Dispose(); // refused
         announced[63].Dispose();
         await Task.WhenAll(saves);
-        Assert.InRange(journal.Inner.Syncs, 1, 8); // one more each time this machine was busy for 8 ms in between
+        Assert.InRange(journal.Inner.Syncs, 1, 2); // two where this machine was busy for 8 ms in between
         Assert.Equal(63, journal.NextIndex);
 
         // One that was announced and never comes: the others are saved all the same.

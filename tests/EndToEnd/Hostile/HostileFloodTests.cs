@@ -167,7 +167,7 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
             size += entries.Length;
         }
 
-        Assert.True(await client.WaitPublishedAsync(size, TimeSpan.FromSeconds(30)));
+        Assert.True(await client.WaitPublishedAsync(size));
     }
 
     private void Say(string line)
@@ -197,7 +197,7 @@ public sealed class HostileFloodTests(ITestOutputHelper output)
             await flooding;
             await stop.CancelAsync();
             await running;
-            await Until.TrueAsync(() => Task.FromResult(Look().Descriptors <= before.Descriptors + 10), TimeSpan.FromSeconds(30));
+            await Until.TrueAsync(() => Task.FromResult(Look().Descriptors <= before.Descriptors + 10), Until.Patience);
             return new Figures(before, peak, Look(), client);
 
             Sample Look() => watch.Look(target.Name, target.Program.ProcessId) ?? throw new CheckFailedException($"the {target.Name} has ended: {target.Program.Errors}");
