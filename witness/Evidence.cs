@@ -5,7 +5,7 @@
 // somebody just sent a bad proof with a good checkpoint) is counted apart and can never take the place of the rest.
 
 using System.Globalization;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;

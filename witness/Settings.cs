@@ -12,7 +12,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;

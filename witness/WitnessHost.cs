@@ -2,7 +2,7 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.Logging.Console;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 using TransparencyLog.Witness.Http;
 

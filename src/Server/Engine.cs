@@ -2,7 +2,7 @@
 
 using System.Buffers;
 using System.Text;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 

@@ -1,5 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server.Http;
 
 namespace TransparencyLog.Server;

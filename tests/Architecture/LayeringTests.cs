@@ -11,9 +11,10 @@ public sealed class LayeringTests
         ["TransparencyLog.Signing"] = ["TransparencyLog"],
         ["TransparencyLog.Storage"] = ["TransparencyLog"],
         ["TransparencyLog.Client"] = ["TransparencyLog.Signing"],
-        ["TransparencyLog.Server"] = ["TransparencyLog.Client", "TransparencyLog.Storage"],
+        ["TransparencyLog.Hosting"] = ["TransparencyLog.Storage"],
+        ["TransparencyLog.Server"] = ["TransparencyLog.Client", "TransparencyLog.Hosting", "TransparencyLog.Storage"],
         ["TransparencyLog.Cli"] = ["TransparencyLog.Client", "TransparencyLog.Storage"],
-        ["TransparencyLog.Witness"] = ["TransparencyLog.Signing", "TransparencyLog.Storage"],
+        ["TransparencyLog.Witness"] = ["TransparencyLog.Hosting", "TransparencyLog.Signing", "TransparencyLog.Storage"],
     };
 
     [Fact]

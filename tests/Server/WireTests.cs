@@ -1,6 +1,6 @@
 using System.Net;
 using Microsoft.AspNetCore.Connections;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server.Http;
 
 namespace TransparencyLog.Tests.Server;

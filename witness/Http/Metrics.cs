@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness.Http;

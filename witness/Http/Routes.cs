@@ -7,7 +7,7 @@
 
 using System.Text;
 using Microsoft.AspNetCore.Http.Features;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness.Http;
 

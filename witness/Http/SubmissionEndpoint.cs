@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http.Features;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness.Http;
 

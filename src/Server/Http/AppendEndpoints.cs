@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Globalization;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;

@@ -1,4 +1,4 @@
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using TransparencyLog.Http;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 

@@ -5,7 +5,7 @@ using System.Threading.Tasks;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 
-namespace TransparencyLog.Http;
+namespace TransparencyLog.Hosting;
 
 /// <summary>
 /// A transport that never has more than <paramref name="most"/> connections open, counted from the accept to the closed socket (O-09, A-04). Kestrel counts only those it

@@ -1,5 +1,4 @@
-// What both servers ask of every connection and request, before anything of a log or a witness is known: spec/reliability.md, rows H. tlog-witness compiles this
-// file too (witness/TransparencyLog.Witness.csproj).
+// What both servers ask of every connection and request, before anything of a log or a witness is known: spec/reliability.md, rows H.
 
 using System.Collections.Generic;
 using System.Net;
@@ -8,7 +7,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
-namespace TransparencyLog.Http;
+namespace TransparencyLog.Hosting;
 
 /// <summary>The limits of the web server, and the one rule of framing that it does not have.</summary>
 internal static class Wire

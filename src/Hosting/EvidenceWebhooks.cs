@@ -1,5 +1,5 @@
 // Evidence on its way to whoever has to hear of it (spec/evidence.md, "Webhooks"): POST of the file, at least once. The files themselves are the queue, and a small file
-// beside each says that it has arrived: so nothing is lost with the process, and nothing waits for a receiver but its own loop. tlog-witness compiles this file too.
+// beside each says that it has arrived: so nothing is lost with the process, and nothing waits for a receiver but its own loop.
 
 using System.Globalization;
 using System.Net;
@@ -9,7 +9,7 @@ using System.Text;
 using System.Threading.Channels;
 using TransparencyLog.Storage;
 
-namespace TransparencyLog.Http;
+namespace TransparencyLog.Hosting;
 
 /// <summary>Limits of the deliveries.</summary>
 internal sealed record EvidenceWebhookOptions

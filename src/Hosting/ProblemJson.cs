@@ -1,9 +1,8 @@
-// The body of a refusal: application/problem+json (RFC 9457) with a stable type, urn:transparency-log:problem:NAME. tlog-witness compiles this file too
-// (witness/TransparencyLog.Witness.csproj).
+// The body of a refusal: application/problem+json (RFC 9457) with a stable type, urn:transparency-log:problem:NAME.
 
 using System.Text.Json;
 
-namespace TransparencyLog.Http;
+namespace TransparencyLog.Hosting;
 
 /// <summary>Writes the object that both servers refuse with.</summary>
 internal static class ProblemJson
