@@ -22,6 +22,10 @@ internal static partial class Posix
 
     private const int LockExclusive = 2, LockNonBlocking = 4;
     private const int AdviceDontNeed = 4;
+    private const int ErrnoNoEntry = 2, ErrnoAccess = 13, MaySearch = 1;
+
+    // statx(2): the one form of stat whose structure is the same on every processor. 256 bytes; its first 0x7ff bits of fields are those of stat.
+    private const int StatxBytes = 256, AtWorkingDirectory = -100, NoFollowLink = 0x100, StatxBasic = 0x7ff;
 
     /// <summary>For tests only: what becomes of each call (DiskFault.cs).</summary>
     internal static DiskFault? Fault { get; set; }
@@ -189,6 +193,61 @@ internal static partial class Posix
         Fault?.Done("mkdir", path);
     }
 
+    /// <summary>
+    /// What stands at a path, and null only where the kernel says that nothing does (ENOENT). Any other failure is a <see cref="StorageException"/> that names the path, its mode
+    /// and the user: "cannot be read" is never "does not exist".
+    /// </summary>
+    /// <param name="path">The path.</param>
+    /// <param name="follow">Whether a symbolic link at its end is followed; otherwise the link itself is described.</param>
+    public static unsafe PathInfo? Stat(string path, bool follow = true)
+    {
+        byte* bytes = stackalloc byte[StatxBytes];
+        int flags = follow ? 0 : NoFollowLink;
+        while ((Fault is null ? statx(AtWorkingDirectory, path, flags, StatxBasic, bytes) : FaultyStat(path, flags, bytes)) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno == ErrnoNoEntry) return null;
+            if (errno != ErrnoIntr) throw new StorageException($"stat of {path} failed: {Describe(errno)} (errno {errno}){(errno == ErrnoAccess ? WhoMay(path) : "")}", errno);
+        }
+
+        ReadOnlySpan<byte> stat = new(bytes, StatxBytes);
+        int mode = MemoryMarshal.Read<ushort>(stat[28..]);
+        PathKind kind = (mode & 0xF000) switch
+        {
+            0x8000 => PathKind.File,
+            0x4000 => PathKind.Directory,
+            0xA000 => PathKind.SymbolicLink,
+            0x1000 => PathKind.Fifo,
+            _ => PathKind.Other,
+        };
+        return new PathInfo(
+            kind, mode & 0xFFF, MemoryMarshal.Read<long>(stat[40..]), MemoryMarshal.Read<uint>(stat[16..]), MemoryMarshal.Read<uint>(stat[20..]),
+            ((ulong)MemoryMarshal.Read<uint>(stat[136..]) << 32) | MemoryMarshal.Read<uint>(stat[140..]), MemoryMarshal.Read<ulong>(stat[32..]));
+    }
+
+    private static unsafe int FaultyStat(string path, int flags, byte* bytes)
+    {
+        FaultAct act = Fault!.Decide("statx", path);
+        return act.Kind is FaultKind.Fail or FaultKind.FailAfter ? Failing(act.Number) : statx(AtWorkingDirectory, path, flags, StatxBasic, bytes);
+    }
+
+    /// <summary>For a refusal with EACCES: who asked, and the first folder above the path that does not let that user in.</summary>
+    private static string WhoMay(string path)
+    {
+        string closed = Path.GetFullPath(path);
+        for (string? above = Path.GetDirectoryName(closed); above is not null && access(above, MaySearch) != 0; above = Path.GetDirectoryName(above)) closed = above;
+        try
+        {
+            PathInfo? info = Stat(closed);
+            string mode = info is null ? "" : $": it has mode {Convert.ToString(info.Mode, 8).PadLeft(4, '0')} and belongs to user {info.UserId}";
+            return $"; this process runs as user {geteuid()}, which {closed} does not let in{mode}";
+        }
+        catch (StorageException)
+        {
+            return $"; this process runs as user {geteuid()}";
+        }
+    }
+
     /// <summary>Takes an exclusive flock; false when another open file has one. It never waits.</summary>
     public static bool TryLock(SafeFileHandle file, string path)
     {
@@ -276,6 +335,15 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int mkdir(string path, int mode);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int statx(int directory, string path, int flags, uint mask, byte* stat);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int access(string path, int mode);
+
+    [LibraryImport("libc")]
+    private static partial uint geteuid();
 
     [LibraryImport("libc")]
     private static partial int posix_fadvise(SafeFileHandle file, long offset, long length, int advice);
