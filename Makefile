@@ -26,7 +26,7 @@ help:
 	@echo 'make power    200 losses of power on ext4 and xfs images, with controls (some 5 minutes; needs root and loop devices, else code 77)'
 	@echo 'make soak     a log and witnesses under load for 30 minutes, with kills, bad witnesses and full disks (the last needs root)'
 	@echo 'make floods   slow, idle, endless and dying connections by the thousand against log and witness, with a normal client beside (some 15 minutes); prints the figures'
-	@echo 'make crash    every fault at every storage call of the log and the witness (45 minutes; TLOG_CRASH_MINUTES); artifacts/crash/table.md'
+	@echo 'make crash    every fault at every storage call of the log and the witness (45 minutes; DEVTLOG_CRASH_MINUTES); artifacts/crash/table.md'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
 	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some half an hour)'
 	@echo 'make fuzz     every parser of foreign bytes under a fuzzer; SECONDS=600 for each (else 60), TARGETS="note policy" only those; ends with 1 on a finding'
@@ -82,11 +82,11 @@ fuzz: FUZZ := Every_parser_for_a_time
 fuzz-corpus: FUZZ := Minimise_the_corpus
 fuzz fuzz-corpus:
 	@dotnet build tests/Fuzz -c Release -v quiet --nologo -nodeReuse:false
-	@TLOG_FUZZ_SECONDS='$(SECONDS)' TLOG_FUZZ_TARGETS='$(TARGETS)' \
+	@DEVTLOG_FUZZ_SECONDS='$(SECONDS)' DEVTLOG_FUZZ_TARGETS='$(TARGETS)' \
 	  artifacts/bin/TransparencyLog.Tests.Fuzz/release/TransparencyLog.Tests.Fuzz -noLogo -noColor -explicit only -method '*.FuzzCampaign.$(FUZZ)' -showLiveOutput
 
 mutants:
-	@TLOG_MUTANTS_FILES='$(FILES)' TLOG_MUTANTS_MINUTES='$(MINUTES)' tests/mutants $(PROJECTS)
+	@DEVTLOG_MUTANTS_FILES='$(FILES)' DEVTLOG_MUTANTS_MINUTES='$(MINUTES)' tests/mutants $(PROJECTS)
 
 bench: build
 	@bench/run suite

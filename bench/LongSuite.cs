@@ -6,12 +6,12 @@ using System.Text;
 
 namespace TransparencyLog.Bench;
 
-/// <summary>How large and how long. The environment sets it: TLOG_LONG_MILLIONS=2 TLOG_LONG_MINUTES=1 is a look of some two minutes.</summary>
+/// <summary>How large and how long. The environment sets it: DEVTLOG_LONG_MILLIONS=2 DEVTLOG_LONG_MINUTES=1 is a look of some two minutes.</summary>
 internal sealed record LongOptions(int Millions, int Minutes, string Results)
 {
     public static LongOptions FromEnvironment() => new(
-        Machine.Number("TLOG_LONG_MILLIONS", 50, 1, 1000), Machine.Number("TLOG_LONG_MINUTES", 10, 1, 600),
-        Environment.GetEnvironmentVariable("TLOG_BENCH_RESULTS") is { Length: > 0 } results ? results : "bench/results");
+        Machine.Number("DEVTLOG_LONG_MILLIONS", 50, 1, 1000), Machine.Number("DEVTLOG_LONG_MINUTES", 10, 1, 600),
+        Environment.GetEnvironmentVariable("DEVTLOG_BENCH_RESULTS") is { Length: > 0 } results ? results : "bench/results");
 
     /// <summary>Less than the whole: rounds and warm-up are shortened too.</summary>
     public bool IsQuick => Millions < 10;

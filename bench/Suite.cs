@@ -17,11 +17,11 @@ internal sealed record Options(int Rounds, int Seconds, int WarmSeconds, int Mil
 
     public static Options FromEnvironment()
     {
-        int rounds = Machine.Number("TLOG_BENCH_ROUNDS", 3, 1, 100), seconds = Machine.Number("TLOG_BENCH_SECONDS", 4, 1, 60);
+        int rounds = Machine.Number("DEVTLOG_BENCH_ROUNDS", 3, 1, 100), seconds = Machine.Number("DEVTLOG_BENCH_SECONDS", 4, 1, 60);
         bool quick = seconds < 3;
         return new Options(
-            rounds, seconds, Machine.Number("TLOG_BENCH_WARM", quick ? 3 : Warm, 0, 120), Machine.Number("TLOG_BENCH_MILLIONS", quick ? 1 : 10, 1, 100),
-            Environment.GetEnvironmentVariable("TLOG_BENCH_RESULTS") is { Length: > 0 } results ? results : "bench/results");
+            rounds, seconds, Machine.Number("DEVTLOG_BENCH_WARM", quick ? 3 : Warm, 0, 120), Machine.Number("DEVTLOG_BENCH_MILLIONS", quick ? 1 : 10, 1, 100),
+            Environment.GetEnvironmentVariable("DEVTLOG_BENCH_RESULTS") is { Length: > 0 } results ? results : "bench/results");
     }
 }
 

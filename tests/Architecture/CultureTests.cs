@@ -11,7 +11,7 @@ public sealed class CultureTests
     [Fact]
     public void The_culture_is_the_one_the_runner_asked_for()
     {
-        if (Environment.GetEnvironmentVariable("TLOG_TEST_CULTURE") is not { Length: > 0 } asked) return;
+        if (Environment.GetEnvironmentVariable("DEVTLOG_TEST_CULTURE") is not { Length: > 0 } asked) return;
         Assert.Equal(asked, CultureInfo.CurrentCulture.Name);
         Assert.Equal("\u0130", "i".ToUpper(CultureInfo.CurrentCulture));
     }

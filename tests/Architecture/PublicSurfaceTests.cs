@@ -3,7 +3,7 @@ using System.Reflection;
 namespace TransparencyLog.Tests.Architecture;
 
 /// <summary>
-/// What each library shows to others stands in a text file beside it, so that a change of it is seen and meant. TLOG_WRITE_SURFACE=1 writes the
+/// What each library shows to others stands in a text file beside it, so that a change of it is seen and meant. DEVTLOG_WRITE_SURFACE=1 writes the
 /// files anew.
 /// </summary>
 public sealed class PublicSurfaceTests
@@ -17,7 +17,7 @@ public sealed class PublicSurfaceTests
     {
         string path = Path.Combine(Repository.Root, file);
         string[] found = [.. Assembly.Load(assembly).GetExportedTypes().SelectMany(Describe).Order(StringComparer.Ordinal)];
-        if (Environment.GetEnvironmentVariable("TLOG_WRITE_SURFACE") == "1") File.WriteAllLines(path, found);
+        if (Environment.GetEnvironmentVariable("DEVTLOG_WRITE_SURFACE") == "1") File.WriteAllLines(path, found);
         Assert.InRange(found.Length, 20, 2000);
         Assert.Equal(File.ReadAllLines(path), found);
     }

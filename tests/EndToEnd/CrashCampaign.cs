@@ -1,12 +1,12 @@
 // `make crash`: every scenario, every storage call, every fault. An hour of two processors, so it is an explicit test, which
 // `make test` does not run.
 //
-//   TLOG_CRASH_MINUTES=45                        what has not begun by then is counted as not run, and fails the campaign
-//   TLOG_CRASH_GO_ON=1                           goes on where an earlier campaign of the same build ran out of time: what it has run is not run again
-//   TLOG_SWEEP_PARALLEL=2                        runs at a time; one for each processor is the default
-//   TLOG_SWEEP_SCENARIOS=log-switch,witness      only those whose name begins so; for one that looks closer
-//   TLOG_SWEEP_ACTIONS=kill,torn-511,lie         only these (Faults.cs)
-//   TLOG_SWEEP_CALLS=17,18                       only these numbers of calls
+//   DEVTLOG_CRASH_MINUTES=45                        what has not begun by then is counted as not run, and fails the campaign
+//   DEVTLOG_CRASH_GO_ON=1                           goes on where an earlier campaign of the same build ran out of time: what it has run is not run again
+//   DEVTLOG_SWEEP_PARALLEL=2                        runs at a time; one for each processor is the default
+//   DEVTLOG_SWEEP_SCENARIOS=log-switch,witness      only those whose name begins so; for one that looks closer
+//   DEVTLOG_SWEEP_ACTIONS=kill,torn-511,lie         only these (Faults.cs)
+//   DEVTLOG_SWEEP_CALLS=17,18                       only these numbers of calls
 //
 // Writes artifacts/crash/table.md, and while it runs runs.txt (a line for each), failures.txt, what is not as it must be, and refusals.txt, what was refused or mended and may be.
 
@@ -30,10 +30,10 @@ public sealed class CrashCampaign(ITestOutputHelper output)
     {
         Assert.SkipWhen(Programs.Shim is null, "bin/fault.so is not there: it needs a C compiler (make deps)");
         long start = TimeProvider.System.GetTimestamp();
-        TimeSpan budget = TimeSpan.FromMinutes(double.Parse(Filter("TLOG_CRASH_MINUTES")?[0] ?? "45", CultureInfo.InvariantCulture));
+        TimeSpan budget = TimeSpan.FromMinutes(double.Parse(Filter("DEVTLOG_CRASH_MINUTES")?[0] ?? "45", CultureInfo.InvariantCulture));
         string folder = Directory.CreateDirectory(Path.Combine(Programs.Root, "artifacts/crash")).FullName;
         string runs = Path.Combine(folder, "runs.txt");
-        bool goesOn = Filter("TLOG_CRASH_GO_ON") is ["1"] && File.Exists(runs);
+        bool goesOn = Filter("DEVTLOG_CRASH_GO_ON") is ["1"] && File.Exists(runs);
         if (!goesOn)
         {
             foreach (string name in new[] { "table.md", "runs.txt", "failures.txt", "refusals.txt" }) await File.WriteAllTextAsync(Path.Combine(folder, name), "");
@@ -44,7 +44,7 @@ public sealed class CrashCampaign(ITestOutputHelper output)
         using Scratch scratch = new();
         List<(Scenario Scenario, Sweep Sweep, List<ShimCall> Calls)> counted = [];
         List<string> calls = [];
-        foreach (Scenario scenario in await ScenariosAsync(scratch, RecoveriesKilledAt, Filter("TLOG_SWEEP_SCENARIOS")))
+        foreach (Scenario scenario in await ScenariosAsync(scratch, RecoveriesKilledAt, Filter("DEVTLOG_SWEEP_SCENARIOS")))
         {
             Sweep sweep = new(scenario, scratch);
             List<ShimCall> all = await sweep.CountAsync(), distinct = Sweep.Distinct(all);
@@ -52,8 +52,8 @@ public sealed class CrashCampaign(ITestOutputHelper output)
             counted.Add((scenario, sweep, distinct));
         }
 
-        string[]? numbers = Filter("TLOG_SWEEP_CALLS");
-        IEnumerable<Fault> faults = Filter("TLOG_SWEEP_ACTIONS") is string[] actions ? Fault.Named(actions) : Fault.All;
+        string[]? numbers = Filter("DEVTLOG_SWEEP_CALLS");
+        IEnumerable<Fault> faults = Filter("DEVTLOG_SWEEP_ACTIONS") is string[] actions ? Fault.Named(actions) : Fault.All;
 
         // The most telling faults first, over all scenarios; a second recovery is swept with what can happen to it alone.
         var planned = (

@@ -67,8 +67,8 @@ public sealed partial class DocumentsTests
     {
         Dictionary<string, string> settings = new(StringComparer.Ordinal)
         {
-            ["TLOG_RUN_DIR"] = scratch["run"],
-            ["TLOG_RUN_PORT"] = TwoFreePorts().ToString(CultureInfo.InvariantCulture),
+            ["DEVTLOG_RUN_DIR"] = scratch["run"],
+            ["DEVTLOG_RUN_PORT"] = TwoFreePorts().ToString(CultureInfo.InvariantCulture),
         };
         await using RunningProgram run = RunningProgram.Start(Path.Combine(Programs.Root, "src/run"), [], settings);
         bool complete = await Until.TrueAsync(() => Task.FromResult(run.HasEnded || run.Output.Contains("Stop: Ctrl-C.", StringComparison.Ordinal)), Until.Patience);

@@ -36,7 +36,7 @@ internal enum Meaning
 /// <param name="Action">Of the shim.</param>
 /// <param name="Meaning">What it is to the program.</param>
 /// <param name="Kinds">The calls that it can befall, as in the shim's own table.</param>
-/// <param name="Keep">TLOG_FAULT_KEEP, or null for the action's default.</param>
+/// <param name="Keep">DEVTLOG_FAULT_KEEP, or null for the action's default.</param>
 /// <param name="Stays">Whether every later call of the same kind fails as well: one opening that fails for want of a descriptor is tried again for two seconds.</param>
 internal sealed record Fault(string Name, string Action, Meaning Meaning, CallKinds Kinds, int? Keep = null, bool Stays = false)
 {

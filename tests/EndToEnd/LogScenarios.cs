@@ -131,11 +131,11 @@ internal static class LogScenarios
         {
             ["TLOG_PUBLISH_GAP_MS"] = "60000", // one head, that of the start
             ["LD_PRELOAD"] = Programs.Shim!,
-            ["TLOG_FAULT_PREFIX"] = Path.Combine(data, "journal"),
-            ["TLOG_FAULT_ONLY"] = "write",
-            ["TLOG_FAULT_AT"] = "4", // the first is the start's
-            ["TLOG_FAULT_ACTION"] = "torn",
-            ["TLOG_FAULT_KEEP"] = "1000",
+            ["DEVTLOG_FAULT_PREFIX"] = Path.Combine(data, "journal"),
+            ["DEVTLOG_FAULT_ONLY"] = "write",
+            ["DEVTLOG_FAULT_AT"] = "4", // the first is the start's
+            ["DEVTLOG_FAULT_ACTION"] = "torn",
+            ["DEVTLOG_FAULT_KEEP"] = "1000",
         };
         await using (RunningProgram server = Programs.Serve(data, tears, "--guard", Scenario.GuardOf(folder)))
         {

@@ -215,10 +215,10 @@ internal sealed class PowerLife : IAsyncDisposable
     private static Dictionary<string, string> Lying(string directory) => new()
     {
         ["LD_PRELOAD"] = Programs.Shim!,
-        ["TLOG_FAULT_PREFIX"] = directory,
-        ["TLOG_FAULT_ONLY"] = "sync",
-        ["TLOG_FAULT_AT"] = "1",
-        ["TLOG_FAULT_REPEAT"] = "all",
-        ["TLOG_FAULT_ACTION"] = "lie",
+        ["DEVTLOG_FAULT_PREFIX"] = directory,
+        ["DEVTLOG_FAULT_ONLY"] = "sync",
+        ["DEVTLOG_FAULT_AT"] = "1",
+        ["DEVTLOG_FAULT_REPEAT"] = "all",
+        ["DEVTLOG_FAULT_ACTION"] = "lie",
     };
 }

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace TransparencyLog.Tests.EndToEnd;
 
 /// <summary>
-/// Method "power": real file systems that lose their power under load. tests/long power runs 200 rounds (TLOG_POWER_ROUNDS) and 10 controls
-/// (TLOG_POWER_CONTROLS); without these three rounds and one control. TLOG_POWER_SEED repeats the choices of a run.
+/// Method "power": real file systems that lose their power under load. tests/long power runs 200 rounds (DEVTLOG_POWER_ROUNDS) and 10 controls
+/// (DEVTLOG_POWER_CONTROLS); without these three rounds and one control. DEVTLOG_POWER_SEED repeats the choices of a run.
 /// </summary>
 [Collection(Alone.Name)]
 public sealed class PowerTests(ITestOutputHelper output)
@@ -20,7 +20,7 @@ public sealed class PowerTests(ITestOutputHelper output)
         using Scratch scratch = new();
         if (await PowerDisk.WhyNotAsync(scratch) is string missing) Privileges.Skip(missing);
         if (Programs.Shim is null) Assert.Skip("power loss needs bin/fault.so for its control: it needs a C compiler (make deps)");
-        int rounds = Number("TLOG_POWER_ROUNDS", 3), controls = Number("TLOG_POWER_CONTROLS", 1), seed = Number("TLOG_POWER_SEED", Random.Shared.Next());
+        int rounds = Number("DEVTLOG_POWER_ROUNDS", 3), controls = Number("DEVTLOG_POWER_CONTROLS", 1), seed = Number("DEVTLOG_POWER_SEED", Random.Shared.Next());
         Say($"seed {seed}; {string.Join(", ", FileSystem.Available.Select(system => system.Name))}{(FileSystem.Find("mkfs.xfs") is null ? "; no xfs: mkfs.xfs is not there (package xfsprogs)" : "")}");
 
         Tally tally = await RunAsync(scratch, rounds, seed, lies: false);

@@ -114,8 +114,12 @@ internal sealed partial class RunningProgram : IAsyncDisposable
         foreach (string name in start.Environment.Keys.Where(name => name.StartsWith("TLOG_", StringComparison.Ordinal)).ToArray()) start.Environment.Remove(name);
         // What is killed cannot delete the sockets of its debugger's port, and a campaign kills thousands.
         start.Environment["DOTNET_EnableDiagnostics"] = "0";
-        start.Environment["TLOG_WITNESS_RATE_PER_DAY"] = "2147483647";
-        start.Environment["TLOG_WITNESS_RATE_BURST"] = "1000000";
+        if (program != Programs.Server)
+        {
+            start.Environment["TLOG_WITNESS_RATE_PER_DAY"] = "2147483647";
+            start.Environment["TLOG_WITNESS_RATE_BURST"] = "1000000";
+        }
+
         foreach ((string name, string value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         Process process = Process.Start(start)!;
         process.StandardInput.Close();

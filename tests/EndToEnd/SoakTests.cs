@@ -5,7 +5,7 @@ using TransparencyLog.Client;
 namespace TransparencyLog.Tests.EndToEnd;
 
 /// <summary>
-/// tests/long soak runs for 30 minutes (TLOG_SOAK_MINUTES); without it some 15 s under load, which with the checks at the end is 20. TLOG_SOAK_SEED
+/// tests/long soak runs for 30 minutes (DEVTLOG_SOAK_MINUTES); without it some 15 s under load, which with the checks at the end is 20. DEVTLOG_SOAK_SEED
 /// repeats the choices of a run.
 /// </summary>
 [Collection(Alone.Name)]
@@ -19,8 +19,8 @@ public sealed class SoakTests(ITestOutputHelper output)
     [Fact]
     public async Task D01_D08_G02_G04_acknowledged_is_stored_and_all_that_was_ever_published_is_consistent_through_kills_bad_witnesses_and_full_disks()
     {
-        int? minutes = Number("TLOG_SOAK_MINUTES");
-        int seed = Number("TLOG_SOAK_SEED") ?? Random.Shared.Next();
+        int? minutes = Number("DEVTLOG_SOAK_MINUTES");
+        int seed = Number("DEVTLOG_SOAK_SEED") ?? Random.Shared.Next();
         SoakPlan plan = minutes is int long_
             ? new() { Load = TimeSpan.FromMinutes(long_), KillEvery = TimeSpan.FromSeconds(8), FillEvery = TimeSpan.FromMinutes(Math.Min(4, long_ / 2.5)), Full = TimeSpan.FromSeconds(20), Line = TimeSpan.FromMinutes(1) }
             : new() { Load = TimeSpan.FromSeconds(10), KillEvery = TimeSpan.FromSeconds(2), FillEvery = TimeSpan.FromSeconds(4), Full = TimeSpan.FromSeconds(1), Line = TimeSpan.FromSeconds(5) };

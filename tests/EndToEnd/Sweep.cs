@@ -111,7 +111,7 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
     private static readonly Dictionary<string, string> ShortLived = new(StringComparer.Ordinal) { ["DOTNET_TieredPGO"] = "0" };
 
     private static int Parallelism =>
-        int.TryParse(Environment.GetEnvironmentVariable("TLOG_SWEEP_PARALLEL"), NumberStyles.None, CultureInfo.InvariantCulture, out int runs) ? runs : Environment.ProcessorCount;
+        int.TryParse(Environment.GetEnvironmentVariable("DEVTLOG_SWEEP_PARALLEL"), NumberStyles.None, CultureInfo.InvariantCulture, out int runs) ? runs : Environment.ProcessorCount;
 
     /// <summary>One run in which nothing goes wrong: the calls it makes. The order of its syncs is checked, unless they are known to be wrong.</summary>
     public async Task<List<ShimCall>> CountAsync(bool checksOrder = true)
@@ -204,14 +204,14 @@ internal sealed class Sweep(Scenario scenario, Scratch scratch)
         Dictionary<string, string> environment = new(ShortLived, StringComparer.Ordinal)
         {
             ["LD_PRELOAD"] = Programs.Shim!,
-            ["TLOG_FAULT_PREFIX"] = folder,
-            ["TLOG_FAULT_AT"] = at.ToString(CultureInfo.InvariantCulture),
-            ["TLOG_FAULT_ACTION"] = fault.Action,
-            ["TLOG_FAULT_LOG"] = logPath,
+            ["DEVTLOG_FAULT_PREFIX"] = folder,
+            ["DEVTLOG_FAULT_AT"] = at.ToString(CultureInfo.InvariantCulture),
+            ["DEVTLOG_FAULT_ACTION"] = fault.Action,
+            ["DEVTLOG_FAULT_LOG"] = logPath,
             ["TLOG_SCRUB_MB_S"] = "0", // it opens files at any time: the n-th call would be another one in each run
         };
-        if (fault.Stays) environment["TLOG_FAULT_REPEAT"] = "1";
-        if (fault.Keep is int keep) environment["TLOG_FAULT_KEEP"] = keep.ToString(CultureInfo.InvariantCulture);
+        if (fault.Stays) environment["DEVTLOG_FAULT_REPEAT"] = "1";
+        if (fault.Keep is int keep) environment["DEVTLOG_FAULT_KEEP"] = keep.ToString(CultureInfo.InvariantCulture);
         return environment;
     }
 

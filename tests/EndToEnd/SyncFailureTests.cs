@@ -16,10 +16,10 @@ public sealed class SyncFailureTests
         Dictionary<string, string> secondAppendFails = new()
         {
             ["LD_PRELOAD"] = Programs.Shim,
-            ["TLOG_FAULT_PREFIX"] = Path.Combine(directory, "journal"),
-            ["TLOG_FAULT_ONLY"] = "sync",
-            ["TLOG_FAULT_AT"] = "3", // the first is that of the start
-            ["TLOG_FAULT_ACTION"] = "eio",
+            ["DEVTLOG_FAULT_PREFIX"] = Path.Combine(directory, "journal"),
+            ["DEVTLOG_FAULT_ONLY"] = "sync",
+            ["DEVTLOG_FAULT_AT"] = "3", // the first is that of the start
+            ["DEVTLOG_FAULT_ACTION"] = "eio",
         };
         await using (RunningProgram server = Programs.Serve(directory, secondAppendFails))
         {

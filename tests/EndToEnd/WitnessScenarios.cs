@@ -41,7 +41,7 @@ internal static class WitnessScenarios
         WitnessScenario scenario = await CosignAsync(scratch, name);
         WitnessClients clients = new(scenario);
         Dictionary<string, string> tears = Sweep.Shimmed(Path.Combine(Scenario.DataOf(scenario.Template), "journal"), Fault.Named("torn-511").Single(), 8, scenario.Template + ".log");
-        tears["TLOG_FAULT_ONLY"] = "write";
+        tears["DEVTLOG_FAULT_ONLY"] = "write";
         await using RunningProgram witness = scenario.Start(scenario.Template, tears);
         using HttpClient http = new() { BaseAddress = await witness.ListeningAsync() };
         for (int round = 0; round < 3; round++)

@@ -1,8 +1,8 @@
 // `make fuzz`: every target for a time of its own, from what is kept and what earlier runs on this machine have found. Explicit tests, which `make test` does not run.
 //
-//   TLOG_FUZZ_SECONDS=60        for each target
-//   TLOG_FUZZ_TARGETS="note"    only these; all of them by default
-//   TLOG_FUZZ_SEED=1            of the chance; another one each time by default
+//   DEVTLOG_FUZZ_SECONDS=60        for each target
+//   DEVTLOG_FUZZ_TARGETS="note"    only these; all of them by default
+//   DEVTLOG_FUZZ_SEED=1            of the chance; another one each time by default
 //
 // A finding goes to artifacts/fuzz/findings/<target>/, and so does an input that ends the process: <target>.running holds it. What was new goes to artifacts/fuzz/corpus, and with
 // `make fuzz-corpus` from there, as few inputs as take every edge, to tests/Fuzz/corpus.
@@ -18,13 +18,13 @@ public sealed class FuzzCampaign(ITestOutputHelper output)
 {
     private static readonly string Findings = Path.Combine(Repository.Root, "artifacts/fuzz/findings");
 
-    private static IReadOnlyList<string> Chosen => Environment.GetEnvironmentVariable("TLOG_FUZZ_TARGETS")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } names ? names : Targets.Names;
+    private static IReadOnlyList<string> Chosen => Environment.GetEnvironmentVariable("DEVTLOG_FUZZ_TARGETS")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } names ? names : Targets.Names;
 
     [Fact(Explicit = true)]
     public void Every_parser_for_a_time()
     {
-        double seconds = double.Parse(Environment.GetEnvironmentVariable("TLOG_FUZZ_SECONDS") is { Length: > 0 } text ? text : "60", CultureInfo.InvariantCulture);
-        ulong seed = Environment.GetEnvironmentVariable("TLOG_FUZZ_SEED") is { Length: > 0 } given ? ulong.Parse(given, CultureInfo.InvariantCulture) : (ulong)Random.Shared.NextInt64();
+        double seconds = double.Parse(Environment.GetEnvironmentVariable("DEVTLOG_FUZZ_SECONDS") is { Length: > 0 } text ? text : "60", CultureInfo.InvariantCulture);
+        ulong seed = Environment.GetEnvironmentVariable("DEVTLOG_FUZZ_SEED") is { Length: > 0 } given ? ulong.Parse(given, CultureInfo.InvariantCulture) : (ulong)Random.Shared.NextInt64();
         string[] unknown = [.. Chosen.Except(Targets.Names, StringComparer.Ordinal)];
         Assert.True(unknown.Length == 0, $"no target is called {string.Join(", ", unknown)}; there are: {string.Join(' ', Targets.Names)}");
         Directory.CreateDirectory(Findings);

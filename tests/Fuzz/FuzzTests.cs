@@ -1,4 +1,4 @@
-// The short run: the inputs that are kept, and a moment of fuzzing from them. The seed is fixed, so that a run that fails can be repeated; TLOG_FUZZ_SEED takes another.
+// The short run: the inputs that are kept, and a moment of fuzzing from them. The seed is fixed, so that a run that fails can be repeated; DEVTLOG_FUZZ_SEED takes another.
 
 using System.Globalization;
 using System.Text;
@@ -20,7 +20,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
     [MemberData(nameof(Names))]
     public void P25_only_the_parsers_own_refusal_in_time_and_memory_and_what_it_accepts_is_what_it_writes(string target)
     {
-        ulong seed = ulong.Parse(Environment.GetEnvironmentVariable("TLOG_FUZZ_SEED") ?? Seed.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+        ulong seed = ulong.Parse(Environment.GetEnvironmentVariable("DEVTLOG_FUZZ_SEED") ?? Seed.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
         FuzzResult result = Instrumented.Fuzz(new FuzzRun(target) { Corpus = Corpus.Read(Corpus.Kept, target), Seed = seed, Time = Moment });
         output.WriteLine($"seed {seed}\n{FuzzResult.Header}\n{result}");
         Assert.True(result.Findings.Count == 0, Describe(target, seed, result.Findings));

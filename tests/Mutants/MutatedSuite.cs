@@ -54,8 +54,8 @@ internal sealed class MutatedSuite(string name, string folder)
         {
             Dictionary<string, string> variables = new()
             {
-                ["STRYKER_MUTANT_ID_CONTROL_VAR"] = "TLOG_MUTANT",
-                ["TLOG_MUTANT"] = (mutant ?? -1).ToString(CultureInfo.InvariantCulture),
+                ["STRYKER_MUTANT_ID_CONTROL_VAR"] = "DEVTLOG_MUTANT",
+                ["DEVTLOG_MUTANT"] = (mutant ?? -1).ToString(CultureInfo.InvariantCulture),
                 ["TMPDIR"] = scratch,
             };
             return Start(classes, variables, limit, out failed);

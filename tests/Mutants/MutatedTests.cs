@@ -14,7 +14,7 @@ public sealed class MutatedTests
         // Both are touched: Stryker waits for word from each assembly that it changed.
         Assert.NotEqual(MerkleHash.Empty, MerkleHash.Leaf([1]));
         Assert.Equal(0u, Crc32C.Of([]));
-        if (Environment.GetEnvironmentVariable("TLOG_MUTATED") is not { Length: > 0 } folder) return;
+        if (Environment.GetEnvironmentVariable("DEVTLOG_MUTATED") is not { Length: > 0 } folder) return;
 
         foreach (string assembly in new[] { typeof(MerkleHash).Assembly.Location, typeof(Crc32C).Assembly.Location })
         {

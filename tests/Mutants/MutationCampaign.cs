@@ -1,11 +1,11 @@
 // `make mutants`: every change that dotnet-stryker makes to a project, one at a time, under the tests of that project. Explicit, as it takes an hour: `make test` does not run it.
 //
 //   artifacts/mutants/NAME/    the test project NAME with the mutated assembly, and Stryker's list of the mutants (tests/mutants puts them there)
-//   TLOG_MUTANTS="NAME"        which
-//   TLOG_MUTANTS_FILES="A.cs"  only those of these files; all by default
-//   TLOG_MUTANTS_TESTS="A B"   only these classes of tests, each for every change: where others are slow, or which they come by takes long to find out
-//   TLOG_MUTANTS_LIVED="file"  and those that lived, of a table of an earlier run
-//   TLOG_MUTANTS_MINUTES=20    no more are begun after that; in an order by chance, so that those that were tried are a sample
+//   DEVTLOG_MUTANTS="NAME"        which
+//   DEVTLOG_MUTANTS_FILES="A.cs"  only those of these files; all by default
+//   DEVTLOG_MUTANTS_TESTS="A B"   only these classes of tests, each for every change: where others are slow, or which they come by takes long to find out
+//   DEVTLOG_MUTANTS_LIVED="file"  and those that lived, of a table of an earlier run
+//   DEVTLOG_MUTANTS_MINUTES=20    no more are begun after that; in an order by chance, so that those that were tried are a sample
 //
 // The table, and each mutant that lived, go to artifacts/mutants/NAME.md. A mutant that lives is a test that is missing, or has to be explained in explained.txt.
 
@@ -32,15 +32,15 @@ public sealed class MutationCampaign(ITestOutputHelper output)
     [Fact(Explicit = true)]
     public void Every_mutant_fails_a_test_or_is_explained()
     {
-        string name = Environment.GetEnvironmentVariable("TLOG_MUTANTS")!, root = Path.Combine(Repository.Root, "artifacts/mutants"), folder = Path.Combine(root, name);
-        string[] files = Environment.GetEnvironmentVariable("TLOG_MUTANTS_FILES")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
+        string name = Environment.GetEnvironmentVariable("DEVTLOG_MUTANTS")!, root = Path.Combine(Repository.Root, "artifacts/mutants"), folder = Path.Combine(root, name);
+        string[] files = Environment.GetEnvironmentVariable("DEVTLOG_MUTANTS_FILES")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
         (Mutant[] mutants, int uncompiled, int covered, int same) = Mutant.Read(Path.Combine(folder, "mutation-report.json"));
-        HashSet<(string File, string Original, string Replacement)> lived = Lived(Environment.GetEnvironmentVariable("TLOG_MUTANTS_LIVED"));
+        HashSet<(string File, string Original, string Replacement)> lived = Lived(Environment.GetEnvironmentVariable("DEVTLOG_MUTANTS_LIVED"));
         if (files.Length + lived.Count > 0) mutants = [.. mutants.Where(mutant => files.Contains(mutant.File, StringComparer.Ordinal) || lived.Contains((mutant.File, mutant.Original, mutant.Replacement)))];
         string[] unknown = [.. files.Except(mutants.Select(mutant => mutant.File), StringComparer.Ordinal)];
         Assert.True(unknown.Length == 0, $"nothing is changed in {string.Join(", ", unknown)}");
         MutatedSuite suite = new(name, folder);
-        string[] given = Environment.GetEnvironmentVariable("TLOG_MUTANTS_TESTS")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
+        string[] given = Environment.GetEnvironmentVariable("DEVTLOG_MUTANTS_TESTS")?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
         string[] tests = [.. suite.Classes().Where(test => given.Length == 0 || given.Contains(test[(test.LastIndexOf('.') + 1)..], StringComparer.Ordinal))];
 
         ConcurrentDictionary<string, (HashSet<int>? Mutants, TimeSpan Time)> classes = new(StringComparer.Ordinal);
@@ -54,7 +54,7 @@ public sealed class MutationCampaign(ITestOutputHelper output)
 
         ConcurrentDictionary<Mutant, Fate> fates = [];
         int done = 0;
-        TimeSpan budget = Environment.GetEnvironmentVariable("TLOG_MUTANTS_MINUTES") is { Length: > 0 } minutes ? TimeSpan.FromMinutes(double.Parse(minutes, CultureInfo.InvariantCulture)) : TimeSpan.MaxValue;
+        TimeSpan budget = Environment.GetEnvironmentVariable("DEVTLOG_MUTANTS_MINUTES") is { Length: > 0 } minutes ? TimeSpan.FromMinutes(double.Parse(minutes, CultureInfo.InvariantCulture)) : TimeSpan.MaxValue;
         Stopwatch time = Stopwatch.StartNew();
         if (budget < TimeSpan.MaxValue) Random.Shared.Shuffle(mutants);
         Parallel.ForEach(Partitioner.Create(mutants, EnumerablePartitionerOptions.NoBuffering), both, mutant =>

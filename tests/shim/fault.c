@@ -1,12 +1,12 @@
 // The fault shim: preloaded into the real programs, it counts their storage calls and makes the n-th one go wrong.
-// Method "sweep" of the failure catalogue: run a workload once with TLOG_FAULT_ACTION=count to learn how many calls it
+// Method "sweep" of the failure catalogue: run a workload once with DEVTLOG_FAULT_ACTION=count to learn how many calls it
 // makes, then once for each n and each action; after each run the real checker rebuilds everything from entry bytes.
 //
-//   LD_PRELOAD=bin/fault.so TLOG_FAULT_PREFIX=/data TLOG_FAULT_AT=17 TLOG_FAULT_ACTION=torn bin/tlog-server serve ...
+//   LD_PRELOAD=bin/fault.so DEVTLOG_FAULT_PREFIX=/data DEVTLOG_FAULT_AT=17 DEVTLOG_FAULT_ACTION=torn bin/tlog-server serve ...
 //
-//   TLOG_FAULT_PREFIX  the folder whose calls count: it and everything below it; unset: the shim does nothing
-//   TLOG_FAULT_AT      n: the n-th counted call of the process, over all its threads, from 1; unset or 0: none
-//   TLOG_FAULT_ACTION  count        does nothing but count and log (default)
+//   DEVTLOG_FAULT_PREFIX  the folder whose calls count: it and everything below it; unset: the shim does nothing
+//   DEVTLOG_FAULT_AT      n: the n-th counted call of the process, over all its threads, from 1; unset or 0: none
+//   DEVTLOG_FAULT_ACTION  count        does nothing but count and log (default)
 //                      kill         SIGKILL before the call
 //                      killafter    SIGKILL after it
 //                      torn         a write of its first KEEP bytes, then SIGKILL; any other call: as kill
@@ -16,11 +16,11 @@
 //                      flip         a write that says done, with the lowest bit of byte KEEP inverted
 //                      persistfail  does it, and says EIO
 //                      hang         never returns
-//   TLOG_FAULT_KEEP    bytes, for torn and short (default: half of the call's) and lie (default: 0); for flip the byte, from 0
+//   DEVTLOG_FAULT_KEEP    bytes, for torn and short (default: half of the call's) and lie (default: 0); for flip the byte, from 0
 //                      (default: the middle one)
-//   TLOG_FAULT_REPEAT  1: every later call of the same kind goes wrong too; all: of any kind, as on a dead disk
-//   TLOG_FAULT_ONLY    kinds to count, with commas: open,opendir,write,sync,trunc,alloc,rename,unlink,mkdir,link (default: all)
-//   TLOG_FAULT_LOG     file: one line for each counted call, "n op path bytes result"
+//   DEVTLOG_FAULT_REPEAT  1: every later call of the same kind goes wrong too; all: of any kind, as on a dead disk
+//   DEVTLOG_FAULT_ONLY    kinds to count, with commas: open,opendir,write,sync,trunc,alloc,rename,unlink,mkdir,link (default: all)
+//   DEVTLOG_FAULT_LOG     file: one line for each counted call, "n op path bytes result"
 //
 // In the log, n is unique and without gaps, but lines of two threads may change places. op is the name of the call, or
 // opendir for an open with O_DIRECTORY. path is absolute, rename and link give "from>to"; blanks become '?'. bytes is the
@@ -136,32 +136,32 @@ static bool resolve(int folder, const char *path, char *out)
 
 __attribute__((constructor)) static void read_settings(void)
 {
-    const char *value = getenv("TLOG_FAULT_PREFIX");
+    const char *value = getenv("DEVTLOG_FAULT_PREFIX");
     if (value == NULL || *value == 0) return;
     if (access("/proc/self/fd", X_OK) != 0) refuse("/proc", "absent");
-    if (!resolve(AT_FDCWD, value, prefix)) refuse("TLOG_FAULT_PREFIX", value);
+    if (!resolve(AT_FDCWD, value, prefix)) refuse("DEVTLOG_FAULT_PREFIX", value);
 
-    at = (unsigned long)number("TLOG_FAULT_AT", 0);
-    keep = number("TLOG_FAULT_KEEP", -1);
+    at = (unsigned long)number("DEVTLOG_FAULT_AT", 0);
+    keep = number("DEVTLOG_FAULT_KEEP", -1);
 
-    const char *name = getenv("TLOG_FAULT_ACTION");
+    const char *name = getenv("DEVTLOG_FAULT_ACTION");
     for (size_t i = 0; name != NULL && *name != 0; i++)
     {
-        if (i == sizeof actions / sizeof *actions) refuse("TLOG_FAULT_ACTION", name);
+        if (i == sizeof actions / sizeof *actions) refuse("DEVTLOG_FAULT_ACTION", name);
         if (strcmp(actions[i].name, name) != 0) continue;
         action = &actions[i];
         break;
     }
 
-    const char *again = getenv("TLOG_FAULT_REPEAT");
+    const char *again = getenv("DEVTLOG_FAULT_REPEAT");
     if (again != NULL && *again != 0 && strcmp(again, "0") != 0)
     {
         repeat_all = strcmp(again, "all") == 0;
         repeat_kind = strcmp(again, "1") == 0;
-        if (!repeat_all && !repeat_kind) refuse("TLOG_FAULT_REPEAT", again);
+        if (!repeat_all && !repeat_kind) refuse("DEVTLOG_FAULT_REPEAT", again);
     }
 
-    const char *kinds = getenv("TLOG_FAULT_ONLY");
+    const char *kinds = getenv("DEVTLOG_FAULT_ONLY");
     if (kinds != NULL && *kinds != 0)
     {
         char list[256], *rest = list;
@@ -171,16 +171,16 @@ __attribute__((constructor)) static void read_settings(void)
         {
             size_t i = 0;
             while (i < sizeof kind_names / sizeof *kind_names && strcmp(kind_names[i], kind) != 0) i++;
-            if (i == sizeof kind_names / sizeof *kind_names) refuse("TLOG_FAULT_ONLY", kinds);
+            if (i == sizeof kind_names / sizeof *kind_names) refuse("DEVTLOG_FAULT_ONLY", kinds);
             only |= 1u << i;
         }
     }
 
-    const char *log = getenv("TLOG_FAULT_LOG");
+    const char *log = getenv("DEVTLOG_FAULT_LOG");
     if (log != NULL && *log != 0)
     {
         log_fd = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (log_fd < 0) refuse("TLOG_FAULT_LOG", log);
+        if (log_fd < 0) refuse("DEVTLOG_FAULT_LOG", log);
 
         // Out of the low numbers, so that the program under test gets the descriptors it would get without us.
         int high = fcntl(log_fd, F_DUPFD_CLOEXEC, 200);

@@ -1,6 +1,6 @@
 // One storage call under the eyes of the shim; fault.c decides about it, calls.c has libc's names for it.
-#ifndef TLOG_FAULT_H
-#define TLOG_FAULT_H
+#ifndef DEVTLOG_FAULT_H
+#define DEVTLOG_FAULT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -60,7 +60,7 @@ internal sealed class FlipTable
         }
     }
 
-    /// <summary>A table in Markdown, a row for each file; also appended to the file that TLOG_FLIPS_TABLE names.</summary>
+    /// <summary>A table in Markdown, a row for each file; also appended to the file that DEVTLOG_FLIPS_TABLE names.</summary>
     public string Write()
     {
         StringBuilder text = new();
@@ -73,7 +73,7 @@ internal sealed class FlipTable
             }
         }
 
-        if (Environment.GetEnvironmentVariable("TLOG_FLIPS_TABLE") is string path) File.AppendAllText(path, $"{text}\n");
+        if (Environment.GetEnvironmentVariable("DEVTLOG_FLIPS_TABLE") is string path) File.AppendAllText(path, $"{text}\n");
         return text.ToString();
     }
 }
@@ -90,7 +90,7 @@ internal sealed class FlippedDirectory(string root, FlipTable table, Func<Task<b
         .ToDictionary(path => Path.GetRelativePath(root, path), File.ReadAllBytes, StringComparer.Ordinal);
 
     /// <summary>Every flip, or a part that is quick.</summary>
-    public static bool Full { get; } = Environment.GetEnvironmentVariable("TLOG_FLIPS_FULL") == "1";
+    public static bool Full { get; } = Environment.GetEnvironmentVariable("DEVTLOG_FLIPS_FULL") == "1";
 
     public IEnumerable<string> Names => _originals.Keys;
 

@@ -6,7 +6,7 @@
 //   TileStore       segments and tree: opened with the flip in place, or, for what only reading meets, flipped under an open store
 //
 // Files are mostly zeros behind what was written. There the next 64 KiB are flipped, and of what follows a sample. `make test` takes every few bytes of
-// the long files; with TLOG_FLIPS_FULL=1 (`make flips`) it is every byte, and of the zeros behind those 64 KiB one byte of each sector, at an offset that
+// the long files; with DEVTLOG_FLIPS_FULL=1 (`make flips`) it is every byte, and of the zeros behind those 64 KiB one byte of each sector, at an offset that
 // moves. The lock file holds a process id for people and is written at each start: it is left out.
 
 using System.Buffers.Binary;
