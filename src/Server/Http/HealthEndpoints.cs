@@ -44,7 +44,7 @@ internal static class HealthEndpoints
             <h1>{WebUtility.HtmlEncode(engine.Identity.Origin)}</h1>
             <p>A transparency log. Signed with {string.Join(" and ", engine.Identity.Keys.Select(key => $"<code>{WebUtility.HtmlEncode(key.VerifierKey)}</code>"))}</p>
             <p>State: {Word(engine.State)}. Published size: {(engine.Publisher.Current?.Size ?? 0).ToString(CultureInfo.InvariantCulture)}.</p>
-            <ul><li><a href="/checkpoint">/checkpoint</a></li><li><a href="/healthz">/healthz</a></li><li><a href="/status">/status</a></li><li><a href="/metrics">/metrics</a></li><li><a href="/openapi/v1.json">/openapi/v1.json</a></li></ul>
+            <ul><li><a href="checkpoint">/checkpoint</a></li><li><a href="healthz">/healthz</a></li><li><a href="status">/status</a></li><li><a href="metrics">/metrics</a></li><li><a href="openapi/v1.json">/openapi/v1.json</a></li></ul>
             </html>
             """;
         context.Response.Headers.CacheControl = "no-store";
