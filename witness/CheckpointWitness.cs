@@ -40,7 +40,7 @@ internal sealed class CheckpointWitness(
     private async Task<CosignOutcome> JudgeAsync(WitnessedLog known, AddCheckpointRequest request, CancellationToken stop)
     {
         using IDisposable coming = store.Announce();
-        if (!Note.TryParse(request.Checkpoint.Span, out Note? note)) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
+        if (!SubmittedNote.TryParse(request.Checkpoint.Span, known.Trust.Keys, out Note? note)) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
 
         // SPEC TW-21: without a signature by a trusted key, or with one that fails, 403. SPEC TW-22: unknown keys are ignored.
         // Our own key is not among the trusted: a line with our name is a stranger's like any other (W-05).

@@ -12,6 +12,7 @@
 using System.Globalization;
 using System.Text;
 using TransparencyLog.Signing;
+using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
@@ -38,17 +39,20 @@ internal static class LogList
     /// <exception cref="UsageException">It cannot be read, a line is wrong, or a log could be mistaken for this witness.</exception>
     public static IReadOnlyList<TrustedLog> Read(string path, IReadOnlyList<VerifierKey> witness)
     {
-        byte[] text;
         try
         {
-            if (new FileInfo(path).Length > Policy.MaxSize) throw new UsageException($"logs: {path} has more than {Policy.MaxSize} bytes");
-            text = File.ReadAllBytes(path);
+            return OperatorFile.TryRead(path, Policy.MaxSize, out byte[] text) ? Parse(text, path, witness) : throw new UsageException($"logs: no such file: {path}");
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (StorageException failure)
         {
-            throw new UsageException($"logs: {path}: {e.Message}", e);
+            throw new UsageException($"logs: {failure.Message}", failure);
         }
+    }
 
+    /// <summary>The same of a text that was read.</summary>
+    /// <exception cref="UsageException">A line is wrong, or a log could be mistaken for this witness.</exception>
+    public static IReadOnlyList<TrustedLog> Parse(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
+    {
         IReadOnlyList<TrustedLog> logs = TlogList.HasHeader(text) ? FromList(text, path, witness) : FromPolicy(text, path, witness);
         return logs.Count > 0 ? logs : throw new UsageException($"logs: {path}: there is no log in it; a witness of nothing would answer 404 to everybody");
     }

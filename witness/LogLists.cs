@@ -1,7 +1,9 @@
 // Where the lists of logs come from (--logs), while the witness runs.
 //
-//     a file    is the operator's word. It is read again when it has changed, and says the whole of what it lists: a log that was taken out is not cosigned any
-//               more, and is still remembered and shown (W-19). Wrong at the start, the witness does not start; wrong later, what was read before stays.
+//     a file    is the operator's word. It is read every ten seconds, through links, and its content decides whether it has changed: neither its time nor its length need to
+//               (an orchestrator swaps a link above it). It says the whole of what it lists: a log that was taken out is not cosigned any more, and is still remembered and
+//               shown (W-19). Wrong, missing or unreadable at the start, the witness does not start. Later each of the three is reported, and what was read before stays:
+//               a mount that is gone for a moment must not end the service for every log.
 //     a URL     is somebody else's word, so it can only add: a log that it has named stays, and its key never changes. What it has named is kept in
 //
 //                   lists/<SHA-256 of the URL, hex>
@@ -31,7 +33,7 @@ internal sealed class LogLists : IAsyncDisposable
     /// <summary>Longest wait for a list, from the first byte of the request to the last of the answer.</summary>
     public static readonly TimeSpan FetchTime = TimeSpan.FromSeconds(30);
 
-    /// <summary>How often the time of a file is looked at.</summary>
+    /// <summary>How often a file is read, if URLs are not asked more often.</summary>
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(10);
 
     /// <summary>How soon a URL is asked again after it failed, if that is not more often than otherwise.</summary>
@@ -68,6 +70,18 @@ internal sealed class LogLists : IAsyncDisposable
     /// <summary>Logs that stand in the lists now and are not taken.</summary>
     public long Refused => Interlocked.Read(ref _refused);
 
+    /// <summary>The lists that hold no longer what they say or are not what they should be, with the reason; what was known of each stays.</summary>
+    public IEnumerable<(string Name, ListTrouble Trouble)> Troubles
+    {
+        get
+        {
+            foreach (Source source in _sources)
+            {
+                if (source.Trouble is ListTrouble trouble) yield return (source.Name, trouble);
+            }
+        }
+    }
+
     /// <summary>Whether a text names a list by its URL.</summary>
     public static bool IsUrl(string source) => source.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || source.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
 
@@ -82,7 +96,7 @@ internal sealed class LogLists : IAsyncDisposable
     /// <exception cref="StorageException">What was kept of a URL is damaged.</exception>
     public static LogLists Open(IReadOnlyList<string> sources, string data, IReadOnlyList<VerifierKey> witness, TimeSpan interval, TimeProvider time, TimeSpan fetchTime)
     {
-        FileSource[] files = [.. sources.Where(source => !IsUrl(source)).Select(path => new FileSource(path, witness))];
+        FileSource[] files = [.. sources.Where(source => !IsUrl(source)).Select(path => new FileSource(path, witness, fetchTime))];
         // What two files of an operator say differently, one of them says wrongly.
         Merge(files, out List<string> refused);
         if (refused.Count > 0) throw new UsageException(refused[0]);
@@ -103,16 +117,19 @@ internal sealed class LogLists : IAsyncDisposable
             {
                 bool read = await source.ReadAsync(_http, stop);
                 source.Next(_time, _interval);
+                source.Succeeded();
                 if (!read) continue;
                 Interlocked.Increment(ref _reads);
                 changed = true;
             }
-            catch (Exception failure) when (failure is UsageException or InvalidDataException or StorageException or HttpRequestException or IOException or UnauthorizedAccessException or OperationCanceledException)
+            catch (Exception failure) when (failure is UsageException or InvalidDataException or StorageException or HttpRequestException or IOException or UnauthorizedAccessException or OperationCanceledException or TimeoutException)
             {
                 if (stop.IsCancellationRequested) return;
-                Interlocked.Increment(ref _failures);
                 source.Next(_time, _interval < Again ? _interval : Again);
-                log.ListFailed(source.Name, failure is OperationCanceledException ? "it took too long" : failure.Message);
+                string reason = failure is OperationCanceledException or TimeoutException ? "it took too long" : failure.Message;
+                if (!source.Failed(failure, reason)) continue;
+                Interlocked.Increment(ref _failures);
+                log.ListFailed(source.Name, reason);
             }
         }
 
@@ -190,6 +207,7 @@ internal sealed class LogLists : IAsyncDisposable
     /// <summary>Where a list comes from. The loop's, but for what the constructor reads.</summary>
     private abstract class Source(string name)
     {
+        private ListTrouble? _trouble; // written by the loop, read by anyone
         private long? _due; // of the monotonic clock; null: at once
 
         /// <summary>For the operator.</summary>
@@ -201,12 +219,29 @@ internal sealed class LogLists : IAsyncDisposable
         /// <summary>Why some of what it lists is not.</summary>
         public IReadOnlyList<string> Refused { get; protected set; } = [];
 
+        /// <summary>Why the list could not be read the last time; null when it could.</summary>
+        public ListTrouble? Trouble
+        {
+            get => Volatile.Read(ref _trouble);
+            protected set => Volatile.Write(ref _trouble, value);
+        }
+
         public bool IsDue(TimeProvider time) => _due is not long due || time.GetTimestamp() >= due;
 
         public virtual void Next(TimeProvider time, TimeSpan interval) => _due = time.GetTimestamp() + (long)(interval.TotalSeconds * time.TimestampFrequency);
 
-        /// <summary>Reads it anew; false when it is as it was. After an exception it is as it was.</summary>
+        /// <summary>Reads it; false when it says what it said. After an exception it says what it said.</summary>
         public abstract Task<bool> ReadAsync(HttpClient http, CancellationToken stop);
+
+        /// <summary>It was read.</summary>
+        public virtual void Succeeded() => Trouble = null;
+
+        /// <summary>It was not read. Whether that is to be said.</summary>
+        public virtual bool Failed(Exception failure, string reason)
+        {
+            Trouble = new ListTrouble("unreachable", reason);
+            return true;
+        }
     }
 
     /// <summary>A file on this machine.</summary>
@@ -214,38 +249,74 @@ internal sealed class LogLists : IAsyncDisposable
     {
         private readonly string _path;
         private readonly IReadOnlyList<VerifierKey> _witness;
-        private (DateTime Written, long Length) _read;
+        private readonly TimeSpan _readTime;
+        private byte[] _text;      // what was read last
+        private string? _mistake;  // what is wrong with it
+        private Task<byte[]?>? _reading;
 
-        public FileSource(string path, IReadOnlyList<VerifierKey> witness)
+        public FileSource(string path, IReadOnlyList<VerifierKey> witness, TimeSpan readTime)
             : base($"logs: {path}")
         {
             _path = path;
             _witness = witness;
-            _read = Look();
-            Logs = LogList.Read(path, witness);
+            _readTime = readTime;
+            try
+            {
+                _text = Read() ?? throw new UsageException($"logs: no such file: {path}");
+            }
+            catch (StorageException failure)
+            {
+                throw new UsageException($"logs: {failure.Message}", failure);
+            }
+
+            Logs = LogList.Parse(_text, path, witness);
         }
 
-        // Looked at each time; that costs nothing.
+        // Read each time that the loop comes round.
         public override void Next(TimeProvider time, TimeSpan interval)
         {
         }
 
-        public override Task<bool> ReadAsync(HttpClient http, CancellationToken stop)
+        public override async Task<bool> ReadAsync(HttpClient http, CancellationToken stop)
         {
-            (DateTime, long) now = Look();
-            if (now == _read) return Task.FromResult(false);
-            // What is wrong with it is said once: it is not read again until it has changed again.
-            _read = now;
-            Logs = LogList.Read(_path, _witness);
-            return Task.FromResult(true);
+            // A file system that hangs holds up this list and no other, and one thread.
+            _reading ??= Task.Run(Read, CancellationToken.None);
+            byte[]? text;
+            try
+            {
+                text = await _reading.WaitAsync(_readTime, stop);
+            }
+            finally
+            {
+                if (_reading.IsCompleted) _reading = null;
+            }
+
+            if (text is null) throw new FileNotFoundException($"no such file: {_path}: put it back; without it the next start is refused");
+            if (text.AsSpan().SequenceEqual(_text)) return _mistake is null ? false : throw new UsageException(_mistake);
+
+            (_text, _mistake) = (text, null);
+            try
+            {
+                Logs = LogList.Parse(text, _path, _witness);
+            }
+            catch (UsageException wrong)
+            {
+                _mistake = wrong.Message;
+                throw;
+            }
+
+            return true;
         }
 
-        // Before it is read: what is written while it is read is then seen the next time. A file that is gone has another time too.
-        private (DateTime Written, long Length) Look()
+        /// <summary>Each reason is said once, as long as it holds.</summary>
+        public override bool Failed(Exception failure, string reason)
         {
-            FileInfo file = new(_path);
-            return (file.LastWriteTimeUtc, file.Exists ? file.Length : -1);
+            bool isNew = Trouble?.Reason != reason;
+            Trouble = new ListTrouble(failure switch { FileNotFoundException => "missing", UsageException => "wrong", _ => "unreadable" }, reason);
+            return isNew;
         }
+
+        private byte[]? Read() => OperatorFile.TryRead(_path, Policy.MaxSize, out byte[] text) ? text : null;
     }
 
     /// <summary>A list that somebody else keeps.</summary>
@@ -351,3 +422,8 @@ internal sealed class LogLists : IAsyncDisposable
         }
     }
 }
+
+/// <summary>Why a list could not be read.</summary>
+/// <param name="State">missing, unreadable, wrong, or for a URL unreachable.</param>
+/// <param name="Reason">In words.</param>
+internal sealed record ListTrouble(string State, string Reason);

@@ -29,7 +29,7 @@ internal sealed class SubtreeWitness(WitnessedLogs logs, ISubtreeCosigner cosign
 
     private CosignOutcome Judge(WitnessedLog known, SignSubtreeRequest request)
     {
-        if (!Note.TryParse(request.Checkpoint.Span, out Note? note)) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
+        if (!SubmittedNote.TryParse(request.Checkpoint.Span, [_own], out Note? note)) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
 
         // SPEC TW-58: a cosignature of our own, or 403. SPEC TW-60: by the key that will sign: our other key says nothing about what this one has seen.
         NoteVerification verification = note.Verify([_own]);

@@ -73,7 +73,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             SubmissionEndpoint? subtree = cosigners.OfType<ISubtreeCosigner>().FirstOrDefault() is ISubtreeCosigner able
                 ? new SubmissionEndpoint(new SubtreeWitness(logs, able, witness).SignSubtreeAsync, metrics.SignSubtree, settings.BodyTime, time)
                 : null;
-            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), subtree, new ReadEndpoints(witness, logs, new Page(witness, logs, evidence, vkeys, time), new Status(witness, logs, evidence, vkeys), metrics));
+            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), subtree, new ReadEndpoints(witness, logs, new Page(witness, logs, evidence, vkeys, time), new Status(witness, logs, evidence, lists, vkeys), metrics));
             app.Run(routes.HandleAsync);
 
             if (store.Cut is string cut) log.FrameCut(cut);

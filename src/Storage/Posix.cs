@@ -12,7 +12,7 @@ namespace TransparencyLog.Storage;
 internal static partial class Posix
 {
     public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
-    public const int Create = 0x40, Truncate = 0x200, CloseOnExec = 0x80000;
+    public const int Create = 0x40, Truncate = 0x200, NonBlocking = 0x800, CloseOnExec = 0x80000;
     public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11, ErrnoExists = 17;
     private const int ErrnoNoneInSystem = 23, ErrnoNoneInProcess = 24; // ENFILE, EMFILE
 
@@ -22,7 +22,8 @@ internal static partial class Posix
 
     private const int LockExclusive = 2, LockNonBlocking = 4;
     private const int AdviceDontNeed = 4;
-    private const int ErrnoNoEntry = 2, ErrnoAccess = 13, MaySearch = 1;
+    internal const int ErrnoNoEntry = 2;
+    private const int ErrnoAccess = 13, MaySearch = 1;
 
     // statx(2): the one form of stat whose structure is the same on every processor. 256 bytes; its first 0x7ff bits of fields are those of stat.
     private const int StatxBytes = 256, AtWorkingDirectory = -100, NoFollowLink = 0x100, StatxBasic = 0x7ff;

@@ -136,6 +136,148 @@ public sealed class LogListsTests : IAsyncDisposable
         Assert.Equal(1, lists.Reads);
     }
 
+    /// <summary>As Kubernetes mounts a ConfigMap: logs -> ..data/logs, ..data -> a folder; an update renames another link over ..data.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task N14_a_list_behind_links_that_are_swapped_is_read_again_and_what_was_removed_is_not_cosigned(bool sameLengthAndTime)
+    {
+        await using TestWitness witness = TestWitness.Create();
+        Directory.CreateDirectory(PathOf("..1"));
+        Directory.CreateDirectory(PathOf("..2"));
+        TestLog another = new("example.com/third"), log = new("example.com/first");
+        File.WriteAllText(PathOf("..1/logs"), log.PolicyLine);
+        File.WriteAllText(PathOf("..2/logs"), sameLengthAndTime ? another.PolicyLine : $"{another.PolicyLine}# another length\n");
+        if (sameLengthAndTime)
+        {
+            Assert.Equal(new FileInfo(PathOf("..1/logs")).Length, new FileInfo(PathOf("..2/logs")).Length);
+            File.SetLastWriteTimeUtc(PathOf("..2/logs"), File.GetLastWriteTimeUtc(PathOf("..1/logs")));
+        }
+
+        File.CreateSymbolicLink(PathOf("..data"), "..1");
+        File.CreateSymbolicLink(PathOf("logs"), "..data/logs");
+        witness.Configure = settings => settings with { Logs = [PathOf("logs")], ListInterval = TimeSpan.FromSeconds(1) };
+        await witness.StartAsync();
+        await witness.CosignAsync(log, 0, 5);
+        TestWitness.CheckRefusal(await witness.PostAsync(another.Request(0, 5)), 404, "unknown log");
+
+        File.CreateSymbolicLink(PathOf("..new"), "..2");
+        Posix.Rename(PathOf("..new"), PathOf("..data"));
+        Directory.Delete(PathOf("..1"), recursive: true);
+        await UntilAsync(async () => (await witness.PostAsync(another.Request(0, 5))).Status == 200);
+        TestWitness.CheckRefusal(await witness.PostAsync(log.Request(5, 9)), 404, "unknown log");
+        await witness.CheckStateAsync(log, 5);
+        await witness.CosignAsync(another, 5, 9);
+    }
+
+    [Fact]
+    public async Task N14_a_file_of_the_same_length_and_time_with_other_content_is_another_list()
+    {
+        TestLog third = new("example.com/third");
+        Assert.Equal(_log.PolicyLine.Length, third.PolicyLine.Length);
+        File.WriteAllText(PathOf("logs"), _log.PolicyLine);
+        DateTime written = File.GetLastWriteTimeUtc(PathOf("logs"));
+        await using LogLists lists = Open(PathOf("logs"));
+        using WitnessedLogs logs = Load(lists);
+        File.WriteAllText(PathOf("logs"), third.PolicyLine);
+        File.SetLastWriteTimeUtc(PathOf("logs"), written);
+        await lists.PollAsync(logs, _messages, default);
+        Assert.Equal([third.Origin], Trusted(logs));
+
+        // The other way round: another time and the same content is nothing new.
+        File.SetLastWriteTimeUtc(PathOf("logs"), written.AddHours(1));
+        await lists.PollAsync(logs, _messages, default);
+        Assert.Equal((1, 0), (lists.Reads, lists.Failures));
+    }
+
+    [Fact]
+    public async Task N14_a_list_by_URL_whose_headers_say_that_nothing_changed_is_read_again()
+    {
+        await using ListServer server = await ListServer.StartAsync();
+        string entry = ListServer.Entry(_log);
+        server.Answer = context =>
+        {
+            context.Response.Headers.ETag = "\"1\"";
+            context.Response.Headers.LastModified = "Mon, 30 Nov 2026 10:00:00 GMT";
+            context.Response.Headers.CacheControl = "max-age=31536000, immutable";
+            Assert.Equal("", context.Request.Headers.IfNoneMatch.ToString() + context.Request.Headers.IfModifiedSince);
+            return context.Response.WriteAsync($"logs/v0\n{entry}");
+        };
+        await using LogLists lists = Open(server.Url);
+        using WitnessedLogs logs = Load(lists);
+        await lists.PollAsync(logs, _messages, default);
+        Assert.Equal([_log.Origin], Trusted(logs));
+        entry = ListServer.Entry(_log) + ListServer.Entry(_other);
+        await lists.PollAsync(logs, _messages, default);
+        Assert.Equal([_log.Origin, _other.Origin], Trusted(logs));
+    }
+
+    [Fact]
+    public async Task N14_a_list_that_is_missing_one_that_cannot_be_read_and_one_that_is_wrong_are_three_answers()
+    {
+        string path = PathOf("logs");
+        File.WriteAllText(path, _log.PolicyLine);
+        await using LogLists lists = Open(path);
+        using WitnessedLogs logs = Load(lists);
+        Assert.Empty(lists.Troubles);
+
+        (Action Break, string State, string Word)[] breaks =
+        [
+            (() => File.Delete(path), "missing", "no such file"),
+            (() => Directory.CreateDirectory(path), "unreadable", "is a directory"),
+            (() => Directory.Delete(path), "missing", "no such file"),
+            (() => File.CreateSymbolicLink(path, path), "unreadable", "errno 40"),
+            (() => Remake(() => File.WriteAllText(path, "log nonsense\n")), "wrong", "line 1"),
+            (() => Remake(() => MakePipe(path)), "unreadable", "is a named pipe"),
+            (() => Remake(() => File.CreateSymbolicLink(path, "/dev/zero")), "unreadable", "is a device"),
+            (() => Remake(() => File.WriteAllBytes(path, new byte[Policy.MaxSize + 1])), "unreadable", $"more than {Policy.MaxSize} bytes"),
+        ];
+        foreach ((Action act, string state, string word) in breaks)
+        {
+            act();
+            int said = _messages.Said.Count;
+            for (int i = 0; i < 3; i++) await lists.PollAsync(logs, _messages, default);
+            Assert.Equal([_log.Origin], Trusted(logs)); // what was listed stays
+            Assert.Equal(said + 1, _messages.Said.Count);
+            (_, ListTrouble trouble) = Assert.Single(lists.Troubles);
+            Assert.Equal(state, trouble.State);
+            Assert.Contains(word, trouble.Reason, StringComparison.Ordinal);
+            Assert.Contains(path, trouble.Reason, StringComparison.Ordinal);
+        }
+
+        // The list as it was is nothing new, and no trouble any more.
+        Remake(() => File.WriteAllText(path, _log.PolicyLine));
+        await lists.PollAsync(logs, _messages, default);
+        Assert.Empty(lists.Troubles);
+        Remake(() => File.WriteAllText(path, _other.PolicyLine));
+        await lists.PollAsync(logs, _messages, default);
+        Assert.Equal([_other.Origin], Trusted(logs));
+
+        void Remake(Action make)
+        {
+            File.Delete(path);
+            make();
+        }
+
+        static void MakePipe(string name)
+        {
+            using System.Diagnostics.Process made = System.Diagnostics.Process.Start("mkfifo", name);
+            made.WaitForExit();
+            Assert.Equal(0, made.ExitCode);
+        }
+    }
+
+    [Fact]
+    public void N14_a_start_refuses_a_list_that_is_missing_or_no_regular_file_and_does_not_wait_for_it()
+    {
+        Assert.Contains("logs: no such file", Assert.Throws<UsageException>(() => Open(PathOf("logs"))).Message, StringComparison.Ordinal);
+        using (System.Diagnostics.Process made = System.Diagnostics.Process.Start("mkfifo", PathOf("logs"))) made.WaitForExit();
+        Assert.Contains("named pipe", Assert.Throws<UsageException>(() => Open(PathOf("logs"))).Message, StringComparison.Ordinal);
+        File.Delete(PathOf("logs"));
+        File.WriteAllText(PathOf("file"), "");
+        Assert.Contains("errno 20", Assert.Throws<UsageException>(() => Open(PathOf("file/logs"))).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_URL_only_adds_and_the_key_of_a_log_never_changes_by_it()
     {

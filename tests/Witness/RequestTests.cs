@@ -84,7 +84,8 @@ public sealed class RequestTests : IAsyncLifetime
     [InlineData("hyphen", "{0}\n- {1} {2}\n")]
     [InlineData("en dash", "{0}\n\u2013 {1} {2}\n")]
     [InlineData("no-break space", "{0}\n\u2014\u00a0{1} {2}\n")]
-    [InlineData("bad base64", "{0}\n\u2014 {1} {2}=\n")]
+    [InlineData("no base64", "{0}\n\u2014 {1} {2}\n\u2014 {1} \n")]
+    [InlineData("no key ID", "{0}\n\u2014 {1} {2}\n\u2014 {1} AAAA\n")]
     [InlineData("text behind", "{0}\n\u2014 {1} {2}\nmore\n")]
     [InlineData("control character", "{0}\n\u2014 {1} {2}\n\u2014 a\u0001 {2}\n")]
     public async Task TW24_a_malformed_note_of_a_known_origin_is_400(string name, string template)
@@ -94,6 +95,65 @@ public sealed class RequestTests : IAsyncLifetime
         string note = template.Replace("{0}", _log.Text(5)).Replace("{1}", _log.Origin).Replace("{2}", signature);
         TestWitness.CheckRefusal(await _witness.PostAsync(TestLog.Body(0, [], note)), 400, "");
         await _witness.CheckStateAsync(_log, -1);
+    }
+
+    /// <summary>A line by the log's key, or by another one, written in a way that its base64 does not decode.</summary>
+    [Theory]
+    [InlineData("trailing bits", true, 403)]
+    [InlineData("trailing bits", false, 200)]
+    [InlineData("padding too much", true, 403)]
+    [InlineData("padding too much", false, 400)]
+    [InlineData("no padding", true, 403)]
+    [InlineData("no padding", false, 400)]
+    [InlineData("another alphabet", true, 403)]
+    [InlineData("another alphabet", false, 400)]
+    [InlineData("a space inside", true, 403)]
+    [InlineData("a space inside", false, 400)]
+    [InlineData("a character too few", true, 403)]
+    [InlineData("a character too few", false, 400)]
+    [InlineData("a short signature", true, 403)]
+    [InlineData("a short signature", false, 200)]
+    [InlineData("no signature", true, 403)]
+    [InlineData("no signature", false, 400)]
+    public async Task N23_TW21_TW22_TW24_a_line_that_does_not_decode_is_403_where_its_key_is_trusted(string defect, bool trusted, int status)
+    {
+        NoteSignature signature = trusted ? _log.NoteSigner.Sign(Encoding.UTF8.GetBytes(_log.Text(5))) : TestLog.Signer("stranger.example", 1).Sign(Encoding.UTF8.GetBytes(_log.Text(5)));
+        string[] parts = signature.ToLine().TrimEnd('\n').Split(' ');
+        string base64 = parts[2], written = defect switch
+        {
+            "trailing bits" => $"{base64[..^2]}{(char)(base64[^2] + 1)}=",
+            "padding too much" => base64 + "=",
+            "no padding" => base64[..^1],
+            "another alphabet" => $"{base64[..20]}-_{base64[22..]}",
+            "a space inside" => $"{base64[..20]} {base64[20..]}",
+            "a character too few" => base64[..^2] + "=",
+            "a short signature" => Convert.ToBase64String(Convert.FromBase64String(base64)[..^1]),
+            "no signature" => base64[..6] + "==",
+            _ => throw new InvalidOperationException(defect),
+        };
+        string line = $"{parts[0]} {parts[1]} {written}\n";
+
+        // After the line that is right, before it, and alone.
+        string right = _log.Checkpoint(5)[(_log.Text(5).Length + 1)..];
+        foreach (string lines in trusted ? (string[])[right + line, line + right, line] : [right + line, line + right])
+        {
+            Answer answer = await _witness.PostAsync(TestLog.Body(0, [], $"{_log.Text(5)}\n{lines}"));
+            Assert.True(answer.Status == status || (status == 200 && answer.Status == 409), $"{answer.Status} instead of {status}: {answer.Text}");
+            if (status != 200) await _witness.CheckStateAsync(_log, -1);
+        }
+
+        if (status != 200) return;
+        Note? shown = await _witness.CheckStateAsync(_log, 5);
+        Assert.DoesNotContain(shown!.Signatures, one => one.Name == "stranger.example");
+    }
+
+    [Fact]
+    public async Task N23_a_line_that_does_not_decode_counts_as_a_line()
+    {
+        string line = $"\u2014 stranger.example {Convert.ToBase64String(new byte[8])[..^2]}B=\n";
+        string note = _log.Checkpoint(5);
+        TestWitness.CheckRefusal(await _witness.PostAsync(TestLog.Body(0, [], note + string.Concat(Enumerable.Repeat(line, 100)))), 400, "note");
+        _witness.CheckCosigned(await _witness.PostAsync(TestLog.Body(0, [], note + string.Concat(Enumerable.Repeat(line, 99)))), _log.Text(5));
     }
 
     [Theory]

@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>GET /status: what the page says, as JSON for the operator's machines (spec/witness-api.md).</summary>
-internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evidence evidence, IReadOnlyList<VerifierKey> keys)
+internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evidence evidence, LogLists lists, IReadOnlyList<VerifierKey> keys)
 {
     /// <summary>A plus stays a plus, so that a vkey can be copied: the answer is never taken for HTML.</summary>
     private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -20,6 +20,17 @@ internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evid
             foreach (VerifierKey key in keys) json.WriteStringValue(key.ToString());
             json.WriteEndArray();
             json.WriteString("trouble", witness.Hindrance is Unavailability why ? Answers.Describe(why) : null);
+            json.WriteStartArray("lists");
+            foreach ((string name, ListTrouble trouble) in lists.Troubles)
+            {
+                json.WriteStartObject();
+                json.WriteString("list", name);
+                json.WriteString("state", trouble.State);
+                json.WriteString("reason", trouble.Reason);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
             json.WriteStartArray("logs");
             foreach (WitnessedLog log in logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)) Write(json, log);
             json.WriteEndArray();

@@ -38,7 +38,7 @@ public enum WitnessFault
     PutIsAnswered,
     CarriageReturns,
     LeadingZeros,
-    TrailingBitsInProofs,
+    TrailingBitsIgnored,
     SixtyFourLines,
     SecondEmptyLine,
     LenientCheckpoints,
@@ -279,13 +279,15 @@ internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INot
                 string[] lines = text.Split('\n');
                 int empty = Array.IndexOf(lines, "");
                 return empty == 65 ? Encoding.Latin1.GetBytes(string.Join('\n', lines.Where((_, i) => i != 64))) : body;
-            case WitnessFault.TrailingBitsInProofs:
-                int end = text.IndexOf("\n\n", StringComparison.Ordinal);
-                return end < 0 ? body : Encoding.Latin1.GetBytes(TrailingBits().Replace(text[..end], match => $"{match.Groups[1].Value}{Canonical(match.Groups[2].Value[0])}=") + text[end..]);
+            case WitnessFault.TrailingBitsIgnored:
+                int end = text.IndexOf("\n\n", StringComparison.Ordinal), signatures = text.LastIndexOf("\n\n", StringComparison.Ordinal);
+                return end < 0 ? body : Encoding.Latin1.GetBytes($"{Zeroed(text[..end])}{text[end..signatures]}{Zeroed(text[signatures..])}");
             default:
                 return body;
         }
     }
+
+    private static string Zeroed(string lines) => TrailingBits().Replace(lines, match => $"{match.Groups[1].Value}{Canonical(match.Groups[2].Value[0])}=");
 
     private static char Canonical(char last)
     {
@@ -305,6 +307,6 @@ internal sealed partial class ReferenceWitness(string origin, IReadOnlyList<INot
     [GeneratedRegex("(?<=\n)0+([1-9][0-9]*)(?=\n)", RegexOptions.CultureInvariant)]
     private static partial Regex LeadingZero();
 
-    [GeneratedRegex("(?<=\n)([A-Za-z0-9+/]{42})([A-Za-z0-9+/])=", RegexOptions.CultureInvariant)]
+    [GeneratedRegex("(?<=[\n ])([A-Za-z0-9+/]+)([A-Za-z0-9+/])=(?=\n|$)", RegexOptions.CultureInvariant)]
     private static partial Regex TrailingBits();
 }
