@@ -35,7 +35,6 @@ internal static class BackupCommand
     private static async Task<int> BackUpAsync(string data, string to, int? rate, bool withKey, Surroundings around, CancellationToken stop)
     {
         if (rate is < 1 or > 10_000) throw new CliException(ExitCode.Usage, $"--mb-s is 1 to 10,000, not {rate}");
-        NativeSha256.TryUse();
         BackupOptions options = new() { BytesPerSecond = (rate ?? 0) * 1_000_000L, WithKey = withKey, Time = around.Time };
         BackupReport report = await DamageAsync(() => Backup.RunAsync(data, to, Verifiers.TryCreate, options, stop), $"{to} was not brought up to date", around, stop);
         await around.PrintTreeAsync(report.Entries, report.Segments, report.Head?.Size, report.Head?.Root, stop);
@@ -45,7 +44,6 @@ internal static class BackupCommand
 
     private static async Task<int> RestoreAsync(string from, string to, string? keyPath, string? mlDsaKeyPath, Surroundings around, CancellationToken stop)
     {
-        NativeSha256.TryUse();
         byte[]? key = keyPath is null ? null : await ReadKeyAsync(keyPath, Restore.ReadIdentity(from), stop);
         byte[]? mlDsaKey = mlDsaKeyPath is null ? null : await ReadMlDsaKeyAsync(mlDsaKeyPath, Restore.ReadIdentity(from), stop);
         FsckProgress progress = new(around);

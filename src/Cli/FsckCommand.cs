@@ -34,7 +34,6 @@ internal static class FsckCommand
     {
         Policy? policy = await TrustAsync(policyPath, vkey, around, stop);
         long started = around.Time.GetTimestamp();
-        NativeSha256.TryUse();
         FsckProgress progress = new(around);
         try
         {
@@ -57,7 +56,6 @@ internal static class FsckCommand
         if (!plan) throw new CliException(ExitCode.Usage, "--from, --apply and --to belong to --repair-plan");
         if (path.Contains("://", StringComparison.Ordinal)) throw new CliException(ExitCode.Usage, "--repair-plan is for a data directory");
         if (apply != (to is not null)) throw new CliException(ExitCode.Usage, "--apply and --to DIR belong together: a directory is never repaired in place");
-        NativeSha256.TryUse();
         LogIdentity identity = LogDirectory.ReadIdentity(path);
         List<IEntrySource> sources = [];
         List<LogReader> logs = [];

@@ -11,6 +11,7 @@ internal static class Program
 {
     public static async Task<int> Main(string[] args)
     {
+        NativeSha256.TryUse();
         using Stream input = Console.OpenStandardInput();
         using Stream output = Console.OpenStandardOutput(); // bytes as they are: no encoding of any LANG touches them
         return await RunAsync(args, new Surroundings(input, output, Console.Error, TimeProvider.System) { ErrorIsTerminal = !Console.IsErrorRedirected }, CancellationToken.None);

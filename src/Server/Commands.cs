@@ -37,6 +37,7 @@ internal static class Commands
             return Usage;
         }
 
+        NativeSha256.TryUse();
         RootCommand root = new("A transparency log server: c2sp.org/tlog-tiles, with proofs and witnesses. Exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.");
         Command create = new("create", "Make a new log and its keys in an empty directory; prints their vkeys, one a line.") { Data, Origin, Key, MlDsa, MlDsaKey, JournalFileBytes };
         create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(Required(result, Data), result.GetValue(Origin)!, result.GetValue(Key), result.GetValue(MlDsa), result.GetValue(MlDsaKey), result.GetValue(JournalFileBytes)))));
@@ -103,7 +104,6 @@ internal static class Commands
     private static async Task<int> ServeAsync(ParseResult result, EngineSeams? seams, CancellationToken stop)
     {
         Settings settings = Settings.Read(Configuration(result));
-        NativeSha256.TryUse();
         using ILoggerFactory logging = LoggerFactory.Create(Host.ConfigureLogging);
         ILogger logger = logging.CreateLogger("tlog-server");
         await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop, seams).ConfigureAwait(false);

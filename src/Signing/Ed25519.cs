@@ -1,11 +1,16 @@
 // Ed25519 (RFC 8032, pure), and the one rule of this library for its edge cases:
 //
-//     public key    32 bytes, the one encoding of a point (y below 2^255-19), not of small order
-//     signature     64 bytes, R || S with S below the group order, R compared as bytes (libcrypto does both)
+//     public key    32 bytes, the canonical encoding of a point of the prime-order group, not the identity
+//     signature     64 bytes, R || S with S below the group order, R not of small order
+//     equation      without the cofactor: R is compared with the encoding of [S]B - [k]A
 //
-// Server, witness and client share this file, so that no two of them disagree about a signature.
+// libsodium (NSec) signs and verifies. It imports any 32 bytes as a public key, so the rule for keys is checked here, once per key.
+// Server, witness and client share this file, so that no two of them disagree about a signature. tests/Signing/Ed25519EdgeTests
+// decides every vector of C2SP/CCTV by this rule.
 using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
+using NSec.Cryptography;
+using CurvePoints = Org.BouncyCastle.Math.EC.Rfc8032.Ed25519;
 
 namespace TransparencyLog.Signing;
 
@@ -22,8 +27,9 @@ public static class Ed25519
     public const int SignatureSize = 64;
 
     /// <summary>
-    /// Whether a public key may be trusted with anything: 32 bytes, y below 2^255-19, and not one of the points of
-    /// order 1, 2, 4 or 8, for which signatures exist that hold for many messages. libcrypto would take them all.
+    /// Whether signatures can be verified with a public key and prove something: 32 bytes, y below 2^255-19, a point of the curve, not of order 1, 2,
+    /// 4 or 8, and without a component of such an order. For a point of small order signatures exist that hold for many messages. For a point with
+    /// a small component implementations disagree about signatures. RFC 8032 generates no such key. About 0.1 ms: check a key once, when it is loaded.
     /// </summary>
     public static bool IsAcceptablePublicKey(ReadOnlySpan<byte> key)
     {
@@ -40,7 +46,10 @@ public static class Ed25519
         // The y of the points of small order: 0 (order 4), 1 (1), -1 (2), and two of order 8.
         bool minusOne = top && y[0] == 0xec;
         bool zeroOrOne = y[0] <= 1 && !y[1..].ContainsAnyExcept((byte)0);
-        return !minusOne && !zeroOrOne && !y.SequenceEqual(OrderEightA) && !y.SequenceEqual(OrderEightB);
+        if (minusOne || zeroOrOne || y.SequenceEqual(OrderEightA) || y.SequenceEqual(OrderEightB)) return false;
+
+        // A point of the curve, whose order is the prime.
+        return CurvePoints.ValidatePublicKeyFull(key);
     }
 
     /// <summary>Verifies once; false for any key, message or signature that is not right. To verify often, keep an <see cref="Ed25519PublicKey"/>.</summary>
@@ -63,16 +72,16 @@ public static class Ed25519
     ];
 }
 
-/// <summary>An Ed25519 public key, loaded once. Immutable and safe for concurrent use; its memory is freed with it.</summary>
+/// <summary>An Ed25519 public key, checked and loaded once. Immutable and safe for concurrent use.</summary>
 public sealed class Ed25519PublicKey
 {
     private readonly byte[] bytes;
-    private readonly EvpKeyHandle handle;
+    private readonly PublicKey key;
 
     private Ed25519PublicKey(byte[] bytes)
     {
         this.bytes = bytes;
-        handle = LibCrypto.PublicKey(bytes);
+        key = NSec.Cryptography.PublicKey.Import(SignatureAlgorithm.Ed25519, bytes, KeyBlobFormat.RawPublicKey);
     }
 
     /// <summary>The 32 bytes of the key.</summary>
@@ -87,19 +96,24 @@ public sealed class Ed25519PublicKey
 
     /// <summary>Whether this key signed the message. False for a signature of any other length than 64.</summary>
     public bool Verify(ReadOnlySpan<byte> message, ReadOnlySpan<byte> signature) =>
-        signature.Length == Ed25519.SignatureSize && LibCrypto.Verify(handle, message, signature);
+        signature.Length == Ed25519.SignatureSize && SignatureAlgorithm.Ed25519.Verify(key, message, signature);
 }
 
-/// <summary>An Ed25519 private key, held by libcrypto. Safe for concurrent use until it is disposed.</summary>
+/// <summary>
+/// An Ed25519 private key in the guarded memory of libsodium: locked where the limits of the process allow it, between pages that cannot be
+/// accessed, zeroed when it is freed. Safe for concurrent use until it is disposed.
+/// </summary>
 public sealed class Ed25519PrivateKey : IDisposable
 {
-    private readonly EvpKeyHandle handle;
+    private readonly Key key;
     private readonly byte[] publicKey;
 
     private Ed25519PrivateKey(ReadOnlySpan<byte> seed)
     {
-        handle = LibCrypto.PrivateKey(seed);
-        publicKey = LibCrypto.ExportPublicKey(handle);
+        // The seed can be exported, because a key file holds it.
+        KeyCreationParameters exportable = new() { ExportPolicy = KeyExportPolicies.AllowPlaintextExport };
+        key = Key.Import(SignatureAlgorithm.Ed25519, seed, KeyBlobFormat.RawPrivateKey, exportable);
+        publicKey = key.PublicKey.Export(KeyBlobFormat.RawPublicKey);
     }
 
     /// <summary>The 32 bytes of the public key.</summary>
@@ -129,11 +143,17 @@ public sealed class Ed25519PrivateKey : IDisposable
     }
 
     /// <summary>Signs; 64 bytes, the same for the same message.</summary>
-    public byte[] Sign(ReadOnlySpan<byte> message) => LibCrypto.Sign(handle, message);
+    public byte[] Sign(ReadOnlySpan<byte> message) => SignatureAlgorithm.Ed25519.Sign(key, message);
 
-    /// <summary>Frees the key; libcrypto zeroes it.</summary>
-    public void Dispose() => handle.Dispose();
+    /// <summary>Frees the key; libsodium zeroes it.</summary>
+    public void Dispose() => key.Dispose();
 
     /// <summary>Writes the 32 bytes of seed, for a key file; the caller zeroes them.</summary>
-    internal void ExportSeed(Span<byte> seed) => LibCrypto.ExportSeed(handle, seed);
+    internal void ExportSeed(Span<byte> seed)
+    {
+        if (!key.TryExport(KeyBlobFormat.RawPrivateKey, seed, out int size) || size != Ed25519.SeedSize)
+        {
+            throw new ArgumentException("an Ed25519 seed has 32 bytes", nameof(seed));
+        }
+    }
 }

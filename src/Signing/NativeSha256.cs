@@ -4,16 +4,19 @@ namespace TransparencyLog.Signing;
 public static class NativeSha256
 {
     /// <summary>
-    /// Makes <see cref="MerkleHash"/> use libcrypto in this process. False, and the base library stays, where libcrypto lacks the functions or gives
-    /// another hash than the base library.
+    /// Makes <see cref="MerkleHash"/> use libcrypto in this process. Each program calls it once, when it starts; nothing else selects the function.
+    /// False, and the base library stays, where there is no libcrypto of OpenSSL 3, where it lacks the functions, or where it computes other hashes.
     /// </summary>
-    public static bool TryUse()
+    public static bool TryUse() => TryUse(LibCrypto.Sha256);
+
+    /// <summary>The same with a function that may be missing in one of these ways.</summary>
+    internal static bool TryUse(Sha256Function function)
     {
         try
         {
-            return MerkleHash.TryUse(LibCrypto.Sha256);
+            return MerkleHash.TryUse(function);
         }
-        catch (Exception missing) when (missing is EntryPointNotFoundException or DllNotFoundException)
+        catch (Exception missing) when (missing is DllNotFoundException or EntryPointNotFoundException or BadImageFormatException)
         {
             return false;
         }
