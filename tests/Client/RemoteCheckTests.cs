@@ -198,14 +198,14 @@ public sealed class RemoteCheckTests
 
         static void Hold(StubLog stub, MemoryLog log, string path, ManualResetEventSlim until) => stub.Planted[path] = _ =>
         {
-            until.Wait(TimeSpan.FromSeconds(30));
+            until.Wait(TimeSpan.FromMinutes(2));
             return new StubAnswer(200, log.Files[path]);
         };
 
         static async Task AskedAsync(StubLog stub, int bundles)
         {
             long start = TimeProvider.System.GetTimestamp();
-            while (Asked(stub) < bundles && TimeProvider.System.GetElapsedTime(start) < TimeSpan.FromSeconds(20)) await Task.Delay(5);
+            while (Asked(stub) < bundles && TimeProvider.System.GetElapsedTime(start) < TimeSpan.FromMinutes(1)) await Task.Delay(5);
             Assert.Equal(bundles, Asked(stub));
         }
 

@@ -1,7 +1,6 @@
 // A web server of a few lines that answers what a test wants: files from memory, or whatever is planted at a path.
 using System.Collections.Concurrent;
 using System.Net;
-using System.Net.Sockets;
 
 namespace TransparencyLog.Tests.Client;
 
@@ -20,7 +19,7 @@ internal sealed class StubLog : IDisposable
     public StubLog(IDictionary<string, byte[]> files)
     {
         Files = files;
-        (_listener, Url) = Listen();
+        (_listener, Url) = Ports.Listen();
         _loop = Task.Run(RunAsync);
     }
 
@@ -41,29 +40,6 @@ internal sealed class StubLog : IDisposable
     {
         _listener.Close();
         _loop.Wait(TimeSpan.FromSeconds(10));
-    }
-
-    /// <summary>A listener on a free port of loopback, and its URL without a slash at the end.</summary>
-    internal static (HttpListener, string) Listen()
-    {
-        for (int attempt = 0; ; attempt++)
-        {
-            using TcpListener free = new(IPAddress.Loopback, 0);
-            free.Start();
-            string url = $"http://127.0.0.1:{((IPEndPoint)free.LocalEndpoint).Port}";
-            free.Stop();
-            HttpListener listener = new();
-            listener.Prefixes.Add(url + "/");
-            try
-            {
-                listener.Start();
-                return (listener, url);
-            }
-            catch (HttpListenerException) when (attempt < 20)
-            {
-                // Someone took the port in between.
-            }
-        }
     }
 
     private async Task RunAsync()

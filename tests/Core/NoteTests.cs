@@ -165,14 +165,10 @@ public sealed class NoteTests
         Assert.False(Note.TryParse(bytes, out _));
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 10_000);
 
-        // The best of some: another process may have the core meanwhile.
-        double best = Enumerable.Range(0, 20).Min(_ =>
-        {
-            Stopwatch watch = Stopwatch.StartNew();
-            Assert.False(Note.TryParse(bytes, out Note? _));
-            return watch.Elapsed.TotalMilliseconds;
-        });
-        Assert.InRange(best, 0, 50);
+        // A millisecond; work that grows with the square of the lines would be minutes.
+        Stopwatch watch = Stopwatch.StartNew();
+        Assert.False(Note.TryParse(bytes, out Note? _));
+        Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(10));
     }
 
     [Fact]

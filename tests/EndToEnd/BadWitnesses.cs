@@ -12,7 +12,7 @@ internal sealed class BadWitness : IAsyncDisposable
     /// <summary>How many wrong answers the byzantine one knows.</summary>
     public const int Ways = 11;
 
-    private readonly HttpListener _listener = new();
+    private readonly HttpListener _listener;
     private readonly Ed25519PrivateKey _key = Ed25519PrivateKey.Generate();
     private readonly CancellationTokenSource _stop = new();
     private readonly string _name;
@@ -26,9 +26,8 @@ internal sealed class BadWitness : IAsyncDisposable
     {
         (_name, _answer) = (name, answer);
         _cosigner = new Cosigner($"witness.example/{name}", _key);
-        _url = new Uri(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"http://127.0.0.1:{Network.FreePort()}/"));
-        _listener.Prefixes.Add(_url.AbsoluteUri);
-        _listener.Start();
+        (_listener, string url) = Ports.Listen();
+        _url = new Uri($"{url}/");
         _serving = ServeAsync();
     }
 

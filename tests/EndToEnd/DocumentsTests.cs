@@ -13,8 +13,8 @@ public sealed partial class DocumentsTests
         string[] blocks = [.. ShellBlock().Matches(readme).Select(match => match.Groups[1].Value)];
         Assert.Equal(6, blocks.Length);
         string script = string.Concat(blocks)
-            .Replace("127.0.0.1:2025", $"127.0.0.1:{Network.FreePort().ToString(CultureInfo.InvariantCulture)}", StringComparison.Ordinal)
-            .Replace("127.0.0.1:2026", $"127.0.0.1:{Network.FreePort().ToString(CultureInfo.InvariantCulture)}", StringComparison.Ordinal);
+            .Replace("127.0.0.1:2025", $"127.0.0.1:{Ports.Take().ToString(CultureInfo.InvariantCulture)}", StringComparison.Ordinal)
+            .Replace("127.0.0.1:2026", $"127.0.0.1:{Ports.Take().ToString(CultureInfo.InvariantCulture)}", StringComparison.Ordinal);
         using Scratch scratch = new();
         Directory.CreateDirectory(scratch["house"]);
         foreach (string name in new[] { "bin", "README.md", "LICENSE" }) File.CreateSymbolicLink(Path.Combine(scratch["house"], name), Path.Combine(Programs.Root, name));
@@ -68,7 +68,7 @@ public sealed partial class DocumentsTests
         Dictionary<string, string> settings = new(StringComparer.Ordinal)
         {
             ["DEVTLOG_RUN_DIR"] = scratch["run"],
-            ["DEVTLOG_RUN_PORT"] = TwoFreePorts().ToString(CultureInfo.InvariantCulture),
+            ["DEVTLOG_RUN_PORT"] = Ports.TakePair().ToString(CultureInfo.InvariantCulture),
         };
         await using RunningProgram run = RunningProgram.Start(Path.Combine(Programs.Root, "src/run"), [], settings);
         bool complete = await Until.TrueAsync(() => Task.FromResult(run.HasEnded || run.Output.Contains("Stop: Ctrl-C.", StringComparison.Ordinal)), Until.Patience);
@@ -77,27 +77,6 @@ public sealed partial class DocumentsTests
         Ended ended = await run.StopAsync();
         Assert.Equal(143, ended.ExitCode);
         return output;
-    }
-
-    private static int TwoFreePorts()
-    {
-        // src/run takes a port and the next one.
-        for (int attempt = 0; attempt < 50; attempt++)
-        {
-            int port = Network.FreePort();
-            try
-            {
-                using System.Net.Sockets.TcpListener next = new(System.Net.IPAddress.Loopback, port + 1);
-                next.Start();
-                return port;
-            }
-            catch (System.Net.Sockets.SocketException)
-            {
-                // Taken: another pair.
-            }
-        }
-
-        throw new InvalidOperationException("no two free ports in a row");
     }
 
     private static string LineOf(string text, string start) => text.Split('\n').First(line => line.StartsWith(start, StringComparison.Ordinal));

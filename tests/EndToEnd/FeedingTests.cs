@@ -14,7 +14,7 @@ public sealed class FeedingTests
     {
         using Scratch scratch = new();
         await using BadWitness hanging = BadWitness.Hanging(), byzantine = BadWitness.Byzantine();
-        int port = Network.FreePort();
+        int port = Ports.Take();
         string url = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}");
         Ended created = await Programs.RunAsync(Programs.Witness, "create", "--data", scratch["optional"], "--name", "witness.example/optional");
         string optional = $"witness optional {created.Output.Split('\n')[0]} {url}\n";

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 
 namespace TransparencyLog.Tests.EndToEnd;
 
@@ -46,12 +45,10 @@ public sealed class FullCheckTests
         await client.AddBatchAsync([.. Enumerable.Range(0, 300).Select(i => new byte[] { 9, (byte)(i >> 8), (byte)i })]);
         Assert.Equal(300, await new FullCheck(vkey).RunAsync(client, [new(299, [9, 1, 43])]));
 
-        using HttpListener between = new();
-        Uri address = new($"http://127.0.0.1:{FreePort()}/");
-        between.Prefixes.Add(address.AbsoluteUri);
-        between.Start();
+        (HttpListener between, string address) = Ports.Listen();
+        using HttpListener closed = between;
         Task serving = FlipAsync(between, client, path, at);
-        using LogClient through = new(address);
+        using LogClient through = new(new Uri($"{address}/"));
         await FailsAsync(word, new FullCheck(vkey), through);
         between.Stop();
         await serving;
@@ -83,12 +80,5 @@ public sealed class FullCheckTests
             await context.Response.OutputStream.WriteAsync(body);
             context.Response.Close();
         }
-    }
-
-    private static int FreePort()
-    {
-        using TcpListener listener = new(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

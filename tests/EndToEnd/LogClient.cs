@@ -88,7 +88,7 @@ internal sealed class LogClient(Uri log) : IDisposable
 internal static class Until
 {
     /// <summary>Longest that anything may take that has to come: all of it takes well under a second on a quiet machine, and tests run on busy ones.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(5);
 

@@ -2,7 +2,6 @@
 
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
@@ -43,7 +42,7 @@ internal sealed partial class Network : IAsyncDisposable
         _settings = new(settings);
         _settings.TryAdd("TLOG_WITNESS_REQUESTS_PER_DAY", "86400000"); // our own witnesses; what public ones grant would be a head a second
         _plan = plan;
-        _ports = [.. Enumerable.Range(0, witnesses + 1).Select(_ => FreePort())];
+        _ports = [.. Enumerable.Range(0, witnesses + 1).Select(_ => Ports.Take())];
         _witnesses = new RunningProgram?[witnesses];
     }
 
@@ -70,20 +69,20 @@ internal sealed partial class Network : IAsyncDisposable
     {
         Network network = new(scratch, witnesses, settings ?? [], plan ?? new NetworkPlan());
         network.VerifierKey = await Programs.CreateLogAsync(network.LogData, [.. network._plan.Create]);
+        await File.WriteAllTextAsync(scratch["logs"], $"log {network.VerifierKey}\n");
         StringBuilder policy = new();
         policy.Append(CultureInfo.InvariantCulture, $"log {network.VerifierKey}\n");
         for (int i = 0; i < witnesses; i++)
         {
             // Two keys, one witness: it counts once.
             string[] vkeys = await Programs.CreateWitnessAsync(network.WitnessData(i), $"witness.example/w{i}");
+            await network.StartFirstAsync(i);
             policy.Append(CultureInfo.InvariantCulture, $"witness w{i} {vkeys[0]} {UrlOf(network._ports[i])}\nwitness w{i}-ml-dsa-44 {vkeys[1]} {UrlOf(network._ports[i])}\ngroup g{i} any w{i} w{i}-ml-dsa-44\n");
         }
 
         policy.Append(network._plan.OutsideQuorum);
         policy.Append(CultureInfo.InvariantCulture, $"group all {quorum} {string.Join(' ', Enumerable.Range(0, witnesses).Select(i => $"g{i}"))}\nquorum all\n");
         await File.WriteAllTextAsync(network.Policy, policy.ToString());
-        await File.WriteAllTextAsync(scratch["logs"], $"log {network.VerifierKey}\n");
-        for (int i = 0; i < witnesses; i++) await network.StartWitnessAsync(i);
         return network;
     }
 
@@ -98,6 +97,24 @@ internal sealed partial class Network : IAsyncDisposable
         _witnesses[witness] = RunningProgram.Start(
             Programs.Witness, ["serve", "--data", WitnessData(witness), "--listen", UrlOf(_ports[witness]), "--logs", _scratch["logs"], .. GuardOf("witness")]);
         await Witness(witness).ListeningAsync();
+    }
+
+    /// <summary>The first start, before the policy names the port: on another port where a program outside the tests has taken it.</summary>
+    private async Task StartFirstAsync(int witness)
+    {
+        const int Attempts = 5;
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                await StartWitnessAsync(witness);
+                return;
+            }
+            catch (InvalidOperationException) when (attempt < Attempts && Witness(witness).Errors.Contains("in use", StringComparison.Ordinal))
+            {
+                _ports[witness] = Ports.Take();
+            }
+        }
     }
 
     private string[] GuardOf(string what) => _plan.Guards ? ["--guard", _scratch[$"{what}-guard"]] : [];
@@ -163,14 +180,6 @@ internal sealed partial class Network : IAsyncDisposable
     }
 
     private static string UrlOf(int port) => $"http://127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}";
-
-    /// <summary>A port that is free now. Witnesses keep theirs over restarts, because the policy names it.</summary>
-    public static int FreePort()
-    {
-        using TcpListener listener = new(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 
     [LibraryImport("libc")]
     private static partial int kill(int process, int signal);

@@ -14,7 +14,7 @@ public sealed partial class OurServersConformTests
         string manual = await File.ReadAllTextAsync(Path.Combine(Programs.Root, "spec/conformance-tester.md"));
         string[] blocks = [.. ShellBlock().Matches(manual).Select(match => match.Groups[1].Value)];
         Assert.Equal(2, blocks.Length);
-        string logPort = Network.FreePort().ToString(CultureInfo.InvariantCulture), witnessPort = Network.FreePort().ToString(CultureInfo.InvariantCulture);
+        string logPort = Ports.Take().ToString(CultureInfo.InvariantCulture), witnessPort = Ports.Take().ToString(CultureInfo.InvariantCulture);
         string script = string.Concat(blocks)
             .Replace("127.0.0.1:2025", $"127.0.0.1:{logPort}", StringComparison.Ordinal)
             .Replace("127.0.0.1:2026", $"127.0.0.1:{witnessPort}", StringComparison.Ordinal)

@@ -46,7 +46,7 @@ public sealed class PlantedTests
         Verdict counted = await new Sweep(planted, scratch).RunAsync(Fault.Count, 0);
         Assert.Equal("UNSYNCED", counted.Word.TrimEnd(':'));
 
-        // Its writes come when nobody waits for them any more, so other calls have their numbers. What it forgets the guard has seen: it does not start again.
+        // It writes a frame when the next one comes, so other calls have these numbers. The guard has seen what it forgets: it does not start again.
         Sweep sweep = new(real, scratch);
         ShimCall[] frames = [.. (await sweep.CountAsync()).Where(IsFrame).Take(3)];
         Verdict[] verdicts = await Sweep.RunAllAsync(new Sweep(planted, scratch).Runs(frames, Fault.Named("kill")));

@@ -29,7 +29,7 @@ internal sealed class PowerLife : IAsyncDisposable
     private readonly LifeStyle _style;
     private readonly Random _random;
     private readonly string _policy, _logs;
-    private readonly int _witnessPort = Network.FreePort();
+    private readonly int _witnessPort = Ports.Take();
     private readonly HashSet<string> _told = new(StringComparer.Ordinal);
     private Observed _observed = new();
     private FullCheck? _check;

@@ -22,7 +22,7 @@ public sealed class DegradeTests
         witnessed[1].Behave = StubWitness.HangAsync;
         long before = TimeProvider.System.GetTimestamp();
         Assert.Equal(1, await log.AddUntilAsync("two", "published"));
-        Assert.InRange(TimeProvider.System.GetElapsedTime(before).TotalSeconds, Limit.TotalSeconds * 0.9, 20);
+        Assert.InRange(TimeProvider.System.GetElapsedTime(before), Limit * 0.9, TimeSpan.MaxValue);
         byte[] checkpoint = await log.CheckLog(2);
         await Eventually.TrueAsync(async () => witnessed.WhoCosigned(await log.CheckLog(2)) is ["a"], "the line that there is is shown");
         (HttpStatusCode status, string text) = await log.PostAsync("/add?wait=witnessed", "two"u8.ToArray());

@@ -5,7 +5,7 @@ namespace TransparencyLog.Tests.Server;
 /// <summary>Waits for a condition, with a limit that only a failing test reaches.</summary>
 internal static class Eventually
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
 
     public static async Task TrueAsync(Func<Task<bool>> condition, string what)
     {

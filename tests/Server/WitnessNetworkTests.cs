@@ -52,9 +52,7 @@ public sealed class WitnessNetworkTests
         }
 
         int[] asked = [witnessed[2].RequestCount, witnessed[3].RequestCount];
-        long started = TimeProvider.System.GetTimestamp();
         for (int i = 0; i < 4; i++) await log.AddAsync($"{i}", "witnessed");
-        Assert.InRange(TimeProvider.System.GetElapsedTime(started).TotalSeconds, 0, 15);
         Assert.Equal(["a", "a-1", "b", "b-1"], witnessed.WhoCosigned(await log.CheckLog(4)));
         foreach (int i in (int[])[2, 3])
         {

@@ -28,7 +28,7 @@ internal sealed class TestSite : IDisposable
     public TestSite(Func<SiteRequest, Task<SiteAnswer>> answer)
     {
         _answer = answer;
-        (_listener, Url) = StubLog.Listen();
+        (_listener, Url) = Ports.Listen();
         _loop = Task.Run(RunAsync);
     }
 

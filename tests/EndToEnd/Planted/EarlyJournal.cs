@@ -2,13 +2,17 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Tests.EndToEnd.Planted;
 
-/// <summary>Gives indexes at once and writes behind, one frame after the other, as a cache would.</summary>
+/// <summary>
+/// Answers at once and writes a frame only when the next one comes, when none has come for a while, or at the end, as a cache would. A client that waits for each answer has
+/// the answer to a frame before that frame is written, however slow the machine is.
+/// </summary>
 internal sealed class EarlyJournal(IJournal journal) : IJournal
 {
-    /// <summary>Long enough for the answer to leave before the write begins.</summary>
-    private static readonly TimeSpan Behind = TimeSpan.FromMilliseconds(100);
+    /// <summary>After the last frame nothing may come, and a log publishes only what its journal holds. Far longer than an answer takes to leave.</summary>
+    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(2);
 
     private Task _writing = Task.CompletedTask;
+    private TaskCompletionSource _next = new(TaskCreationOptions.RunContinuationsAsynchronously); // completed by the next frame, and at the end
 
     public long FirstIndex => journal.FirstIndex;
 
@@ -18,7 +22,9 @@ internal sealed class EarlyJournal(IJournal journal) : IJournal
     {
         JournalFrame copy = new();
         copy.TryAddBundle(frame.Entries.Span, frame.Count);
-        _writing = WriteAsync(_writing, copy);
+        _next.SetResult();
+        _next = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _writing = WriteAsync(_writing, copy, _next.Task);
         long first = NextIndex;
         NextIndex += frame.Count;
         return ValueTask.FromResult(first);
@@ -30,14 +36,15 @@ internal sealed class EarlyJournal(IJournal journal) : IJournal
 
     public async ValueTask DisposeAsync()
     {
+        _next.SetResult();
         await _writing;
         await journal.DisposeAsync();
     }
 
-    private async Task WriteAsync(Task before, JournalFrame frame)
+    private async Task WriteAsync(Task before, JournalFrame frame, Task next)
     {
         await before;
-        await Task.Delay(Behind);
+        await Task.WhenAny(next, Task.Delay(Quiet));
         try
         {
             await journal.AppendAsync(frame, CancellationToken.None);
