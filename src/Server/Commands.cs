@@ -167,7 +167,7 @@ internal static class Commands
         ConfigurationBuilder builder = new();
         if (result.GetValue(Config) is string file)
         {
-            if (!File.Exists(file)) throw new ConfigurationException($"config: {file} does not exist");
+            if (!Paths.Exists(file)) throw new ConfigurationException($"config: {file} does not exist");
             builder.AddJsonFile(Path.GetFullPath(file), optional: false);
         }
 
