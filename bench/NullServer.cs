@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Server.Http;
 using Host = TransparencyLog.Server.Host;
@@ -21,7 +22,7 @@ internal static class NullServer
         {
             routes.MapPost("/add", Gate.Handle(async context =>
             {
-                ReadOnlySequence<byte>? entry = await RequestBody.ReadAsync(context, EntryBundle.MaxEntrySize, settings.BodyLimit);
+                ReadOnlySequence<byte>? entry = await RequestBody.ReadAsync(context, EntryBundle.MaxEntrySize, settings.BodyLimit, TimeProvider.System);
                 if (entry is null) throw new BadHttpRequestException("an entry is too large", StatusCodes.Status413PayloadTooLarge);
                 RequestBody.Release(context, entry.Value);
                 await AppendEndpoints.IndexAsync(context, 200, Interlocked.Increment(ref count));
@@ -29,18 +30,18 @@ internal static class NullServer
             routes.MapMethods("/tile/{**path}", ["GET"], Gate.Handle(context =>
             {
                 context.Response.Headers.CacheControl = "public, max-age=31536000, immutable";
-                return AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", context.Request.Path.Value!.Contains("entries", StringComparison.Ordinal) ? bundle : tile);
+                return LargeAnswers.SendAsync(context, 200, "application/octet-stream", context.Request.Path.Value!.Contains("entries", StringComparison.Ordinal) ? bundle : tile);
             }));
             routes.MapMethods("/checkpoint", ["GET"], Gate.Handle(context =>
             {
                 context.Response.Headers.CacheControl = "public, max-age=1";
-                return AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", checkpoint);
+                return LargeAnswers.SendAsync(context, 200, "text/plain; charset=utf-8", checkpoint);
             }));
             routes.MapMethods("/metrics", ["GET"], Gate.Handle(context =>
             {
                 StringBuilder text = new();
                 ProcessMetrics.Write(text);
-                return MetricsEndpoint.AnswerAsync(context, text);
+                return MetricsEndpoint.AnswerAsync(context, Encoding.UTF8.GetBytes(text.ToString()));
             }));
         });
         GcPauses.Watch();

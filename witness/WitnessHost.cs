@@ -40,9 +40,6 @@ internal sealed class WitnessHost : IAsyncDisposable
     /// <summary>Where it listens, with the real port.</summary>
     public string Url { get; }
 
-    /// <summary>The log of the program.</summary>
-    public ILogger Log => _app.Logger;
-
     /// <summary>
     /// Opens everything and then the socket. In this order: the lists and keys an operator gave, the lock, the store with its guard; a port
     /// is opened only by a witness that may sign.
@@ -76,7 +73,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             SubmissionEndpoint? subtree = cosigners.OfType<ISubtreeCosigner>().FirstOrDefault() is ISubtreeCosigner able
                 ? new SubmissionEndpoint(new SubtreeWitness(logs, able, witness).SignSubtreeAsync, metrics.SignSubtree, settings.BodyTime, time)
                 : null;
-            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), subtree, new ReadEndpoints(witness, logs, new Page(witness, logs, evidence, vkeys, time), new Status(witness, logs, evidence, lists, vkeys), metrics));
+            Routes routes = new(new SubmissionEndpoint(witness.AddCheckpointAsync, metrics.AddCheckpoint, settings.BodyTime, time), subtree, new ReadEndpoints(witness, logs, new Page(witness, logs, evidence, vkeys, time), new Status(witness, logs, evidence, lists, vkeys), metrics, time));
             app.Run(routes.HandleAsync);
 
             if (store.Cut is string cut) log.FrameCut(cut);
@@ -155,7 +152,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             string message = $"listen: http://{settings.Listen}: {socket?.Message ?? e.Message}";
             // What only root may do, or no machine can, stays so however often we come back; a port in use may be free next time, and an
             // address may come with the network.
-            throw socket?.SocketErrorCode is SocketError.AccessDenied or SocketError.InvalidArgument ? new ConfigurationException(message, e) : new IOException(message, e);
+            throw socket?.SocketErrorCode is SocketError.AccessDenied or SocketError.InvalidArgument ? new UsageException(message, e) : new IOException(message, e);
         }
     }
 

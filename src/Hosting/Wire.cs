@@ -43,6 +43,10 @@ internal static class Wire
     private static void Limit(KestrelServerOptions kestrel, int connections, int connectionsPerAddress)
     {
         kestrel.AddServerHeader = false;
+        kestrel.RequestHeaderEncodingSelector = header => LengthDigits.Select(header)!; // null: Kestrel's own
+
+        // RFC 9112 section 3.2.2: with a target in absolute form the Host header is ignored, whatever it says.
+        kestrel.AllowHostHeaderOverride = true;
         AddressLimit addresses = new(connectionsPerAddress);
         kestrel.ConfigureEndpointDefaults(listen =>
         {
@@ -127,30 +131,5 @@ internal sealed class AddressLimit(int most)
         address.MapToIPv6().TryWriteBytes(bytes, out _);
         UInt128 number = System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian(bytes);
         return address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 && !address.IsIPv4MappedToIPv6 ? number >> 64 << 64 : number;
-    }
-}
-
-/// <summary>Memory that strangers may hold by being slow, all together. Thread-safe.</summary>
-internal sealed class ByteBudget(long most)
-{
-    private long _taken;
-
-    /// <summary>How much is there now.</summary>
-    public long Left => most - Volatile.Read(ref _taken);
-
-    /// <summary>A share of so many bytes; null when there is no room for it now.</summary>
-    public Share? TryTake(long bytes)
-    {
-        if (Interlocked.Add(ref _taken, bytes) <= most) return new Share(this, bytes);
-        Interlocked.Add(ref _taken, -bytes);
-        return null;
-    }
-
-    /// <summary>Given back when it is disposed.</summary>
-    public sealed class Share(ByteBudget budget, long bytes) : IDisposable
-    {
-        private long _bytes = bytes;
-
-        public void Dispose() => Interlocked.Add(ref budget._taken, -Interlocked.Exchange(ref _bytes, 0));
     }
 }

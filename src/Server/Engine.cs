@@ -393,7 +393,7 @@ internal sealed class Engine : IAsyncDisposable
         try
         {
             folder.Keep(evidence);
-            return Paths.FileExists(path) ? $"; the signed notes are in {path}" : $"; there are {EvidenceFolder.MaxOfOrigin} files of this kind already";
+            return File.Exists(path) ? $"; the signed notes are in {path}" : $"; there are {EvidenceFolder.MaxOfOrigin} files of this kind already";
         }
         catch (StorageException failure)
         {
@@ -437,6 +437,7 @@ internal sealed class Engine : IAsyncDisposable
         if (state == EngineState.Halted) _logger.Halted(reason);
         else _logger.EngineFailed(reason);
         _intake.Close();
+        Publisher.EndWaits();
     }
 
     private void Remind()

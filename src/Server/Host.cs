@@ -16,7 +16,7 @@ internal static class Host
         HealthEndpoints.Map(app, engine);
         StatusEndpoint.Map(app, engine, settings);
         MetricsEndpoint.Map(app, engine);
-        app.MapOpenApi("/openapi/{documentName}.json").WithMetadata(new HttpMethodMetadata(["GET", "HEAD"]));
+        ApiDocument.Map(app);
     });
 
     /// <summary>The same server with other routes: what the benchmarks measure against.</summary>
@@ -35,13 +35,7 @@ internal static class Host
         // the disk in a handler keeps a thread of the pool waiting either way.
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
-        builder.Services.AddOpenApi("v1", api => api.AddDocumentTransformer((document, _, _) =>
-        {
-            document.Info.Title = "TransparencyLog";
-            document.Info.Description = "A transparency log: c2sp.org/tlog-tiles and more; spec/log-api.md.";
-            document.Servers = [];
-            return Task.CompletedTask;
-        }));
+        ApiDocument.Add(builder.Services);
         WebApplication app = builder.Build();
         ILogger logger = app.Logger;
         app.Use(next => context => Gate.PassAsync(context, next, logger));

@@ -61,8 +61,6 @@ internal sealed class Append : IValueTaskSource
 internal sealed class UnavailableException(string reason, int retryAfterSeconds) : Exception(reason)
 {
     public int RetryAfterSeconds { get; } = retryAfterSeconds;
-
-    public static UnavailableException NoRoomForAnswers() => new("as many large answers are under way as there is memory for", 1);
 }
 
 /// <summary>What one frame takes, and who waits for it.</summary>

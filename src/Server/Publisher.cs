@@ -48,6 +48,7 @@ internal sealed class Publisher : IDisposable
     private Published? _public, _witnessed; // the newest, and the newest whose quorum is met
     private TaskCompletionSource _nextPublic = new(TaskCreationOptions.RunContinuationsAsynchronously); // completed and replaced whenever one of the two changes
     private CosignatureSet _publicLines;
+    private bool _hasEnded;             // nothing more will be public; set before the waiters are woken
     private TreeHead? _publicHead;      // what the public checkpoint is made of, with _publicLines
     private bool _linesJoined;          // since it was shown last
     private bool _isHeld;               // it stays for witnesses that have not answered
@@ -103,9 +104,10 @@ internal sealed class Publisher : IDisposable
     }
 
     /// <summary>
-    /// A public state that covers an index, and whose quorum is met when that is asked for, as soon as there is one. A caller that stops waiting leaves nothing behind.
+    /// A public state that covers an index, and whose quorum is met when that is asked for, as soon as there is one; null once there will be none (<see cref="EndWaits"/>). A caller that
+    /// stops waiting leaves nothing behind.
     /// </summary>
-    public async ValueTask<Published> WaitAsync(long index, bool witnessed, CancellationToken stop)
+    public async ValueTask<Published?> WaitAsync(long index, bool witnessed, CancellationToken stop)
     {
         while (true)
         {
@@ -113,9 +115,19 @@ internal sealed class Publisher : IDisposable
             Task next = Volatile.Read(ref _nextPublic).Task;
             Published? current = witnessed ? Volatile.Read(ref _witnessed) : Current;
             if (current?.Size > index) return current;
+            if (Volatile.Read(ref _hasEnded)) return null;
             await next.WaitAsync(stop).ConfigureAwait(false);
         }
     }
+
+    /// <summary>The log has halted or failed: nothing more becomes public, and requests that wait for it are answered at once (N-12).</summary>
+    public void EndWaits()
+    {
+        Volatile.Write(ref _hasEnded, true);
+        WakeWaiters();
+    }
+
+    private void WakeWaiters() => Interlocked.Exchange(ref _nextPublic, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
 
     public void Dispose() => _witnesses.Dispose();
 
@@ -352,7 +364,7 @@ internal sealed class Publisher : IDisposable
             _alarm.Raise(head.Size);
         }
 
-        Interlocked.Exchange(ref _nextPublic, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
+        WakeWaiters();
     }
 
     /// <summary>
@@ -361,8 +373,8 @@ internal sealed class Publisher : IDisposable
     /// </summary>
     public async Task RestoreAsync(CancellationToken stop)
     {
-        // One that is too long is no checkpoint; fsck says so.
-        if (_cachePath is null || Paths.VersionOf(_cachePath) is null or { Length: > Note.MaxSize } || !DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
+        if (_cachePath is null || !File.Exists(_cachePath) || new FileInfo(_cachePath).Length > Note.MaxSize) return;
+        if (!DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
         if (!Note.TryParse(bytes, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return;
         if (checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !IsOurs(note, _signer, _cosigner)) return;
         NoteVerification cosigned = note.Verify([.. _policy.Witnesses.Select(witness => Verifiers.TryCreate(witness.Key)).OfType<INoteVerifier>()]);

@@ -1,6 +1,5 @@
 using System.Text;
 using TransparencyLog.Client;
-using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 

@@ -43,9 +43,8 @@ internal sealed class FasterDevice : StorageDeviceBase
     }
 
     public static IEnumerable<int> ListFiles(string directory) =>
-        Posix.List(directory)
-            .Where(name => name.StartsWith("data.", StringComparison.Ordinal))
-            .Select(name => name[5..])
+        Directory.EnumerateFiles(directory, "data.*")
+            .Select(path => Path.GetFileName(path).AsSpan(5).ToString())
             .Where(digits => digits.Length is > 0 and < 9 && digits.AsSpan().IndexOfAnyExceptInRange('0', '9') < 0)
             .Select(digits => digits.Aggregate(0, (number, digit) => (number * 10) + (digit - '0')))
             .Order();
@@ -101,7 +100,7 @@ internal sealed class FasterDevice : StorageDeviceBase
             try
             {
                 if (_files.TryRemove(segment, out SafeFileHandle? file)) file.Dispose();
-                if (Posix.Stat(PathOf(segment), follow: false) is not null)
+                if (File.Exists(PathOf(segment)))
                 {
                     Posix.Unlink(PathOf(segment));
                     Posix.SyncDirectory(_directory);
@@ -132,7 +131,7 @@ internal sealed class FasterDevice : StorageDeviceBase
     {
         if (_files.TryGetValue(segment, out SafeFileHandle? file)) return file;
         string path = PathOf(segment);
-        bool exists = Paths.FileExists(path);
+        bool exists = File.Exists(path);
         if (!exists && !create) return null;
         SafeFileHandle opened = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow | (create ? Posix.Create : 0));
         file = _files.GetOrAdd(segment, opened);

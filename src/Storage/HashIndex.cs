@@ -38,13 +38,8 @@ public sealed class HashIndex : IDisposable
     {
         try
         {
-            switch (Posix.Stat(directory, follow: false)?.Kind)
-            {
-                case null: break;
-                case PathKind.Directory: Directory.Delete(directory, recursive: true); break;
-                default: Posix.Unlink(directory); break;
-            }
-
+            if (File.Exists(directory)) File.Delete(directory);
+            if (Directory.Exists(directory)) Directory.Delete(directory, recursive: true);
             Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)

@@ -26,11 +26,12 @@ internal sealed class JournalFiles : IDisposable
             foreach (long number in JournalScan.ListFiles(directory).OrderDescending())
             {
                 string path = JournalScan.PathOf(directory, number);
+                if (!File.Exists(path)) break;
                 try
                 {
                     files._files.Add(number, Posix.Open(path, Posix.ReadOnly | Posix.NoFollow));
                 }
-                catch (StorageException failure) when (failure.Errno == Posix.ErrnoNoEntry)
+                catch (StorageException) when (!File.Exists(path))
                 {
                     break;
                 }

@@ -9,7 +9,6 @@
 
 using System.Text;
 using TransparencyLog.Client;
-using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -212,7 +211,7 @@ internal sealed class Doors : IAsyncDisposable
             LogList.Read(Write("list", logs), [Words.Witness.Key]);
             return Accept;
         }
-        catch (ConfigurationException)
+        catch (UsageException)
         {
             return Refuse;
         }

@@ -164,7 +164,7 @@ public sealed class FullIndexTests
     [InlineData("/index/96A296D224F285C67BEE93C30F8A309157F0DAA35DC5B87E410B78630A09CFC7")]
     [InlineData("/index/g6a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7")]
     [InlineData("/index/96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7/")]
-    [InlineData("/index/96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7?x")]
+    [InlineData("/index/96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7/?x")]
     [InlineData("/index/%39%36a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7")]
     [InlineData("//index/96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7")]
     [InlineData("/Index/96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7")]

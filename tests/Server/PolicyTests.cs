@@ -1,5 +1,4 @@
 using TransparencyLog.Client;
-using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;

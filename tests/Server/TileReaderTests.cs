@@ -1,3 +1,4 @@
+using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Storage;
 
@@ -80,7 +81,7 @@ public sealed class TileReaderTests
                 await Assert.ThrowsAsync<DamageException>(async () => await reader.GetAsync(path, tree, CancellationToken.None));
             }
 
-            await Assert.ThrowsAsync<DamageException>(async () => await reader.GetGzipAsync(new TilePath(TilePath.EntriesLevel, 1), tree, CancellationToken.None));
+            await Assert.ThrowsAsync<DamageException>(async () => await reader.ServeAsync(new TilePath(TilePath.EntriesLevel, 1), tree, gzip: true, new ByteBudget(long.MaxValue), CancellationToken.None));
             await Assert.ThrowsAsync<DamageException>(async () => await reader.BuildAsync(ProofPlan.Inclusion(3, 600), tree, CancellationToken.None));
         }
 
@@ -90,29 +91,84 @@ public sealed class TileReaderTests
     }
 
     [Fact]
-    public async Task H03_A05_a_bundle_that_there_is_no_room_for_is_not_read_and_one_that_fits_is()
+    public async Task H03_A05_N07_a_bundle_that_there_is_no_room_for_is_not_read_and_one_that_fits_is()
     {
         MemoryStore store = new();
-        store.GrowBy(600);
+        store.GrowBy(600, 400);
         TileReader reader = new(store);
         TreeSnapshot tree = store.Snapshot();
         TilePath path = new(TilePath.EntriesLevel, 1);
         int size = store.Peek(path).Length;
         foreach (long room in (long[])[0, size - 1])
         {
-            await Assert.ThrowsAsync<UnavailableException>(async () => await reader.GetAsync(path, tree, CancellationToken.None, bytes => bytes <= room));
-            await Assert.ThrowsAsync<UnavailableException>(async () => await reader.GetGzipAsync(path, tree, CancellationToken.None, bytes => bytes <= room));
-            await Assert.ThrowsAsync<UnavailableException>(async () => await reader.GetAsync(new TilePath(TilePath.EntriesLevel, 1, 3), tree, CancellationToken.None, bytes => bytes <= room));
+            ByteBudget little = new(room);
+            await Assert.ThrowsAsync<NoRoomException>(async () => await reader.ServeAsync(path, tree, gzip: false, little, CancellationToken.None));
+            await Assert.ThrowsAsync<NoRoomException>(async () => await reader.ServeAsync(path, tree, gzip: true, little, CancellationToken.None));
+            await Assert.ThrowsAsync<NoRoomException>(async () => await reader.ServeAsync(new TilePath(TilePath.EntriesLevel, 1, 3), tree, gzip: false, little, CancellationToken.None));
+            Assert.Equal(room, little.Left);
         }
 
         Assert.Equal((0, 6), (store.Reads, store.Asked));
-        Assert.Equal(store.Peek(path), (await reader.GetAsync(path, tree, CancellationToken.None, bytes => bytes <= size))!.Value.ToArray());
-        Assert.Equal((1, 7), (store.Reads, store.Asked));
+        ByteBudget enough = new(size);
+        using (Served served = (await reader.ServeAsync(path, tree, gzip: false, enough, CancellationToken.None))!.Value)
+        {
+            Assert.Equal(store.Peek(path), served.Bytes.ToArray());
+            Assert.Equal((1, 7), (store.Reads, store.Asked));
+            Assert.Equal(0, enough.Left);
 
-        // Where the largest would fit nobody asks; hashes always fit.
-        await reader.GetAsync(path, tree, CancellationToken.None, bytes => bytes <= 256 * (2 + 65_535));
-        await reader.GetAsync(new TilePath(0, 1), tree, CancellationToken.None, _ => false);
+            // Who asks for the same meanwhile shares what is there: nothing is read, and nothing more is counted.
+            using Served again = (await reader.ServeAsync(path, tree, gzip: false, enough, CancellationToken.None))!.Value;
+            Assert.True(again.Bytes.Span == served.Bytes.Span);
+            Assert.Equal((1, 7), (store.Reads, store.Asked));
+        }
+
+        Assert.Equal(size, enough.Left);
+
+        // Where the largest would fit nobody asks for the size; hashes always fit.
+        ByteBudget most = new(256 * (2 + 65_535));
+        (await reader.ServeAsync(new TilePath(TilePath.EntriesLevel, 0), tree, gzip: false, most, CancellationToken.None))!.Value.Dispose();
+        (await reader.ServeAsync(new TilePath(0, 1), tree, gzip: false, new ByteBudget(0), CancellationToken.None))!.Value.Dispose();
         Assert.Equal((3, 7), (store.Reads, store.Asked));
+        Assert.Equal(256 * (2 + 65_535), most.Left);
+    }
+
+    /// <summary>N-07: a bundle of the open segment was copied before the room was asked for.</summary>
+    [Fact]
+    public async Task N07_a_partial_bundle_of_the_open_segment_is_shared_or_refused_and_never_copied_for_one_who_gets_none()
+    {
+        MemoryStore store = new();
+        store.GrowBy(200, 4000);
+        TileReader reader = new(store);
+        TreeSnapshot tree = store.Snapshot();
+        TilePath all = new(TilePath.EntriesLevel, 0, 200), few = new(TilePath.EntriesLevel, 0, 20);
+        Assert.True(System.Runtime.InteropServices.MemoryMarshal.TryGetArray(tree.OpenBundle, out ArraySegment<byte> open));
+        ByteBudget none = new(1000), enough = new(open.Array!.Length);
+        Assert.Throws<NoRoomException>(() => reader.ServeAsync(all, tree, gzip: false, none, CancellationToken.None).AsTask().GetAwaiter().GetResult());
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 1000; i++)
+        {
+            try
+            {
+                await reader.ServeAsync(all, tree, gzip: false, none, CancellationToken.None); // completes at once, or throws
+                Assert.Fail("there was no room");
+            }
+            catch (NoRoomException)
+            {
+            }
+        }
+
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 20 * 1000 * 1000); // copies would be 800 MB
+        using Served first = (await reader.ServeAsync(all, tree, gzip: false, enough, CancellationToken.None))!.Value;
+        using Served second = (await reader.ServeAsync(all, tree, gzip: false, enough, CancellationToken.None))!.Value;
+        Assert.True(first.Bytes.Span == second.Bytes.Span);
+        Assert.Equal(0, enough.Left);
+
+        // A small part of it is a copy, so that its reader does not keep the rest alive.
+        ByteBudget small = new(few.Width * EntryBundle.EncodedSize(4000));
+        using Served copy = (await reader.ServeAsync(few, tree, gzip: false, small, CancellationToken.None))!.Value;
+        Assert.True(System.Runtime.InteropServices.MemoryMarshal.TryGetArray(copy.Bytes, out ArraySegment<byte> own));
+        Assert.Equal(copy.Bytes.Length, own.Array!.Length);
+        Assert.Equal(0, small.Left);
     }
 
     [Theory]
@@ -155,12 +211,15 @@ public sealed class TileReaderTests
 
         public long DurableSegmentCount => SegmentCount;
 
-        public void GrowBy(int entries)
+        /// <param name="entries">How many.</param>
+        /// <param name="size">Bytes of each; 0 for 1 to 8.</param>
+        public void GrowBy(int entries, int size = 0)
         {
             List<FullTile> completed = [];
             for (int i = 0; i < entries; i++)
             {
-                byte[] entry = BitConverter.GetBytes(_edge.Size)[..(1 + ((int)_edge.Size % 8))];
+                byte[] entry = size > 0 ? new byte[size] : BitConverter.GetBytes(_edge.Size)[..(1 + ((int)_edge.Size % 8))];
+                if (size > 0) BitConverter.TryWriteBytes(entry, _edge.Size);
                 Leaves.Add(MerkleHash.Leaf(entry));
                 byte[] encoded = new byte[EntryBundle.EncodedSize(entry.Length)];
                 EntryBundle.Write(entry, encoded);

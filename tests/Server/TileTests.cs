@@ -38,8 +38,8 @@ public sealed class TileTests
     [InlineData("/tile/%30/000")]
     [InlineData("/tile/0/00%30")]
     [InlineData("/tile/0/000/")]
-    [InlineData("/tile/0/000?")]
-    [InlineData("/tile/0/000?x=1")]
+    [InlineData("/tile/0/0?")]
+    [InlineData("/tile/0?x=/000")]
     [InlineData("/tile/0/000#x")]
     [InlineData("//tile/0/000")]
     [InlineData("/tile//0/000")]
@@ -76,7 +76,7 @@ public sealed class TileTests
     [InlineData("/data/key.pem")]
     [InlineData("/Checkpoint")]
     [InlineData("/checkpoint/")]
-    [InlineData("/checkpoint?")]
+    [InlineData("/checkpoint/?")]
     [InlineData("/%63heckpoint")]
     [InlineData("//checkpoint")]
     [InlineData("/add/")]
@@ -94,6 +94,30 @@ public sealed class TileTests
             if ((target is "/tile/63/000" or "/tile/8/000" or "/tile/0/x009/x223/x372/x036/x854/x775/807") && method is ("POST" or "OPTIONS")) continue; // tiles of a larger tree: 405
             (int status, string answer) = await RawHttp.SendAsync(log.Url, method, target, method == "POST" ? "Content-Length: 0\r\n" : "");
             Assert.True(status is 404 or 400, $"{method} {target}: {answer}");
+        }
+    }
+
+    [Theory]
+    [InlineData("/checkpoint")]
+    [InlineData("/tile/0/000")]
+    [InlineData("/tile/entries/000")]
+    [InlineData("/tile/0/001.p/1")]
+    [InlineData("/entry/3")]
+    public async Task N09_a_query_and_an_absolute_target_answer_what_the_path_alone_names(string path)
+    {
+        TestLog log = await SharedLog.GetAsync();
+        byte[] expected = await log.Http.GetByteArrayAsync(path);
+        foreach (string query in (string[])["?", "?cachebust=1", "?/../x", "?a=b&c=%00"])
+        {
+            using HttpResponseMessage answer = await log.Http.GetAsync(path + query);
+            Assert.Equal(System.Net.HttpStatusCode.OK, answer.StatusCode);
+            Assert.Equal(expected, await answer.Content.ReadAsByteArrayAsync());
+        }
+
+        foreach (string target in (string[])[$"{log.Url.GetLeftPart(UriPartial.Authority)}{path}", $"http://other.example{path}?x"])
+        {
+            (int status, string answer) = await RawHttp.SendAsync(log.Url, "GET", target, "");
+            Assert.True(status == 200, $"{target}: {answer}");
         }
     }
 

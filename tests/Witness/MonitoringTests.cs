@@ -32,7 +32,7 @@ public sealed class MonitoringTests : IAsyncLifetime
         string[] spellings =
         [
             $"/{hash.ToUpperInvariant()}/checkpoint", $"/{hash}/Checkpoint", $"/{hash}/checkpoint/", $"//{hash}/checkpoint", $"/{hash}//checkpoint", $"/{hash}/./checkpoint",
-            $"/{hash}/%63heckpoint", $"/%{(int)hash[0]:x2}{hash[1..]}/checkpoint", $"/{hash}/checkpoint?x", $"/{hash}/checkpoint?", $"/{hash[..63]}/checkpoint", $"/{hash}0/checkpoint",
+            $"/{hash}/%63heckpoint", $"/%{(int)hash[0]:x2}{hash[1..]}/checkpoint", $"/{hash}/checkpointx?x", $"/{hash}?/checkpoint", $"/{hash[..63]}/checkpoint", $"/{hash}0/checkpoint",
             $"/{hash}/checkpoint.txt", $"/{hash}", $"/{hash}/", "/checkpoint", $"/x/../{hash}/checkpoint", $"/{hash}%2fcheckpoint",
         ];
         foreach (string spelling in spellings)
@@ -42,6 +42,20 @@ public sealed class MonitoringTests : IAsyncLifetime
         }
 
         await _witness.CheckStateAsync(_log, 5);
+    }
+
+    [Fact]
+    public async Task N09_a_query_and_an_absolute_target_answer_the_checkpoint()
+    {
+        await _witness.CosignAsync(_log, 0, 5);
+        string plain = _witness.Raw($"GET {_log.MonitorPath} HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n");
+        string body = plain[plain.IndexOf("\r\n\r\n", StringComparison.Ordinal)..];
+        foreach (string target in new[] { $"{_log.MonitorPath}?", $"{_log.MonitorPath}?cachebust=1", $"http://other.example{_log.MonitorPath}", $"http://w:80{_log.MonitorPath}?x" })
+        {
+            string answer = _witness.Raw($"GET {target} HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n");
+            Assert.StartsWith("HTTP/1.1 200 ", answer);
+            Assert.EndsWith(body, answer);
+        }
     }
 
     [Theory]

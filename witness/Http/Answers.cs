@@ -16,14 +16,8 @@ internal static class Answers
     public static Task Text(HttpContext context, int status, string text, string contentType = PlainText) => Bytes(context, status, Encoding.UTF8.GetBytes(text), contentType);
 
     /// <summary>A body of bytes.</summary>
-    public static Task Bytes(HttpContext context, int status, ReadOnlyMemory<byte> body, string contentType)
-    {
-        HttpResponse response = context.Response;
-        response.StatusCode = status;
-        response.ContentType = contentType;
-        response.ContentLength = body.Length;
-        return HttpMethods.IsHead(context.Request.Method) ? Task.CompletedTask : response.Body.WriteAsync(body, context.RequestAborted).AsTask();
-    }
+    /// <exception cref="NoRoomException">It is a large one, and there is no room for it now; nothing was sent.</exception>
+    public static Task Bytes(HttpContext context, int status, ReadOnlyMemory<byte> body, string contentType) => LargeAnswers.SendAsync(context, status, contentType, body);
 
     /// <summary>A refusal that the C2SP text does not define. The detail is for people and says what is allowed.</summary>
     public static Task Problem(HttpContext context, int status, string name, string detail)
@@ -45,6 +39,13 @@ internal static class Answers
     {
         context.Response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture);
         return Problem(context, StatusCodes.Status429TooManyRequests, "too-often", "this log has asked more often than it may; Retry-After says when it may ask again");
+    }
+
+    /// <summary>There is no room for a large body or answer now: 503, and once more in a moment.</summary>
+    public static Task NoRoom(HttpContext context, NoRoomException full)
+    {
+        context.Response.Headers.RetryAfter = NoRoomException.RetryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        return Problem(context, StatusCodes.Status503ServiceUnavailable, "busy", full.Message);
     }
 
     /// <summary>Our own state: 503, and how long a client does well to wait; where an operator has to come that is a minute.</summary>

@@ -22,17 +22,33 @@ internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, Eviden
 
         """;
 
-    /// <summary>The page as it is now.</summary>
-    public string Write()
+    /// <summary>Logs of one page where the request does not say: what a person may scroll through.</summary>
+    public const int UsualLimit = 500;
+
+    /// <summary>The page as of now.</summary>
+    public PagedAnswer Write()
     {
         DateTimeOffset now = time.GetUtcNow();
         StringBuilder page = new(Head);
         page.Append(CultureInfo.InvariantCulture, $"<h1>{Escape(keys[0].Name)}</h1>\n<p>A witness of transparency logs (c2sp.org/tlog-witness): it cosigns a checkpoint only of a log that has grown from the one it cosigned before.</p>\n");
         page.Append(CultureInfo.InvariantCulture, $"<p>State: {(witness.Hindrance is Unavailability why ? $"nothing is cosigned: {Escape(Answers.Describe(why))}" : "ok")}</p>\n<h2>Keys</h2>\n<ul>\n");
         foreach (VerifierKey key in keys) page.Append(CultureInfo.InvariantCulture, $"<li><code>{Escape(key.ToString())}</code></li>\n");
-        page.Append("</ul>\n<h2>Logs</h2>\n<table><tr><th>Origin</th><th class=\"n\">Size</th><th>Cosigned</th><th class=\"n\">Age</th><th>Refused since the start</th></tr>\n");
-        foreach (WitnessedLog log in logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)) Row(page, log, now);
-        return page.Append("</table>\n<p><a href=\"healthz\">health</a>, <a href=\"metrics\">metrics</a></p>\n</body></html>\n").ToString();
+        WitnessedLog[] all = [.. logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)];
+        page.Append(CultureInfo.InvariantCulture, $"</ul>\n<h2>{all.Length} {(all.Length == 1 ? "log" : "logs")}</h2>\n<table><tr><th>Origin</th><th class=\"n\">Size</th><th>Cosigned</th><th class=\"n\">Age</th><th>Refused since the start</th></tr>\n");
+
+        // Text before bytes: where each row ends is known in bytes only.
+        using MemoryStream bytes = new();
+        int[] ends = new int[all.Length + 1];
+        for (int i = 0; i <= all.Length; i++)
+        {
+            if (i > 0) Row(page, all[i - 1], now);
+            bytes.Write(Encoding.UTF8.GetBytes(page.ToString()));
+            page.Clear();
+            ends[i] = (int)bytes.Length;
+        }
+
+        return new PagedAnswer([.. all.Select(log => log.OriginHash)], bytes.ToArray(), ends, 0, next =>
+            $"</table>\n{(next is Hash from ? $"<p><a href=\"?from={from.ToHex()}\">more logs</a></p>\n" : "")}<p><a href=\"healthz\">health</a>, <a href=\"status\">state as JSON</a>, <a href=\"metrics\">metrics</a></p>\n</body></html>\n");
     }
 
     private void Row(StringBuilder page, WitnessedLog log, DateTimeOffset now)

@@ -1,8 +1,13 @@
+using TransparencyLog.Hosting;
+
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>Everything that is only read: the checkpoints for monitors, and what operators and their machines ask.</summary>
-internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, Page page, Status status, Metrics metrics)
+internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, Page page, Status status, Metrics metrics, TimeProvider time)
 {
+    private readonly SharedAnswer<PagedAnswer> _page = new(page.Write, answer => answer.Length, time), _status = new(status.Write, answer => answer.Length, time);
+    private readonly SharedAnswer<byte[]> _metrics = new(() => System.Text.Encoding.UTF8.GetBytes(metrics.Write()), answer => answer.Length, time);
+
     /// <summary>GET /&lt;origin hash&gt;/checkpoint (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"). A log taken off the list is still shown.</summary>
     public Task Checkpoint(HttpContext context, in Hash originHash)
     {
@@ -22,21 +27,29 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
     }
 
     /// <summary>GET /status.</summary>
-    public Task Status(HttpContext context)
-    {
-        context.Response.Headers.CacheControl = "no-store";
-        return Answers.Bytes(context, StatusCodes.Status200OK, status.Write(), "application/json");
-    }
+    public Task Status(HttpContext context) => Paged(context, _status, Http.Status.UsualLimit, "application/json");
 
     /// <summary>GET /metrics.</summary>
     public Task Metrics(HttpContext context) =>
-        Answers.Text(context, StatusCodes.Status200OK, metrics.Write(), "text/plain; version=0.0.4; charset=utf-8");
+        Answers.Bytes(context, StatusCodes.Status200OK, _metrics.Get(), "text/plain; version=0.0.4; charset=utf-8");
 
     /// <summary>The page for people.</summary>
     public Task Page(HttpContext context)
     {
-        context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.ContentSecurityPolicy = Http.Page.SecurityPolicy;
-        return Answers.Text(context, StatusCodes.Status200OK, page.Write(), Http.Page.ContentType);
+        return Paged(context, _page, Http.Page.UsualLimit, Http.Page.ContentType);
+    }
+
+    private static async Task Paged(HttpContext context, SharedAnswer<PagedAnswer> answer, int usual, string contentType)
+    {
+        context.Response.Headers.CacheControl = "no-store";
+        if (!PageRequest.TryParse(RequestTarget.Of(context), usual, out PageRequest request))
+        {
+            await Answers.Problem(context, StatusCodes.Status400BadRequest, "bad-request", $"the query is from=HASH, an origin hash, and limit=N, 1 to {PageRequest.MostItems}, each at most once");
+        }
+        else if (!await answer.Get().TrySendAsync(context, request, contentType))
+        {
+            await Answers.Problem(context, StatusCodes.Status400BadRequest, "bad-request", "from is the origin hash of no log of this witness");
+        }
     }
 }

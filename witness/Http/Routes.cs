@@ -1,9 +1,10 @@
 // Which request goes where. Paths are compared as they came on the wire: one spelling for each resource, no percent-decoding, no letter
-// case, no trailing slash, no query. Everything else is 404.
+// case, no trailing slash, no query but where one is named. Everything else is 404.
 //
 //     POST      /add-checkpoint  /sign-subtree (where there is a key for it)
-//     GET HEAD  /<64 lower-case hex digits>/checkpoint
-//     GET HEAD  /  /healthz  /readyz  /status  /metrics
+//     GET HEAD  /<64 lower-case hex digits>/checkpoint    with any query or none: caches and fetchers add them (N-09)
+//     GET HEAD  /  /status                                with the query of PagedAnswer.cs or none
+//     GET HEAD  /healthz  /readyz  /metrics
 
 using System.Text;
 using Microsoft.AspNetCore.Http.Features;
@@ -16,7 +17,19 @@ internal sealed class Routes(SubmissionEndpoint add, SubmissionEndpoint? subtree
 {
     private const string Tail = "/checkpoint";
 
-    public Task HandleAsync(HttpContext context)
+    public async Task HandleAsync(HttpContext context)
+    {
+        try
+        {
+            await RouteAsync(context);
+        }
+        catch (NoRoomException full) when (!context.Response.HasStarted)
+        {
+            await Answers.NoRoom(context, full);
+        }
+    }
+
+    private Task RouteAsync(HttpContext context)
     {
         IHeaderDictionary headers = context.Response.Headers;
         headers.XContentTypeOptions = "nosniff";
@@ -27,7 +40,8 @@ internal sealed class Routes(SubmissionEndpoint add, SubmissionEndpoint? subtree
             return Answers.Problem(context, StatusCodes.Status400BadRequest, "bad-request", "a body has a Content-Length or is sent in chunks, not both, and in no other coding");
         }
 
-        string target = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        string target = RequestTarget.Of(context);
+        ReadOnlySpan<char> path = RequestTarget.PathOf(target);
         if (target == "/add-checkpoint")
         {
             AllowOrigins(headers);
@@ -42,18 +56,18 @@ internal sealed class Routes(SubmissionEndpoint add, SubmissionEndpoint? subtree
         }
 
         // SPEC TW-71: lower-case hex of the origin's SHA-256; anything else is not a path of ours.
-        if (target.Length == 1 + (2 * Hash.Size) + Tail.Length && target.EndsWith(Tail, StringComparison.Ordinal)
+        if (path.Length == 1 + (2 * Hash.Size) + Tail.Length && path.EndsWith(Tail, StringComparison.Ordinal)
             && Hash.TryParseHex(Encoding.UTF8.GetBytes(target, 1, 2 * Hash.Size), out Hash originHash))
         {
             AllowOrigins(headers);
             return Get(context, () => read.Checkpoint(context, originHash));
         }
 
+        if (path is "/") return Get(context, () => read.Page(context));
+        if (path is "/status") return Get(context, () => read.Status(context));
         return target switch
         {
-            "/" => Get(context, () => read.Page(context)),
             "/healthz" or "/readyz" => Get(context, () => read.Health(context)),
-            "/status" => Get(context, () => read.Status(context)),
             "/metrics" => Get(context, () => read.Metrics(context)),
             _ => Answers.Problem(context, StatusCodes.Status404NotFound, "not-found", "no such resource"),
         };

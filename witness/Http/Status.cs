@@ -8,9 +8,14 @@ internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evid
     /// <summary>A plus stays a plus, so that a vkey can be copied: the answer is never taken for HTML.</summary>
     private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>The object as it is now.</summary>
-    public byte[] Write()
+    /// <summary>Logs of a page where the request does not say: an answer of some 550 kB.</summary>
+    public const int UsualLimit = 1000;
+
+    /// <summary>The object as of now.</summary>
+    public PagedAnswer Write()
     {
+        WitnessedLog[] all = [.. logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)];
+        int[] ends = new int[all.Length + 1];
         using MemoryStream bytes = new();
         using (Utf8JsonWriter json = new(bytes, Options))
         {
@@ -32,12 +37,20 @@ internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evid
 
             json.WriteEndArray();
             json.WriteStartArray("logs");
-            foreach (WitnessedLog log in logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)) Write(json, log);
+            ends[0] = (int)(json.BytesCommitted + json.BytesPending);
+            for (int i = 0; i < all.Length; i++)
+            {
+                Write(json, all[i]);
+                ends[i + 1] = (int)(json.BytesCommitted + json.BytesPending);
+            }
+
             json.WriteEndArray();
             json.WriteEndObject();
         }
 
-        return bytes.ToArray();
+        // The end of the object follows each page.
+        byte[] items = bytes.GetBuffer().AsSpan(0, ends[^1]).ToArray();
+        return new PagedAnswer([.. all.Select(log => log.OriginHash)], items, ends, ",".Length, next => $"{(all.Length == 0 ? "" : "\n  ")}],\n  \"next\": {(next is Hash hash ? $"\"{hash.ToHex()}\"" : "null")}\n}}");
     }
 
     private void Write(Utf8JsonWriter json, WitnessedLog log)

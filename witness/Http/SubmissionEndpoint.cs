@@ -1,5 +1,5 @@
 using System.Buffers;
-using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 using TransparencyLog.Hosting;
 
@@ -33,31 +33,27 @@ internal sealed class SubmissionEndpoint(Func<ReadOnlyMemory<byte>, Cancellation
             return;
         }
 
-        if (request.ContentLength > MaxBody)
-        {
-            await Refuse(context, StatusCodes.Status413PayloadTooLarge, "too-large", $"a body has at most {MaxBody} bytes");
-            return;
-        }
-
         ReadOnlyMemory<byte>? body;
         try
         {
             body = await ReadAsync(context);
         }
-        catch (Exception gone) when (Wire.IsGone(gone))
+        catch (ConnectionAbortedException)
         {
-            context.Abort();
+            context.Abort(); // or Kestrel would try to read the rest of the body
             return;
         }
-        catch (IOException bad)
+        catch (BadHttpRequestException bad)
         {
-            // The client's framing, or too slow a body: Kestrel has the status. Without one: chunks whose length overflows.
-            await Refuse(context, (bad as BadHttpRequestException)?.StatusCode ?? StatusCodes.Status400BadRequest, "bad-request", "the body could not be read");
+            // The client's framing, or too slow a body.
+            bool isLate = bad.StatusCode == StatusCodes.Status408RequestTimeout;
+            await Refuse(context, bad.StatusCode, isLate ? "request-timeout" : "bad-request", isLate ? "the body took too long" : "the body could not be read");
             return;
         }
-        catch (TimeoutException)
+        catch (NoRoomException full)
         {
-            await Refuse(context, StatusCodes.Status408RequestTimeout, "request-timeout", "the body took too long");
+            Unread(context);
+            await Answers.NoRoom(context, full);
             return;
         }
 
@@ -89,45 +85,26 @@ internal sealed class SubmissionEndpoint(Func<ReadOnlyMemory<byte>, Cancellation
         _ => throw new System.Diagnostics.UnreachableException($"an outcome without a status: {outcome.GetType().Name}"),
     };
 
-    /// <summary>The whole body, or null when it is larger than allowed. Holds no more than it has received.</summary>
+    /// <summary>The whole body, or null when it is larger than allowed.</summary>
     private async Task<ReadOnlyMemory<byte>?> ReadAsync(HttpContext context)
     {
-        // The reader is asked to return, never cancelled: Kestrel could not end the body of a read that never returned, and would say so in our log each time. When the client
-        // goes, it fails by itself.
-        PipeReader reader = context.Request.BodyReader;
-        using CancellationTokenSource deadline = new(bodyTime, time);
-        using CancellationTokenRegistration late = deadline.Token.Register(reader.CancelPendingRead);
-        while (true)
-        {
-            ReadResult read = await reader.ReadAsync(CancellationToken.None);
-            if (read.IsCanceled)
-            {
-                reader.AdvanceTo(read.Buffer.End);
-                throw new TimeoutException();
-            }
+        if (await RequestBody.ReadAsync(context, MaxBody, bodyTime, time) is not ReadOnlySequence<byte> body) return null;
+        byte[] copy = body.ToArray();
+        RequestBody.Release(context, body);
+        return copy;
+    }
 
-            if (read.Buffer.Length > MaxBody)
-            {
-                reader.AdvanceTo(read.Buffer.End);
-                return null;
-            }
-
-            if (read.IsCompleted)
-            {
-                byte[] body = read.Buffer.ToArray();
-                reader.AdvanceTo(read.Buffer.End);
-                return body;
-            }
-
-            reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
-        }
+    /// <summary>A refusal before the end of the body.</summary>
+    private static Task Refuse(HttpContext context, int status, string name, string detail)
+    {
+        Unread(context);
+        return Answers.Problem(context, status, name, detail);
     }
 
     /// <summary>The rest of the body is not read: the connection ends with the answer.</summary>
-    private static Task Refuse(HttpContext context, int status, string name, string detail)
+    private static void Unread(HttpContext context)
     {
         context.Response.Headers.Connection = "close";
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = 0; // or Kestrel would wait 5 s for it
-        return Answers.Problem(context, status, name, detail);
     }
 }

@@ -11,6 +11,9 @@ internal static class AppendEndpoints
     /// <summary>Largest add-batch body: what one frame of the journal takes, since a batch is all or nothing.</summary>
     public const int MaxBatch = JournalFrame.MaxEntryBytes;
 
+    /// <summary>How long a request that waits for publication may go on once the process is to end: connections are closed after 5 s.</summary>
+    private static readonly TimeSpan WaitWhileStopping = TimeSpan.FromSeconds(2);
+
     private const int MaxIndexLine = 20; // 19 digits and a newline
     private const string TextType = "text/plain; charset=utf-8";
 
@@ -36,7 +39,7 @@ internal static class AppendEndpoints
             return;
         }
 
-        if (await RequestBody.ReadAsync(context, EntryBundle.MaxEntrySize, settings.BodyLimit).ConfigureAwait(false) is not ReadOnlySequence<byte> body)
+        if (await RequestBody.ReadAsync(context, EntryBundle.MaxEntrySize, settings.BodyLimit, TimeProvider.System).ConfigureAwait(false) is not ReadOnlySequence<byte> body)
         {
             await Problem.TooLarge($"an entry has 1 to {EntryBundle.MaxEntrySize} bytes; this one has more").ExecuteAsync(context).ConfigureAwait(false);
             return;
@@ -77,20 +80,42 @@ internal static class AppendEndpoints
 
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         limit.CancelAfter(settings.WaitLimit);
-        Published published;
+        IHostApplicationLifetime process = context.RequestServices.GetRequiredService<IHostApplicationLifetime>();
+        using CancellationTokenRegistration ending = process.ApplicationStopping.Register(() => limit.CancelAfter(WaitWhileStopping));
+        Published? published;
         try
         {
             published = await engine.Publisher.WaitAsync(index, witnessed: wait == "witnessed", limit.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
         {
-            // Not public yet, but durable: the index is final.
+            published = null;
+        }
+
+        if (published is null)
+        {
+            // Not public yet, but durable: the index is final. N-12: where the log has halted or failed, this is answered at once.
             await IndexAsync(context, 202, index).ConfigureAwait(false);
             return;
         }
 
-        byte[] proof = await ProofEndpoints.ProveAsync(engine, published, index, context.RequestAborted).ConfigureAwait(false);
-        await BytesAsync(context, 200, "text/plain; charset=utf-8", proof).ConfigureAwait(false);
+        ByteBudget.Share? room;
+        try
+        {
+            room = LargeAnswers.Reserve(ProofEndpoints.LargestProof(published));
+        }
+        catch (NoRoomException)
+        {
+            // The proof can be had later; that the entry is durable is said now.
+            await IndexAsync(context, 202, index).ConfigureAwait(false);
+            return;
+        }
+
+        using (room)
+        {
+            byte[] proof = await ProofEndpoints.ProveAsync(engine, published, index, context.RequestAborted).ConfigureAwait(false);
+            await LargeAnswers.SendAsync(context, 200, TextType, proof, room).ConfigureAwait(false);
+        }
     }
 
     private static Hash LeafOf(in ReadOnlySequence<byte> entry)
@@ -105,7 +130,7 @@ internal static class AppendEndpoints
 
     private static async Task AddBatchAsync(HttpContext context, Engine engine, Settings settings)
     {
-        if (await RequestBody.ReadAsync(context, MaxBatch, settings.BodyLimit).ConfigureAwait(false) is not ReadOnlySequence<byte> body)
+        if (await RequestBody.ReadAsync(context, MaxBatch, settings.BodyLimit, TimeProvider.System).ConfigureAwait(false) is not ReadOnlySequence<byte> body)
         {
             await Problem.TooLarge($"a batch has at most {MaxBatch} bytes").ExecuteAsync(context).ConfigureAwait(false);
             return;
@@ -128,7 +153,7 @@ internal static class AppendEndpoints
             }
 
             // Before anything is appended: an answer that there is no room for could not be given any more.
-            if (count * MaxIndexLine > LargeAnswers.Least) room = LargeAnswers.Reserve(count * MaxIndexLine);
+            room = LargeAnswers.Reserve(count * MaxIndexLine);
             append = await engine.AddAsync(bundle.AsMemory(0, length), leaves.AsMemory(0, count), context.RequestAborted).ConfigureAwait(false);
         }
         catch
@@ -154,7 +179,7 @@ internal static class AppendEndpoints
             }
 
             byte[] lines = ArrayPool<byte>.Shared.Rent(count * MaxIndexLine);
-            await BytesAsync(context, 200, TextType, lines.AsMemory(0, WriteIndexes(append, count, lines))).ConfigureAwait(false);
+            await LargeAnswers.SendAsync(context, 200, TextType, lines.AsMemory(0, WriteIndexes(append, count, lines)), room).ConfigureAwait(false);
             ArrayPool<byte>.Shared.Return(lines);
         }
     }
@@ -238,14 +263,6 @@ internal static class AppendEndpoints
         digits[..length].CopyTo(context.Response.BodyWriter.GetSpan(length));
         context.Response.BodyWriter.Advance(length);
         return Task.CompletedTask; // the server flushes what was written when the request ends
-    }
-
-    internal static async Task BytesAsync(HttpContext context, int status, string contentType, ReadOnlyMemory<byte> bytes)
-    {
-        Begin(context, status, contentType, bytes.Length);
-        if (HttpMethods.IsHead(context.Request.Method)) return;
-        if (bytes.Length > LargeAnswers.Least) await LargeAnswers.SendAsync(context, bytes).ConfigureAwait(false);
-        else await context.Response.Body.WriteAsync(bytes, context.RequestAborted).ConfigureAwait(false);
     }
 
     private static void Begin(HttpContext context, int status, string contentType, int length)

@@ -41,6 +41,10 @@ internal static class Gate
         {
             await Problem.Unavailable(unavailable).ExecuteAsync(context).ConfigureAwait(false);
         }
+        catch (NoRoomException full) when (!context.Response.HasStarted)
+        {
+            await Problem.Unavailable(new UnavailableException(full.Message, NoRoomException.RetryAfterSeconds)).ExecuteAsync(context).ConfigureAwait(false);
+        }
         catch (ConnectionAbortedException)
         {
             context.Abort(); // or Kestrel would try to read the rest of the body
@@ -73,7 +77,10 @@ internal static class Gate
         ReadOnlySpan<char> target = Target.Of(context);
         int query = target.IndexOf('?');
         ReadOnlySpan<char> path = query < 0 ? target : target[..query];
-        if (query >= 0 && path is not ("/add" or "/proof/inclusion" or "/proof/consistency")) return Problem.NotFound("this resource takes no query");
+
+        // N-09: the path alone names what is cached, and caches and fetchers add queries to get past each other.
+        bool isCached = path is "/checkpoint" || path.StartsWith("/tile/") || path.StartsWith("/entry/") || path.StartsWith("/index/");
+        if (query >= 0 && !isCached && path is not ("/add" or "/proof/inclusion" or "/proof/consistency")) return Problem.NotFound("this resource takes no query");
         if (path.StartsWith("/tile/"))
         {
             if (!Target.TryReadTile(path, out _)) return Problem.NotFound("not the path of a tile or entry bundle");

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 
@@ -11,12 +12,14 @@ internal static class HealthEndpoints
 
     public static void Map(WebApplication app, Engine engine)
     {
-        app.MapMethods("/healthz", Methods, Gate.Handle(context => HealthAsync(context, engine, ready: false))).WithName("healthz").WithSummary("200 while nothing is wrong.").ProducesProblem(503);
-        app.MapMethods("/readyz", Methods, Gate.Handle(context => HealthAsync(context, engine, ready: true))).WithName("readyz").WithSummary("200 once entries are taken.").ProducesProblem(503);
+        // A line for each witness: whether all is well is decided for each request, the lines may be shared.
+        SharedAnswer<byte[]> figures = new(() => Encoding.UTF8.GetBytes(Figures(engine)), bytes => bytes.Length, TimeProvider.System);
+        app.MapMethods("/healthz", Methods, Gate.Handle(context => HealthAsync(context, engine, figures, ready: false))).WithName("healthz").WithSummary("200 while nothing is wrong.").ProducesProblem(503);
+        app.MapMethods("/readyz", Methods, Gate.Handle(context => HealthAsync(context, engine, figures, ready: true))).WithName("readyz").WithSummary("200 once entries are taken.").ProducesProblem(503);
         app.MapMethods("/", Methods, Gate.Handle(context => PageAsync(context, engine))).ExcludeFromDescription();
     }
 
-    private static async Task HealthAsync(HttpContext context, Engine engine, bool ready)
+    private static async Task HealthAsync(HttpContext context, Engine engine, SharedAnswer<byte[]> figures, bool ready)
     {
         bool good = engine.TakesEntries || (!ready && engine.State is EngineState.Starting);
         if (!good)
@@ -27,13 +30,18 @@ internal static class HealthEndpoints
         }
 
         context.Response.Headers.CacheControl = "no-store";
+        await LargeAnswers.SendAsync(context, 200, "text/plain; charset=utf-8", figures.Get()).ConfigureAwait(false);
+    }
+
+    private static string Figures(Engine engine)
+    {
         string text = string.Create(CultureInfo.InvariantCulture, $"{Word(engine.State)}\ndurable {engine.Size}\nsigned {engine.Publisher.SignedSize}\npublished {engine.Publisher.Current?.Size ?? 0}\n");
         StringBuilder lines = new(text);
         if (engine.Publisher.DegradedSince is DateTimeOffset since) lines.Append("quorum missing since ").Append(Time(since)).Append(": published without\n");
         foreach (PolicyPeer peer in engine.Publisher.Peers) lines.Append("witness ").Append(peer.Feed.SubmissionPrefix).Append(' ').Append(peer.Feed.State.Trouble ?? "ok").Append('\n');
         ScrubStatus scrub = engine.Scrub.Status;
         lines.Append("scrub ").Append(engine.Scrub.IsOn ? string.Create(CultureInfo.InvariantCulture, $"{scrub.Entries}, last clean {(scrub.LastClean is DateTimeOffset clean ? Time(clean) : "never")}") : "off").Append('\n');
-        await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(lines.ToString())).ConfigureAwait(false);
+        return lines.ToString();
     }
 
     private static Task PageAsync(HttpContext context, Engine engine)
@@ -49,7 +57,7 @@ internal static class HealthEndpoints
             """;
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.ContentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'";
-        return AppendEndpoints.BytesAsync(context, 200, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
+        return LargeAnswers.SendAsync(context, 200, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html));
     }
 
     internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);

@@ -1,4 +1,5 @@
 using System.Text;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 
@@ -11,18 +12,19 @@ internal static class MetricsEndpoint
     public static void Map(WebApplication app, Engine engine)
     {
         GcPauses.Watch();
-        app.MapMethods("/metrics", ["GET", "HEAD"], Gate.Handle(context => WriteAsync(context, engine)))
+        SharedAnswer<byte[]> answer = new(() => Encoding.UTF8.GetBytes(Write(engine)), bytes => bytes.Length, TimeProvider.System);
+        app.MapMethods("/metrics", ["GET", "HEAD"], Gate.Handle(context => AnswerAsync(context, answer.Get())))
             .WithName("metrics").WithSummary("Counters in the text format that Prometheus reads.").Produces<string>(200, "text/plain");
     }
 
     /// <summary>A text of metrics as an answer; also what the benchmarks' server without storage answers.</summary>
-    public static Task AnswerAsync(HttpContext context, StringBuilder text)
+    public static Task AnswerAsync(HttpContext context, byte[] text)
     {
         context.Response.Headers.CacheControl = "no-store";
-        return AppendEndpoints.BytesAsync(context, 200, "text/plain; version=0.0.4; charset=utf-8", Encoding.UTF8.GetBytes(text.ToString()));
+        return LargeAnswers.SendAsync(context, 200, "text/plain; version=0.0.4; charset=utf-8", text);
     }
 
-    private static Task WriteAsync(HttpContext context, Engine engine)
+    private static string Write(Engine engine)
     {
         StringBuilder text = new();
         text.AppendMetric("tlog_entries_total", "counter", $"{engine.Size}");
@@ -54,6 +56,6 @@ internal static class MetricsEndpoint
 
         engine.Webhooks.WriteMetrics(text);
         ProcessMetrics.Write(text);
-        return AnswerAsync(context, text);
+        return text.ToString();
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.OpenApi;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 
@@ -21,6 +22,9 @@ internal static class ProofEndpoints
             .WithQuery("to", JsonSchemaType.Integer, "The larger tree size, at most the published one, which is the default.")
             .Produces<string>(200, "text/plain").ProducesProblem(400);
     }
+
+    /// <summary>No proof under a checkpoint is larger: the checkpoint, at most 63 hashes, and less than a kilobyte around them.</summary>
+    public static long LargestProof(Published published) => published.Checkpoint.Length + (63 * Hash.LineSize) + 1024;
 
     /// <summary>A tlog-proof (c2sp.org/tlog-proof) under a public checkpoint.</summary>
     public static async ValueTask<byte[]> ProveAsync(Engine engine, Published published, long index, CancellationToken stop)
@@ -49,7 +53,8 @@ internal static class ProofEndpoints
         if (at == size && !WantsJson(context))
         {
             context.Response.Headers.Vary = "Accept";
-            await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", await ProveAsync(engine, published, index, context.RequestAborted).ConfigureAwait(false)).ConfigureAwait(false);
+            using ByteBudget.Share? room = LargeAnswers.Reserve(LargestProof(published));
+            await LargeAnswers.SendAsync(context, 200, "text/plain; charset=utf-8", await ProveAsync(engine, published, index, context.RequestAborted).ConfigureAwait(false), room).ConfigureAwait(false);
             return;
         }
 
@@ -99,7 +104,7 @@ internal static class ProofEndpoints
         {
             byte[] lines = new byte[hashes.Length * Hash.LineSize];
             for (int i = 0; i < hashes.Length; i++) hashes[i].WriteLine(lines.AsSpan(i * Hash.LineSize));
-            await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", lines).ConfigureAwait(false);
+            await LargeAnswers.SendAsync(context, 200, "text/plain; charset=utf-8", lines).ConfigureAwait(false);
             return;
         }
 
@@ -114,6 +119,6 @@ internal static class ProofEndpoints
             json.WriteEndObject();
         }
 
-        await AppendEndpoints.BytesAsync(context, 200, "application/json", body.GetBuffer().AsMemory(0, (int)body.Length)).ConfigureAwait(false);
+        await LargeAnswers.SendAsync(context, 200, "application/json", body.GetBuffer().AsMemory(0, (int)body.Length)).ConfigureAwait(false);
     }
 }

@@ -30,7 +30,7 @@ internal static class ReadEndpoints
 
         // SPEC TT-03: caches may keep it a few seconds at most.
         context.Response.Headers.CacheControl = "public, max-age=1";
-        await AppendEndpoints.BytesAsync(context, 200, "text/plain; charset=utf-8", published.Checkpoint).ConfigureAwait(false);
+        await LargeAnswers.SendAsync(context, 200, "text/plain; charset=utf-8", published.Checkpoint).ConfigureAwait(false);
     }
 
     private static async Task TileAsync(HttpContext context, Engine engine)
@@ -43,33 +43,22 @@ internal static class ReadEndpoints
             return;
         }
 
-        if (path is { IsEntries: true, IsPartial: false })
-        {
-            // SPEC TT-26: bundles are compressed at the HTTP level, for whoever asks.
-            context.Response.Headers.Vary = "Accept-Encoding";
-            if (AcceptEncoding.PrefersGzip(context.Request.Headers.AcceptEncoding))
-            {
-                Served? served = await engine.Tiles.GetGzipAsync(path, published.Tree, context.RequestAborted, LargeAnswers.HasRoom).ConfigureAwait(false);
-                await SendAsync(context, published, served?.Bytes, served is { IsGzip: true }).ConfigureAwait(false);
-                return;
-            }
-        }
-
-        await SendAsync(context, published, await engine.Tiles.GetAsync(path, published.Tree, context.RequestAborted, LargeAnswers.HasRoom).ConfigureAwait(false)).ConfigureAwait(false);
-    }
-
-    private static async Task SendAsync(HttpContext context, Published published, ReadOnlyMemory<byte>? bytes, bool isGzip = false)
-    {
-        if (bytes is null)
+        bool isFullBundle = path is { IsEntries: true, IsPartial: false };
+        bool gzip = isFullBundle && AcceptEncoding.PrefersGzip(context.Request.Headers.AcceptEncoding);
+        if (await engine.Tiles.ServeAsync(path, published.Tree, gzip, LargeAnswers.Budget, context.RequestAborted).ConfigureAwait(false) is not Served served)
         {
             await NoTile(published).ExecuteAsync(context).ConfigureAwait(false);
             return;
         }
 
-        using ByteBudget.Share? room = bytes.Value.Length > LargeAnswers.Least ? LargeAnswers.Reserve(bytes.Value.Length) : null;
-        if (isGzip) context.Response.Headers.ContentEncoding = "gzip";
-        Immutable(context);
-        await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", bytes.Value).ConfigureAwait(false);
+        using (served)
+        {
+            // SPEC TT-26: bundles are compressed at the HTTP level, for clients that ask.
+            if (isFullBundle) context.Response.Headers.Vary = "Accept-Encoding";
+            if (served.IsGzip) context.Response.Headers.ContentEncoding = "gzip";
+            Immutable(context);
+            await LargeAnswers.SendAsync(context, 200, "application/octet-stream", served.Bytes, served.Room).ConfigureAwait(false);
+        }
     }
 
     private static Problem NoTile(Published? published) => Problem.NotFound($"the published tree of size {published?.Size ?? 0} does not have this tile");
@@ -86,7 +75,7 @@ internal static class ReadEndpoints
 
         byte[] entry = await engine.Tiles.GetEntryAsync(index, published.Tree, context.RequestAborted).ConfigureAwait(false);
         Immutable(context);
-        await AppendEndpoints.BytesAsync(context, 200, "application/octet-stream", entry).ConfigureAwait(false);
+        await LargeAnswers.SendAsync(context, 200, "application/octet-stream", entry).ConfigureAwait(false);
     }
 
     /// <summary>SPEC TT-12: what is below the published size never changes.</summary>

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using TransparencyLog.Client;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 
@@ -11,16 +12,21 @@ internal static class StatusEndpoint
     /// <summary>A plus stays a plus, so that a vkey can be copied: the answer is never taken for HTML.</summary>
     private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    public static void Map(WebApplication app, Engine engine, Settings settings) =>
-        app.MapMethods("/status", ["GET", "HEAD"], Gate.Handle(context => WriteAsync(context, engine, settings)))
-            .WithName("status").WithSummary("The state of the log and of each of its witnesses.").Produces<string>(200, "application/json");
+    public static void Map(WebApplication app, Engine engine, Settings settings)
+    {
+        SharedAnswer<byte[]> answer = new(() => Write(engine, settings), bytes => bytes.Length, TimeProvider.System);
+        app.MapMethods("/status", ["GET", "HEAD"], Gate.Handle(context =>
+        {
+            context.Response.Headers.CacheControl = "no-store";
+            return LargeAnswers.SendAsync(context, 200, "application/json", answer.Get());
+        })).WithName("status").WithSummary("The state of the log and of each of its witnesses.").Produces<string>(200, "application/json");
+    }
 
-    private static Task WriteAsync(HttpContext context, Engine engine, Settings settings)
+    private static byte[] Write(Engine engine, Settings settings)
     {
         ArrayBufferWriter<byte> bytes = new();
         using (Utf8JsonWriter json = new(bytes, Options)) Write(json, engine, settings);
-        context.Response.Headers.CacheControl = "no-store";
-        return AppendEndpoints.BytesAsync(context, 200, "application/json", bytes.WrittenMemory);
+        return bytes.WrittenSpan.ToArray();
     }
 
     private static void Write(Utf8JsonWriter json, Engine engine, Settings settings)

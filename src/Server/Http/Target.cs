@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Unicode;
-using Microsoft.AspNetCore.Http.Features;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 
@@ -12,11 +12,12 @@ internal static class Target
     // The longest path of a tile has 52 characters, the longest index 19, a hash 64.
     private const int MaxRead = 64;
 
-    public static string Of(HttpContext context) => context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+    public static string Of(HttpContext context) => RequestTarget.Of(context);
 
-    /// <summary>Reads <c>/tile/...</c>: SPEC TT-10, only the canonical path.</summary>
+    /// <summary>Reads <c>/tile/...</c>: SPEC TT-10, only the canonical path. Here and in the next two a query says nothing (N-09).</summary>
     public static bool TryReadTile(ReadOnlySpan<char> target, out TilePath tile)
     {
+        target = RequestTarget.PathOf(target);
         Span<byte> ascii = stackalloc byte[MaxRead];
         tile = default;
         return target.StartsWith("/tile/") && TryAscii(target[1..], ascii, out int length) && TilePath.TryParse(ascii[..length], out tile);
@@ -26,6 +27,7 @@ internal static class Target
     public static bool TryReadEntry(ReadOnlySpan<char> target, out long index)
     {
         index = 0;
+        target = RequestTarget.PathOf(target);
         return target.StartsWith("/entry/") && TryReadSize(target["/entry/".Length..], out index);
     }
 
@@ -34,6 +36,7 @@ internal static class Target
     {
         Span<byte> ascii = stackalloc byte[MaxRead];
         hash = default;
+        target = RequestTarget.PathOf(target);
         return target.StartsWith("/index/") && TryAscii(target["/index/".Length..], ascii, out int length) && Hash.TryParseHex(ascii[..length], out hash);
     }
 

@@ -77,9 +77,12 @@ public sealed class RequestTableTests(HostileServers fixture) : IClassFixture<Ho
     public Task L10_a_query_where_none_belongs_is_404() => RowAsync("L-10", 12);
 
     [Fact]
+    public Task N09_a_length_is_digits_and_an_absolute_target_or_one_with_a_query_is_its_path() => RowAsync("N-09", 60);
+
+    [Fact]
     public void Every_row_of_the_table_is_a_test()
     {
-        string[] tested = [.. typeof(RequestTableTests).GetMethods().Select(method => method.Name).Where(name => name[0] is 'H' or 'L' && name[3] == '_').Select(name => $"{name[0]}-{name[1..3]}").Distinct()];
+        string[] tested = [.. typeof(RequestTableTests).GetMethods().Select(method => method.Name).Where(name => name[0] is 'H' or 'L' or 'N' && name[3] == '_').Select(name => $"{name[0]}-{name[1..3]}").Distinct()];
         Assert.Equal(Cases.Select(one => one.Row).Distinct().Order(StringComparer.Ordinal), tested.Order(StringComparer.Ordinal));
     }
 
