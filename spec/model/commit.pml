@@ -55,7 +55,7 @@ inline read_register(me)
     t = (cc != newest && cc != BROKEN && !(n > 0 && cc == before));
 #ifndef NO_GUARD
 #ifndef NO_GUARD_CHECK
-    t = t || SIZE(gc) > SIZE(newest) || (SIZE(gc) == SIZE(newest) && gc != newest);
+    t = t || gc != newest && !(n > 0 && gc == before);
 #endif
 #endif
     if
