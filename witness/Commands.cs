@@ -3,6 +3,7 @@
 
 using System.CommandLine;
 using System.Security.Cryptography;
+using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 
@@ -18,15 +19,12 @@ internal static class Commands
     /// <summary>Makes a witness: keys, identity, empty store; prints its vkeys, one a line, Ed25519 first.</summary>
     public static Command Create()
     {
-        Option<string?> data = DataOption();
-        Option<string?> name = new("--name") { Description = "key name of the witness, as witness.example.com/w1", HelpName = "NAME" };
-        Option<bool> plain = new("--no-ml-dsa") { Description = "an Ed25519 key alone; it then signs no subtrees" };
-        Option<string?> config = ConfigOption();
-        Command command = new("create", "Makes a new witness; refuses where any state exists. Prints its vkeys, one a line: Ed25519, ML-DSA-44.") { data, name, plain, config };
+        Command command = new("create", "Makes a new witness; refuses where any state exists. Prints its vkeys, one a line: Ed25519, ML-DSA-44.");
+        CommandSettings options = new(command, WitnessSettings.Table);
         command.SetAction(result => Guarded(() =>
         {
-            CreateSettings settings = Settings.LoadCreate(Given(result, data, name, config), Environment.GetEnvironmentVariable);
-            foreach (VerifierKey key in WitnessDirectory.Create(settings.Data, settings.Name, mlDsa44: !result.GetValue(plain))) Console.Out.Write($"{key}\n");
+            CreateSettings settings = Settings.ReadCreate(options.Read(result));
+            foreach (VerifierKey key in WitnessDirectory.Create(settings.Data, settings.Name, settings.MlDsa44)) Console.Out.Write($"{key}\n");
             return Task.CompletedTask;
         }));
         return command;
@@ -36,22 +34,13 @@ internal static class Commands
     /// <param name="journal">Puts something between the store and its journal, for faults in tests; null for nothing.</param>
     public static Command Serve(Func<IJournal, IJournal>? journal = null)
     {
-        Option<string?> data = DataOption();
-        Option<string?> listen = new("--listen") { Description = $"http://ADDRESS:PORT, default {Settings.DefaultListen}; port 0 takes a free one", HelpName = "URL" };
-        Option<string[]> logs = new("--logs") { Description = "the logs to witness: `log` lines of c2sp.org/tlog-policy, or a list of c2sp.org/tlog-list; may be given several times", HelpName = "FILE|URL" };
-        Option<string?> guard = new("--guard") { Description = "a directory on another disk that remembers how far this witness is", HelpName = "DIR" };
-        Option<string?> webhook = new("--evidence-webhook") { Description = "where evidence is sent: http or https URLs, spaces between them", HelpName = "URLS" };
-        Option<string?> config = ConfigOption();
-        Command command = new("serve", "Runs the witness. Every option is also a key of the configuration file and an environment variable (TLOG_WITNESS_LISTEN ...).")
-        {
-            data, listen, logs, guard, webhook, config,
-        };
+        Command command = new("serve", "Runs the witness. Every option is also a key of the file of --config and an environment variable (TLOG_WITNESS_LISTEN ...).");
+        CommandSettings options = new(command, WitnessSettings.Table);
         command.SetAction(result => Guarded(async () =>
         {
-            Dictionary<string, string> given = Given(result, data, listen, guard, webhook, config);
-            if (result.GetValue(logs) is { Length: > 0 } lists) given.Add("logs", string.Join(',', lists));
-            Settings settings = Settings.Load(given, Environment.GetEnvironmentVariable);
-            WitnessHost host = await WitnessHost.StartAsync(settings, TimeProvider.System, journal);
+            SettingValues values = options.Read(result);
+            WitnessHost host = await WitnessHost.StartAsync(Settings.Read(values), TimeProvider.System, journal);
+            if (values.UnknownVariables.Count > 0) host.Log.VariablesNotRead(string.Join(", ", values.UnknownVariables), WitnessSettings.Table.Program);
             Console.Out.Write($"listening {host.Url}\n");
             await Console.Out.FlushAsync();
             await host.WaitForShutdownAsync();
@@ -63,25 +52,10 @@ internal static class Commands
     /// <summary>Parses and runs. A command line that does not parse is answered with the reason and <see cref="ExitCode.Usage"/>.</summary>
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {
-        ParseResult result = root.Parse(args);
-        if (result.Errors.Count > 0) return Report(ExitCode.Usage, $"{string.Join(" ", result.Errors.Select(error => error.Message))} (tlog-witness --help)");
+        ParseResult result = CommandSettings.Parse(root, args, out string? complaint);
+        if (complaint is not null) return Report(ExitCode.Usage, $"{complaint} (tlog-witness --help)");
         // Signals are the host's: SIGTERM stops it, and `serve` then ends in order.
         return await result.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
-    }
-
-    private static Option<string?> DataOption() => new("--data") { Description = "directory of the witness", HelpName = "DIR" };
-
-    private static Option<string?> ConfigOption() => new("--config") { Description = "configuration file (appsettings.json)", HelpName = "FILE" };
-
-    private static Dictionary<string, string> Given(ParseResult result, params Option<string?>[] options)
-    {
-        Dictionary<string, string> given = new(StringComparer.Ordinal);
-        foreach (Option<string?> option in options)
-        {
-            if (result.GetValue(option) is string value) given.Add(option.Name[2..], value);
-        }
-
-        return given;
     }
 
     private static async Task<int> Guarded(Func<Task> command)
@@ -99,7 +73,7 @@ internal static class Commands
 
     private static int CodeOf(Exception failure) => failure switch
     {
-        UsageException => ExitCode.Usage,
+        ConfigurationException => ExitCode.Usage,
         StorageException { MayPass: true } => ExitCode.Trouble,
         StorageException or KeyFileException or CryptographicException => ExitCode.State,
         _ => ExitCode.Trouble,

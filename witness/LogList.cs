@@ -11,6 +11,7 @@
 
 using System.Globalization;
 using System.Text;
+using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 
@@ -36,25 +37,25 @@ internal static class LogList
     /// <summary>Reads a file of either form. Nothing of it may be wrong: an operator wrote it.</summary>
     /// <param name="path">The file.</param>
     /// <param name="witness">The keys of this witness; they share one name.</param>
-    /// <exception cref="UsageException">It cannot be read, a line is wrong, or a log could be mistaken for this witness.</exception>
+    /// <exception cref="ConfigurationException">It cannot be read, a line is wrong, or a log could be mistaken for this witness.</exception>
     public static IReadOnlyList<TrustedLog> Read(string path, IReadOnlyList<VerifierKey> witness)
     {
         try
         {
-            return OperatorFile.TryRead(path, Policy.MaxSize, out byte[] text) ? Parse(text, path, witness) : throw new UsageException($"logs: no such file: {path}");
+            return OperatorFile.TryRead(path, Policy.MaxSize, out byte[] text) ? Parse(text, path, witness) : throw new ConfigurationException($"logs: no such file: {path}");
         }
         catch (StorageException failure)
         {
-            throw new UsageException($"logs: {failure.Message}", failure);
+            throw new ConfigurationException($"logs: {failure.Message}", failure);
         }
     }
 
     /// <summary>The same of a text that was read.</summary>
-    /// <exception cref="UsageException">A line is wrong, or a log could be mistaken for this witness.</exception>
+    /// <exception cref="ConfigurationException">A line is wrong, or a log could be mistaken for this witness.</exception>
     public static IReadOnlyList<TrustedLog> Parse(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
     {
         IReadOnlyList<TrustedLog> logs = TlogList.HasHeader(text) ? FromList(text, path, witness) : FromPolicy(text, path, witness);
-        return logs.Count > 0 ? logs : throw new UsageException($"logs: {path}: there is no log in it; a witness of nothing would answer 404 to everybody");
+        return logs.Count > 0 ? logs : throw new ConfigurationException($"logs: {path}: there is no log in it; a witness of nothing would answer 404 to everybody");
     }
 
     /// <summary>The logs of a list that somebody else keeps, and for each one that is not taken the reason.</summary>
@@ -74,14 +75,14 @@ internal static class LogList
 
     private static IReadOnlyList<TrustedLog> FromList(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
     {
-        if (!TlogList.TryParse(text, out TlogList? list, out string error)) throw new UsageException($"logs: {path}: {error}");
+        if (!TlogList.TryParse(text, out TlogList? list, out string error)) throw new ConfigurationException($"logs: {path}: {error}");
         IReadOnlyList<TrustedLog> taken = Take(list.Logs, witness, out IReadOnlyList<string> refused);
-        return refused.Count == 0 ? taken : throw new UsageException($"logs: {path}: {refused[0]}");
+        return refused.Count == 0 ? taken : throw new ConfigurationException($"logs: {path}: {refused[0]}");
     }
 
     private static IReadOnlyList<TrustedLog> FromPolicy(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
     {
-        if (!Policy.TryParseLogs(text, out Policy? policy, out string error)) throw new UsageException($"logs: {path}: {error}");
+        if (!Policy.TryParseLogs(text, out Policy? policy, out string error)) throw new ConfigurationException($"logs: {path}: {error}");
         Dictionary<string, List<INoteVerifier>> origins = new(StringComparer.Ordinal);
         foreach (VerifierKey key in policy.Logs.Select(log => log.Key))
         {
@@ -89,7 +90,7 @@ internal static class LogList
             // SPEC TW-12: state is kept per origin line; all keys of an origin share one state.
             if (!origins.TryGetValue(key.Name, out List<INoteVerifier>? known)) origins.Add(key.Name, known = []);
             if (known.Count == MaxKeysOfOrigin) objection ??= $"an origin has at most {MaxKeysOfOrigin} keys";
-            if (objection is not null) throw new UsageException($"logs: {path}: {LineOf(text, key)}: {objection}");
+            if (objection is not null) throw new ConfigurationException($"logs: {path}: {LineOf(text, key)}: {objection}");
             known.Add(verifier!);
         }
 

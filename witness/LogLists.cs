@@ -20,6 +20,7 @@ using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
@@ -92,14 +93,14 @@ internal sealed class LogLists : IAsyncDisposable
     /// <param name="interval">How often URLs are asked.</param>
     /// <param name="time">The clock.</param>
     /// <param name="fetchTime">How long a URL may take; <see cref="FetchTime"/>.</param>
-    /// <exception cref="UsageException">A file is wrong.</exception>
+    /// <exception cref="ConfigurationException">A file is wrong.</exception>
     /// <exception cref="StorageException">What was kept of a URL is damaged.</exception>
     public static LogLists Open(IReadOnlyList<string> sources, string data, IReadOnlyList<VerifierKey> witness, TimeSpan interval, TimeProvider time, TimeSpan fetchTime)
     {
         FileSource[] files = [.. sources.Where(source => !IsUrl(source)).Select(path => new FileSource(path, witness, fetchTime))];
         // What two files of an operator say differently, one of them says wrongly.
         Merge(files, out List<string> refused);
-        if (refused.Count > 0) throw new UsageException(refused[0]);
+        if (refused.Count > 0) throw new ConfigurationException(refused[0]);
         return new LogLists([.. files, .. sources.Where(IsUrl).Select(url => new UrlSource(new Uri(url), data, witness, fetchTime))], interval, time, fetchTime);
     }
 
@@ -122,7 +123,7 @@ internal sealed class LogLists : IAsyncDisposable
                 Interlocked.Increment(ref _reads);
                 changed = true;
             }
-            catch (Exception failure) when (failure is UsageException or InvalidDataException or StorageException or HttpRequestException or IOException or UnauthorizedAccessException or OperationCanceledException or TimeoutException)
+            catch (Exception failure) when (failure is ConfigurationException or InvalidDataException or StorageException or HttpRequestException or IOException or UnauthorizedAccessException or OperationCanceledException or TimeoutException)
             {
                 if (stop.IsCancellationRequested) return;
                 source.Next(_time, _interval < Again ? _interval : Again);
@@ -262,11 +263,11 @@ internal sealed class LogLists : IAsyncDisposable
             _readTime = readTime;
             try
             {
-                _text = Read() ?? throw new UsageException($"logs: no such file: {path}");
+                _text = Read() ?? throw new ConfigurationException($"logs: no such file: {path}");
             }
             catch (StorageException failure)
             {
-                throw new UsageException($"logs: {failure.Message}", failure);
+                throw new ConfigurationException($"logs: {failure.Message}", failure);
             }
 
             Logs = LogList.Parse(_text, path, witness);
@@ -292,14 +293,14 @@ internal sealed class LogLists : IAsyncDisposable
             }
 
             if (text is null) throw new FileNotFoundException($"no such file: {_path}: put it back; without it the next start is refused");
-            if (text.AsSpan().SequenceEqual(_text)) return _mistake is null ? false : throw new UsageException(_mistake);
+            if (text.AsSpan().SequenceEqual(_text)) return _mistake is null ? false : throw new ConfigurationException(_mistake);
 
             (_text, _mistake) = (text, null);
             try
             {
                 Logs = LogList.Parse(text, _path, _witness);
             }
-            catch (UsageException wrong)
+            catch (ConfigurationException wrong)
             {
                 _mistake = wrong.Message;
                 throw;
@@ -312,7 +313,7 @@ internal sealed class LogLists : IAsyncDisposable
         public override bool Failed(Exception failure, string reason)
         {
             bool isNew = Trouble?.Reason != reason;
-            Trouble = new ListTrouble(failure switch { FileNotFoundException => "missing", UsageException => "wrong", _ => "unreadable" }, reason);
+            Trouble = new ListTrouble(failure switch { FileNotFoundException => "missing", ConfigurationException => "wrong", _ => "unreadable" }, reason);
             return isNew;
         }
 

@@ -5,6 +5,7 @@
 //     tlog-witness serve  --data DIR --logs FILE|URL [--logs ...] [--listen URL] [--guard DIR] [--config FILE]
 
 using System.CommandLine;
+using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 using TransparencyLog.Witness;

@@ -1,17 +1,7 @@
-// What an operator can set. Command line before environment before configuration file; the keys are the same everywhere. All of it
-// is checked before anything is opened.
-//
-//     { "data": "/var/lib/witness", "logs": "/etc/witness/logs,https://example.org/lists/10qps.1", "logs-interval-s": 3600,
-//       "rate-per-day": 86400, "rate-burst": 60, "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard",
-//       "evidence-webhook": "https://example.com/hook",
-//       "max-connections": 1024, "max-connections-per-address": 512, "body-limit-s": 15, "commit-limit-s": 10, "log-level": "Information" }
-//
-// The environment writes max-connections as TLOG_WITNESS_MAX_CONNECTIONS. What is meant for a log server on the same machine (TLOG_LISTEN)
-// is not read: it must not move the witness.
+// What an operator can set, checked before anything is opened. Names, ranges and defaults are in WitnessSettings.cs.
 
 using System.Net;
 using System.Text;
-using System.Text.Json;
 using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 
@@ -20,22 +10,14 @@ namespace TransparencyLog.Witness;
 /// <summary>What <c>create</c> needs.</summary>
 /// <param name="Data">Directory of the witness, which must not hold anything yet.</param>
 /// <param name="Name">Key name: UTF-8 of at most 255 bytes, no white space, no plus.</param>
-internal sealed record CreateSettings(string Data, string Name);
+/// <param name="MlDsa44">Whether it has a second key, and signs subtrees.</param>
+internal sealed record CreateSettings(string Data, string Name, bool MlDsa44);
 
 /// <summary>What <c>serve</c> needs, checked.</summary>
 internal sealed record Settings
 {
-    public const string DefaultListen = "http://127.0.0.1:2026";
-
-    private const string EnvironmentPrefix = "TLOG_WITNESS_";
-
-    /// <summary>Largest configuration file in bytes: a dozen keys need a few hundred.</summary>
-    private const int MaxConfigBytes = 64 * 1024;
-
     /// <summary>Longest URL of a list.</summary>
     private const int MaxUrl = 2000;
-
-    private static readonly string[] Keys = ["data", "name", "logs", "listen", "guard", "max-connections", "max-connections-per-address", "body-limit-s", "commit-limit-s", "evidence-webhook", "logs-interval-s", "rate-per-day", "rate-burst", "log-level"];
 
     /// <summary>Directory of the witness.</summary>
     public required string Data { get; init; }
@@ -86,50 +68,48 @@ internal sealed record Settings
     internal EvidenceWebhookOptions WebhookOptions { get; init; } = new();
 
     /// <summary>Reads the settings of <c>serve</c>.</summary>
-    /// <exception cref="UsageException">One of them is missing or out of range.</exception>
-    public static Settings Load(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
+    /// <exception cref="ConfigurationException">One of them is missing, or values do not fit together.</exception>
+    public static Settings Read(SettingValues values)
     {
-        Source source = new(commandLine, environment);
-        int connections = source.Number("max-connections", 1, 100_000) ?? Descriptors.Half(4096);
-        if (Descriptors.ComplaintAbout(connections) is string complaint) throw new UsageException(complaint);
+        int connections = values.Number(WitnessSettings.MaxConnections, Descriptors.Half(4096));
+        if (Descriptors.ComplaintAbout(connections) is string complaint) throw new ConfigurationException(complaint);
         Settings settings = new()
         {
-            Data = source.Required("data", "a directory made by tlog-witness create"),
-            Logs = ParseLogs(source.Required("logs", "lists of logs, files or URLs")),
-            ListInterval = TimeSpan.FromSeconds(source.Number("logs-interval-s", 1, 86_400) ?? 3600),
-            RatePerDay = source.Number("rate-per-day", 1, int.MaxValue) ?? 86_400,
-            RateBurst = source.Number("rate-burst", 1, 1_000_000) ?? 60,
-            Listen = ParseListen(source.Get("listen") ?? DefaultListen),
-            Guard = source.Get("guard"),
+            Data = values.Required(WitnessSettings.Data),
+            Logs = ParseLogs(values.Required(WitnessSettings.Logs)),
+            ListInterval = TimeSpan.FromSeconds(values.Number(WitnessSettings.LogsInterval)),
+            RatePerDay = values.Number(WitnessSettings.RatePerDay),
+            RateBurst = values.Number(WitnessSettings.RateBurst),
+            Listen = ParseListen(values.Text(WitnessSettings.Listen) ?? WitnessSettings.Listen.Default),
+            Guard = values.Text(WitnessSettings.Guard),
             MaxConnections = connections,
-            MaxConnectionsPerAddress = source.Number("max-connections-per-address", 1, 100_000) ?? Math.Max(1, connections / 2),
-            BodyTime = TimeSpan.FromSeconds(source.Number("body-limit-s", 1, 300) ?? 15),
-            CommitTime = TimeSpan.FromSeconds(source.Number("commit-limit-s", 1, 300) ?? 10),
-            EvidenceWebhooks = source.Get("evidence-webhook") is string hooks ? ParseWebhooks(hooks) : [],
-            LogLevel = ParseLevel(source.Get("log-level") ?? nameof(LogLevel.Information)),
+            MaxConnectionsPerAddress = values.Number(WitnessSettings.MaxConnectionsPerAddress, Math.Max(1, connections / 2)),
+            BodyTime = TimeSpan.FromSeconds(values.Number(WitnessSettings.BodyLimit)),
+            CommitTime = TimeSpan.FromSeconds(values.Number(WitnessSettings.CommitLimit)),
+            EvidenceWebhooks = EvidenceWebhookOptions.Read(values, WitnessSettings.EvidenceWebhook),
+            LogLevel = values.Word(WitnessSettings.Level),
         };
 
         // A guard that goes away with the data guards nothing.
         if (settings.Guard is string guard && $"{Path.GetFullPath(guard)}/".StartsWith($"{Path.GetFullPath(settings.Data).TrimEnd('/')}/", StringComparison.Ordinal))
         {
-            throw new UsageException($"guard: {guard} lies in the data directory; it has to be on another disk, out of reach of what restores the data");
+            throw new ConfigurationException($"guard: {guard} lies in the data directory; it has to be on another disk, out of reach of what restores the data");
         }
 
         return settings;
     }
 
     /// <summary>Reads the settings of <c>create</c>.</summary>
-    /// <exception cref="UsageException">One of them is missing or out of range.</exception>
-    public static CreateSettings LoadCreate(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
+    /// <exception cref="ConfigurationException">One of them is missing or is not a key name.</exception>
+    public static CreateSettings ReadCreate(SettingValues values)
     {
-        Source source = new(commandLine, environment);
-        string name = source.Required("name", "a key name, as witness.example.com/w1");
+        string name = values.Required(WitnessSettings.Name);
         if (!VerifierKey.IsKeyName(name) || Encoding.UTF8.GetByteCount(name) > VerifierKey.MaxNameSize)
         {
-            throw new UsageException($"name: a key name has 1 to {VerifierKey.MaxNameSize} bytes, no white space, no plus and no control character");
+            throw values.Refusal(WitnessSettings.Name, $"is not a key name: 1 to {VerifierKey.MaxNameSize} bytes, no white space, no +, no control characters");
         }
 
-        return new CreateSettings(source.Required("data", "a directory that does not exist or is empty"), name);
+        return new CreateSettings(values.Required(WitnessSettings.Data), name, !values.IsOn(WitnessSettings.NoMlDsa));
     }
 
     private static string[] ParseLogs(string text)
@@ -137,12 +117,12 @@ internal sealed record Settings
         string[] lists = text.Split(',');
         foreach (string list in lists)
         {
-            if (list.Length == 0) throw new UsageException("logs: an empty name; lists are separated by one comma each");
-            if (lists.Count(other => other == list) > 1) throw new UsageException($"logs: {list} stands there twice");
+            if (list.Length == 0) throw new ConfigurationException("logs: an empty name; lists are separated by one comma each");
+            if (lists.Count(other => other == list) > 1) throw new ConfigurationException($"logs: {list} stands there twice");
             if (!LogLists.IsUrl(list)) continue;
             if (!Uri.TryCreate(list, UriKind.Absolute, out Uri? url) || url.AbsoluteUri.Length > MaxUrl || url.UserInfo.Length > 0 || url.Fragment.Length > 0 || (url.Scheme != Uri.UriSchemeHttps && !url.IsLoopback))
             {
-                throw new UsageException($"logs: {list} is not https://HOST/PATH of at most {MaxUrl} characters without a user or a fragment (http only on this machine: who can change the list can add logs)");
+                throw new ConfigurationException($"logs: {list} is not https://HOST/PATH of at most {MaxUrl} characters without a user or a fragment (http only on this machine: who can change the list can add logs)");
             }
         }
 
@@ -155,69 +135,12 @@ internal sealed record Settings
         if (!Uri.TryCreate(text, UriKind.Absolute, out Uri? url) || url.Scheme != Uri.UriSchemeHttp
             || url.PathAndQuery != "/" || url.Fragment.Length > 0 || url.UserInfo.Length > 0)
         {
-            throw new UsageException($"listen: {text} is not {Allowed}; TLS is the matter of a proxy in front");
+            throw new ConfigurationException($"listen: {text} is not {Allowed}; TLS is the matter of a proxy in front");
         }
 
         if (url.Host == "localhost") return new IPEndPoint(IPAddress.Loopback, url.Port);
         return IPAddress.TryParse(url.Host.Trim('[', ']'), out IPAddress? address)
             ? new IPEndPoint(address, url.Port)
-            : throw new UsageException($"listen: {url.Host} is not an address; expected {Allowed}");
-    }
-
-    private static IReadOnlyList<Uri> ParseWebhooks(string text) =>
-        EvidenceWebhookOptions.TryParse(text, out IReadOnlyList<Uri> urls, out string error) ? urls : throw new UsageException($"evidence-webhook: not {error}");
-
-    private static LogLevel ParseLevel(string text) => Enum.GetValues<LogLevel>().Cast<LogLevel?>()
-        .FirstOrDefault(level => string.Equals(level.ToString(), text, StringComparison.OrdinalIgnoreCase))
-        ?? throw new UsageException($"log-level: {text} is none of {string.Join(", ", Enum.GetNames<LogLevel>())}");
-
-    /// <summary>The three places a setting may come from.</summary>
-    private sealed class Source(IReadOnlyDictionary<string, string> commandLine, Func<string, string?> environment)
-    {
-        private readonly Dictionary<string, string> _file = ReadFile(commandLine.GetValueOrDefault("config") ?? environment(Variable("config")));
-
-        public string? Get(string key)
-        {
-            string? value = commandLine.GetValueOrDefault(key) ?? environment(Variable(key)) ?? _file.GetValueOrDefault(key);
-            return value is { Length: 0 } ? throw new UsageException($"{key}: is empty") : value;
-        }
-
-        public string Required(string key, string what) => Get(key) ?? throw new UsageException($"{key} is missing: {what} (--{key}, {Variable(key)}, or the configuration file)");
-
-        public int? Number(string key, int least, int most)
-        {
-            if (Get(key) is not string text) return null;
-            return Strict.TryReadSize(Encoding.UTF8.GetBytes(text), out long value) && value >= least && value <= most
-                ? (int)value
-                : throw new UsageException($"{key}: {text} is not a number from {least} to {most}");
-        }
-
-        private static string Variable(string key) => EnvironmentPrefix + key.ToUpperInvariant().Replace('-', '_');
-
-        private static Dictionary<string, string> ReadFile(string? path)
-        {
-            Dictionary<string, string> values = new(StringComparer.Ordinal);
-            if (path is null) return values;
-            try
-            {
-                if (new FileInfo(path).Length > MaxConfigBytes) throw new UsageException($"config: {path} has more than {MaxConfigBytes} bytes");
-                using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
-                if (document.RootElement.ValueKind != JsonValueKind.Object) throw new UsageException($"config: {path} is not a JSON object");
-                foreach (JsonProperty property in document.RootElement.EnumerateObject())
-                {
-                    // A misspelt key would otherwise be a setting that is silently not in force.
-                    if (!Keys.Contains(property.Name, StringComparer.Ordinal)) throw new UsageException($"config: {path}: {property.Name} is none of {string.Join(", ", Keys)}");
-                    if (property.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Number)) throw new UsageException($"config: {path}: {property.Name} is neither text nor number");
-                    if (!values.TryAdd(property.Name, property.Value.ToString())) throw new UsageException($"config: {path}: {property.Name} stands there twice");
-                }
-
-                return values;
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
-            {
-                // The last is how the reader says that a text is no Unicode: bytes that are not UTF-8, or half of a surrogate pair.
-                throw new UsageException($"config: {path}: {e.Message}", e);
-            }
-        }
+            : throw new ConfigurationException($"listen: {url.Host} is not an address; expected {Allowed}");
     }
 }

@@ -58,10 +58,9 @@ internal sealed class WitnessDirectory : IDisposable
     public static IReadOnlyList<VerifierKey> Create(string path, string name, bool mlDsa44 = true, int journalFileBytes = WitnessStore.JournalFileBytes)
     {
         string root = Path.GetFullPath(path);
-        if (File.Exists(root)) throw new StorageException($"{root} is a file");
         DurableFile.CreateDirectory(root);
         using DirectoryLock held = DirectoryLock.Acquire(root);
-        string? other = Directory.EnumerateFileSystemEntries(root).Select(Path.GetFileName).FirstOrDefault(entry => entry != "lock");
+        string? other = Paths.FirstIn(root, "lock");
         if (other is not null) throw new StorageException($"{root} is not empty: it holds {other}; a witness is created in an empty directory, and its key is never made twice");
 
         using Ed25519PrivateKey key = Ed25519PrivateKey.Generate();
@@ -137,10 +136,12 @@ internal sealed class WitnessDirectory : IDisposable
     private static IReadOnlyList<VerifierKey> ReadIdentity(string root)
     {
         string path = Path.Combine(root, IdentityName);
-        if (!Directory.Exists(root)) throw new StorageException($"{root} does not exist; tlog-witness create makes a new witness");
+        if (!Paths.DirectoryExists(root)) throw new StorageException($"{root} does not exist; tlog-witness create makes a new witness");
         if (!DurableFile.TryRead(path, MaxIdentity, out byte[] bytes))
         {
-            throw new StorageException($"{root} is not a witness: it has no file named {IdentityName}; tlog-witness create makes a new witness, with a new key and no memory");
+            // Where something is, a witness may be: only an empty directory is a place for a new one.
+            string? other = Paths.FirstIn(root, "lock");
+            throw new StorageException($"{root} is not a witness: it has no file named {IdentityName}{(other is null ? "; tlog-witness create makes a new witness, with a new key and no memory" : $", but it holds {other}: check the path; if the witness was here, take {path} from a backup")}");
         }
 
         return TryParseIdentity(bytes, out IReadOnlyList<VerifierKey> vkeys)

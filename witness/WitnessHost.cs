@@ -40,6 +40,9 @@ internal sealed class WitnessHost : IAsyncDisposable
     /// <summary>Where it listens, with the real port.</summary>
     public string Url { get; }
 
+    /// <summary>The log of the program.</summary>
+    public ILogger Log => _app.Logger;
+
     /// <summary>
     /// Opens everything and then the socket. In this order: the lists and keys an operator gave, the lock, the store with its guard; a port
     /// is opened only by a witness that may sign.
@@ -152,7 +155,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             string message = $"listen: http://{settings.Listen}: {socket?.Message ?? e.Message}";
             // What only root may do, or no machine can, stays so however often we come back; a port in use may be free next time, and an
             // address may come with the network.
-            throw socket?.SocketErrorCode is SocketError.AccessDenied or SocketError.InvalidArgument ? new UsageException(message, e) : new IOException(message, e);
+            throw socket?.SocketErrorCode is SocketError.AccessDenied or SocketError.InvalidArgument ? new ConfigurationException(message, e) : new IOException(message, e);
         }
     }
 

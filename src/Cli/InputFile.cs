@@ -1,5 +1,7 @@
 // What commands read: entries, policies, proofs. Each has a largest size, and no more than that is ever held.
 
+using TransparencyLog.Storage;
+
 namespace TransparencyLog.Cli;
 
 internal static class InputFile
@@ -17,12 +19,16 @@ internal static class InputFile
     {
         try
         {
-            if (Directory.Exists(path)) throw new CliException(ExitCode.Usage, $"{path} is a directory");
+            if (Paths.IsDirectory(path)) throw new CliException(ExitCode.Usage, $"{path} is a directory");
             return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
         }
         catch (Exception failure) when (failure is FileNotFoundException or DirectoryNotFoundException or ArgumentException)
         {
             throw new CliException(ExitCode.Usage, $"{path} is not there");
+        }
+        catch (StorageException unknown)
+        {
+            throw new CliException(ExitCode.Usage, unknown.Message);
         }
         catch (UnauthorizedAccessException)
         {

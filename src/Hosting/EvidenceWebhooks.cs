@@ -48,6 +48,14 @@ internal sealed record EvidenceWebhookOptions
 
         return read.Count is > 0 and <= MaxUrls;
     }
+
+    /// <summary>The URLs of the setting of that name, which both programs have; none when it is not set.</summary>
+    /// <exception cref="ConfigurationException">They cannot be used.</exception>
+    public static IReadOnlyList<Uri> Read(SettingValues values, TextSetting setting)
+    {
+        if (values.Text(setting) is not string text) return [];
+        return TryParse(text, out IReadOnlyList<Uri> urls, out string error) ? urls : throw values.Refusal(setting, $"is not {error}");
+    }
 }
 
 /// <summary>Delivers every file of a folder to every URL. Started once; whoever keeps a file calls <see cref="Wake"/>.</summary>

@@ -2,6 +2,7 @@
 
 using System.CommandLine;
 using System.Runtime.InteropServices;
+using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 
@@ -9,23 +10,6 @@ namespace TransparencyLog.Server;
 
 internal static class Commands
 {
-    private const int Usage = 2, Refused = 3, Trouble = 4;
-
-    private static readonly Option<string> Data = new("--data") { Description = "The log's directory.", HelpName = "DIR" };
-    private static readonly Option<string> Origin = new("--origin") { Description = "The origin line of its checkpoints and the name of its key: a schema-less URL, as example.com/log.", HelpName = "NAME", Required = true };
-    private static readonly Option<string> Key = new("--key") { Description = "A key file to use instead of a new one; it stays where it is.", HelpName = "FILE" };
-    private static readonly Option<bool> MlDsa = new("--ml-dsa") { Description = "Sign every checkpoint with ML-DSA-44 too, with a second new key (3.3 kB a checkpoint). Fixed for the life of the log." };
-    private static readonly Option<string> MlDsaKey = new("--ml-dsa-key") { Description = "The same, with a key file to use instead of a new one; it stays where it is.", HelpName = "FILE" };
-    private static readonly Option<string> JournalFileBytes = new("--journal-file-bytes")
-    {
-        Description = $"Size of each journal file, a multiple of 4096 from {JournalOptions.MinFileBytes} to {JournalOptions.MaxFileBytes}; default {JournalOptions.DefaultFileBytes}. Fixed for the life of the log.",
-        HelpName = "N",
-    };
-
-    private static readonly Option<string> Listen = new("--listen") { Description = "http://ADDRESS:PORT; default http://127.0.0.1:2025. Port 0 takes a free one.", HelpName = "URL" };
-    private static readonly Option<string> PolicyFile = new("--policy") { Description = "A tlog-policy file: its witnesses are asked, its quorum must be met to publish. Without it: quorum none.", HelpName = "FILE" };
-    private static readonly Option<string> Guard = new("--guard") { Description = "A directory elsewhere for a copy of the newest signed head, so that an older copy of the data is noticed.", HelpName = "DIR" };
-    private static readonly Option<string> Config = new("--config") { Description = "A JSON file of settings; the environment (TLOG_NAME) and the command line override it.", HelpName = "FILE" };
     private static readonly Option<string> Reason = new("--reason") { Description = "Why it is right to go on; kept in the history.", HelpName = "TEXT", Required = true };
 
     public static async Task<int> RunAsync(string[] args, EngineSeams? seams = null)
@@ -34,35 +18,42 @@ internal static class Commands
         if (args is ["serve", ..] && Descriptors.Complaint is string complaint)
         {
             await Console.Error.WriteLineAsync($"tlog-server: {complaint}").ConfigureAwait(false);
-            return Usage;
+            return ExitCode.Usage;
         }
 
         NativeSha256.TryUse();
         RootCommand root = new("A transparency log server: c2sp.org/tlog-tiles, with proofs and witnesses. Exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.");
-        Command create = new("create", "Make a new log and its keys in an empty directory; prints their vkeys, one a line.") { Data, Origin, Key, MlDsa, MlDsaKey, JournalFileBytes };
-        create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(Required(result, Data), result.GetValue(Origin)!, result.GetValue(Key), result.GetValue(MlDsa), result.GetValue(MlDsaKey), result.GetValue(JournalFileBytes)))));
-        Command serve = new("serve", "Serve a log. Never creates one.") { Data, Listen, PolicyFile, Guard, Config };
-        serve.SetAction((result, stop) => Guarded(() => ServeAsync(result, seams, stop)));
-        Command resume = new("resume", "End a halt, after its evidence was looked into. A log with a guard needs it here too.") { Data, Guard, Reason };
-        resume.SetAction((result, _) => Guarded(() => ResumeAsync(Required(result, Data), result.GetValue(Guard), result.GetValue(Reason)!)));
+        Command create = new("create", "Make a new log and its keys in an empty directory; prints their vkeys, one a line.");
+        CommandSettings ofCreate = new(create, LogSettings.Table);
+        create.SetAction((result, _) => Guarded(() => Task.FromResult(Create(ofCreate.Read(result)))));
+        Command serve = new("serve", "Serve a log. Never creates one. Every option is also a key of the file of --config and an environment variable (TLOG_LISTEN ...).");
+        CommandSettings ofServe = new(serve, LogSettings.Table);
+        serve.SetAction((result, stop) => Guarded(() => ServeAsync(ofServe.Read(result), seams, stop)));
+        Command resume = new("resume", "End a halt, after its evidence was looked into. A log with a guard needs it here too.") { Reason };
+        CommandSettings ofResume = new(resume, LogSettings.Table);
+        resume.SetAction((result, _) => Guarded(() => ResumeAsync(ofResume.Read(result), result.GetValue(Reason)!)));
         root.Subcommands.Add(create);
         root.Subcommands.Add(serve);
         root.Subcommands.Add(resume);
-        ParseResult parsed = root.Parse(args);
-        if (parsed.Errors.Count > 0)
+        ParseResult parsed = CommandSettings.Parse(root, args, out string? wrong);
+        if (wrong is not null)
         {
-            await Console.Error.WriteLineAsync($"tlog-server: {string.Join(' ', parsed.Errors.Select(error => error.Message))}").ConfigureAwait(false);
-            return Usage;
+            await Console.Error.WriteLineAsync($"tlog-server: {wrong} (tlog-server --help)").ConfigureAwait(false);
+            return ExitCode.Usage;
         }
 
         return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }).ConfigureAwait(false);
     }
 
-    private static int Create(string data, string origin, string? keyPath, bool mlDsa, string? mlDsaKeyPath, string? journalFileBytes)
+    private static int Create(SettingValues values)
     {
+        string data = values.Required(LogSettings.Data), origin = values.Required(LogSettings.Origin);
+        string? keyPath = values.Text(LogSettings.Key), mlDsaKeyPath = values.Text(LogSettings.MlDsaKey);
+        bool mlDsa = values.IsOn(LogSettings.MlDsa);
+
         // The same bound that ML-DSA-44 has for an origin and a name.
-        if (!VerifierKey.IsKeyName(origin) || System.Text.Encoding.UTF8.GetByteCount(origin) > VerifierKey.MaxNameSize) throw new ConfigurationException($"origin: '{origin}' is not a key name: 1 to 255 bytes, no white space, no +, no control characters");
-        int fileBytes = ReadFileBytes(journalFileBytes);
+        if (!VerifierKey.IsKeyName(origin) || System.Text.Encoding.UTF8.GetByteCount(origin) > VerifierKey.MaxNameSize) throw values.Refusal(LogSettings.Origin, "is not a key name: 1 to 255 bytes, no white space, no +, no control characters");
+        int fileBytes = values.Number(LogSettings.JournalFileBytes);
         string path = Path.GetFullPath(data);
         using Ed25519PrivateKey key = keyPath is null ? Ed25519PrivateKey.Generate() : KeyFile.Read(keyPath, origin).Key;
         using MlDsa44PrivateKey? second = mlDsaKeyPath is not null ? KeyFile.ReadMlDsa44(mlDsaKeyPath, origin).Key : mlDsa ? MlDsa44PrivateKey.Generate() : null;
@@ -93,19 +84,12 @@ internal static class Commands
         return 0;
     }
 
-    private static int ReadFileBytes(string? text)
+    private static async Task<int> ServeAsync(SettingValues values, EngineSeams? seams, CancellationToken stop)
     {
-        if (text is null) return JournalOptions.DefaultFileBytes;
-        return Strict.TryReadSize(System.Text.Encoding.UTF8.GetBytes(text), out long bytes) && JournalOptions.IsFileSize(bytes)
-            ? (int)bytes
-            : throw new ConfigurationException($"journal-file-bytes: '{text}' is not a multiple of 4096 from {JournalOptions.MinFileBytes} to {JournalOptions.MaxFileBytes}");
-    }
-
-    private static async Task<int> ServeAsync(ParseResult result, EngineSeams? seams, CancellationToken stop)
-    {
-        Settings settings = Settings.Read(Configuration(result));
+        Settings settings = Settings.Read(values);
         using ILoggerFactory logging = LoggerFactory.Create(Host.ConfigureLogging);
         ILogger logger = logging.CreateLogger("tlog-server");
+        if (values.UnknownVariables.Count > 0) logger.VariablesNotRead(string.Join(", ", values.UnknownVariables), LogSettings.Table.Program);
         await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop, seams).ConfigureAwait(false);
         logger.Opened(engine.Identity.Origin, engine.Size, engine.Publisher.SignedSize);
         WebApplication app = Host.Build(settings, engine);
@@ -121,7 +105,7 @@ internal static class Commands
             catch (IOException failure)
             {
                 await Console.Error.WriteLineAsync($"tlog-server: cannot listen on {settings.Listen}: {failure.InnerException?.Message ?? failure.Message}").ConfigureAwait(false);
-                return Trouble;
+                return ExitCode.Trouble;
             }
 
             await Console.Out.WriteLineAsync($"listening {app.Urls.First()}").ConfigureAwait(false);
@@ -139,13 +123,13 @@ internal static class Commands
         }
 
         await engine.DisposeAsync().ConfigureAwait(false);
-        return engine.HasFailed ? Trouble : 0;
+        return engine.HasFailed ? ExitCode.Trouble : ExitCode.Ok;
     }
 
-    private static async Task<int> ResumeAsync(string data, string? guard, string reason)
+    private static async Task<int> ResumeAsync(SettingValues values, string reason)
     {
         if (reason.Length is 0 or > 1000) throw new ConfigurationException("reason: 1 to 1,000 characters");
-        LogDirectory directory = await LogDirectory.OpenAsync(data, guard, TimeProvider.System).ConfigureAwait(false);
+        LogDirectory directory = await LogDirectory.OpenAsync(values.Required(LogSettings.Data), values.Text(LogSettings.Guard), TimeProvider.System).ConfigureAwait(false);
         await using (directory.ConfigureAwait(false))
         {
             string? evidence = directory.Register.Halted;
@@ -162,42 +146,6 @@ internal static class Commands
         ending.Cancel();
     }
 
-    private static IConfiguration Configuration(ParseResult result)
-    {
-        ConfigurationBuilder builder = new();
-        if (result.GetValue(Config) is string file)
-        {
-            if (!File.Exists(file)) throw new ConfigurationException($"config: {file} does not exist");
-            builder.AddJsonFile(Path.GetFullPath(file), optional: false);
-        }
-
-        Dictionary<string, string?> environment = [];
-        foreach (System.Collections.DictionaryEntry variable in Environment.GetEnvironmentVariables())
-        {
-            string name = (string)variable.Key;
-            if (name.StartsWith("TLOG_", StringComparison.Ordinal)) environment[name[5..].ToLowerInvariant().Replace('_', '-')] = (string?)variable.Value;
-        }
-
-        builder.AddInMemoryCollection(environment);
-        Dictionary<string, string?> options = [];
-        foreach (Option<string> option in new[] { Data, Listen, PolicyFile, Guard })
-        {
-            if (result.GetValue(option) is string value) options[option.Name[2..]] = value;
-        }
-
-        try
-        {
-            return builder.AddInMemoryCollection(options).Build();
-        }
-        catch (InvalidDataException failure)
-        {
-            throw new ConfigurationException($"config: {failure.Message}");
-        }
-    }
-
-    private static string Required(ParseResult result, Option<string> option) =>
-        result.GetValue(option) is { Length: > 0 } value ? value : throw new ConfigurationException($"{option.Name} {option.HelpName} is missing");
-
     /// <summary>Each kind of trouble becomes one line and its exit code.</summary>
     private static async Task<int> Guarded(Func<Task<int>> command)
     {
@@ -208,23 +156,23 @@ internal static class Commands
         }
         catch (ConfigurationException failure)
         {
-            (code, line) = (Usage, failure.Message);
+            (code, line) = (ExitCode.Usage, failure.Message);
         }
         catch (StorageException failure) when (failure.MayPass)
         {
-            (code, line) = (Trouble, failure.Message);
+            (code, line) = (ExitCode.Trouble, failure.Message);
         }
         catch (Exception failure) when (failure is StorageException or KeyFileException)
         {
-            (code, line) = (Refused, failure.Message);
+            (code, line) = (ExitCode.State, failure.Message);
         }
         catch (UnauthorizedAccessException failure)
         {
-            (code, line) = (Refused, failure.Message);
+            (code, line) = (ExitCode.State, failure.Message);
         }
         catch (IOException failure)
         {
-            (code, line) = (Trouble, failure.Message);
+            (code, line) = (ExitCode.Trouble, failure.Message);
         }
         catch (OperationCanceledException)
         {
@@ -233,7 +181,7 @@ internal static class Commands
         catch (Exception failure)
         {
             // A defect of ours; an operator at 3 a.m. still gets one line.
-            (code, line) = (Trouble, $"unexpected {failure.GetType().Name}: {failure.Message}");
+            (code, line) = (ExitCode.Trouble, $"unexpected {failure.GetType().Name}: {failure.Message}");
         }
 
         await Console.Error.WriteLineAsync($"tlog-server: {line}").ConfigureAwait(false);

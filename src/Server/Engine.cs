@@ -393,7 +393,7 @@ internal sealed class Engine : IAsyncDisposable
         try
         {
             folder.Keep(evidence);
-            return File.Exists(path) ? $"; the signed notes are in {path}" : $"; there are {EvidenceFolder.MaxOfOrigin} files of this kind already";
+            return Paths.FileExists(path) ? $"; the signed notes are in {path}" : $"; there are {EvidenceFolder.MaxOfOrigin} files of this kind already";
         }
         catch (StorageException failure)
         {

@@ -373,8 +373,8 @@ internal sealed class Publisher : IDisposable
     /// </summary>
     public async Task RestoreAsync(CancellationToken stop)
     {
-        if (_cachePath is null || !File.Exists(_cachePath) || new FileInfo(_cachePath).Length > Note.MaxSize) return;
-        if (!DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
+        // One that is too long is no checkpoint; fsck says so.
+        if (_cachePath is null || Paths.VersionOf(_cachePath) is null or { Length: > Note.MaxSize } || !DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
         if (!Note.TryParse(bytes, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return;
         if (checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !IsOurs(note, _signer, _cosigner)) return;
         NoteVerification cosigned = note.Verify([.. _policy.Witnesses.Select(witness => Verifiers.TryCreate(witness.Key)).OfType<INoteVerifier>()]);

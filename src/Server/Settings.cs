@@ -1,12 +1,7 @@
-using System.Globalization;
-using Microsoft.Extensions.Configuration;
 using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
-
-/// <summary>A value of the configuration that cannot be used; the message names it and its range. Exit code 2.</summary>
-internal sealed class ConfigurationException(string message) : Exception(message);
 
 /// <summary>Which entries duplicates are looked for in.</summary>
 internal enum DuplicateHistory
@@ -28,10 +23,7 @@ internal enum QuorumMode
     Degrade,
 }
 
-/// <summary>
-/// Everything that can be set, with its range. Sources, later ones win: built-in defaults, the file of --config, environment variables
-/// TLOG_&lt;NAME&gt;, the command line.
-/// </summary>
+/// <summary>What <c>serve</c> runs with, checked. Names, ranges and defaults of the settings are in LogSettings.cs.</summary>
 internal sealed record Settings
 {
     /// <summary>The index on disk takes entries by whole segments a moment after they are sealed: 1 MiB is room for 80,000 in between.</summary>
@@ -108,39 +100,39 @@ internal sealed record Settings
     /// <summary>Most of them from one address; by default half of them, so that no one address takes all.</summary>
     public int MaxConnectionsPerAddress { get; init; } = 2048;
 
-    public static Settings Read(IConfiguration configuration)
+    /// <exception cref="ConfigurationException">A setting is missing, or values do not fit together.</exception>
+    public static Settings Read(SettingValues values)
     {
-        Reader reader = new(configuration);
-        int connections = reader.Number("max-connections", Descriptors.Half(4096), 8, 65_536);
+        int connections = values.Number(LogSettings.MaxConnections, Descriptors.Half(4096));
         Settings settings = new()
         {
-            Data = configuration["data"] is { Length: > 0 } data ? data : throw new ConfigurationException("data: the log's directory is missing (--data DIR)"),
-            Listen = configuration["listen"] ?? "http://127.0.0.1:2025",
-            Policy = reader.OptionalPath("policy"),
-            Guard = reader.OptionalPath("guard"),
-            PublishGap = TimeSpan.FromMilliseconds(reader.Number("publish-gap-ms", 5, 0, 60_000)),
-            WaitLimit = TimeSpan.FromMilliseconds(reader.Number("wait-limit-ms", 30_000, 100, 600_000)),
-            RenewInterval = TimeSpan.FromSeconds(reader.Number("renew-interval-s", 600, 1, 86_400)),
-            QuorumMode = reader.Word("quorum-mode", QuorumMode.Require),
-            DegradeAfter = TimeSpan.FromMilliseconds(reader.Number("degrade-after-ms", 10_000, 100, 3_600_000)),
-            WitnessTimeout = TimeSpan.FromMilliseconds(reader.Number("witness-timeout-ms", 2_000, 100, 60_000)),
-            WitnessTotalTimeout = TimeSpan.FromMilliseconds(reader.Number("witness-total-timeout-ms", 5_000, 100, 300_000)),
-            WitnessRequestsPerDay = reader.Number("witness-requests-per-day", 86_400, 24, 86_400_000),
-            WitnessBurst = reader.Number("witness-burst", 60, 1, 86_400),
-            IntakeBytes = reader.Number("intake-bytes", 32 * 1024 * 1024, 2 * 1024 * 1024, 1024 * 1024 * 1024),
-            IntakeCount = reader.Number("intake-count", 16 * 1024, 1, 1024 * 1024),
-            ReadCacheBytes = reader.Number("read-cache-bytes", 32 * 1024 * 1024, 0, 1024 * 1024 * 1024),
-            DuplicateTableBytes = reader.Number("duplicate-table-bytes", 64 * 1024 * 1024, 0, DuplicateTable.MaxBytes),
-            DuplicateIndex = reader.Word("duplicate-index", DuplicateHistory.Recent),
-            ScrubMegabytes = reader.Number("scrub-mb-s", 8, 0, 10_000),
-            ScrubInterval = TimeSpan.FromSeconds(reader.Number("scrub-interval-s", 86_400, 1, 31_536_000)),
-            BodyLimit = TimeSpan.FromSeconds(reader.Number("body-limit-s", 15, 1, 300)),
-            EvidenceWebhooks = reader.Webhooks("evidence-webhook"),
+            Data = values.Required(LogSettings.Data),
+            Listen = values.Text(LogSettings.Listen) ?? LogSettings.Listen.Default,
+            Policy = values.Text(LogSettings.Policy),
+            Guard = values.Text(LogSettings.Guard),
+            PublishGap = TimeSpan.FromMilliseconds(values.Number(LogSettings.PublishGap)),
+            WaitLimit = TimeSpan.FromMilliseconds(values.Number(LogSettings.WaitLimit)),
+            RenewInterval = TimeSpan.FromSeconds(values.Number(LogSettings.RenewInterval)),
+            QuorumMode = values.Word(LogSettings.Quorum),
+            DegradeAfter = TimeSpan.FromMilliseconds(values.Number(LogSettings.DegradeAfter)),
+            WitnessTimeout = TimeSpan.FromMilliseconds(values.Number(LogSettings.WitnessTimeout)),
+            WitnessTotalTimeout = TimeSpan.FromMilliseconds(values.Number(LogSettings.WitnessTotalTimeout)),
+            WitnessRequestsPerDay = values.Number(LogSettings.WitnessRequestsPerDay),
+            WitnessBurst = values.Number(LogSettings.WitnessBurst),
+            IntakeBytes = values.Number(LogSettings.IntakeBytes),
+            IntakeCount = values.Number(LogSettings.IntakeCount),
+            ReadCacheBytes = values.Number(LogSettings.ReadCacheBytes),
+            DuplicateTableBytes = values.Number(LogSettings.DuplicateTableBytes),
+            DuplicateIndex = values.Word(LogSettings.DuplicateIndex),
+            ScrubMegabytes = values.Number(LogSettings.ScrubMegabytes),
+            ScrubInterval = TimeSpan.FromSeconds(values.Number(LogSettings.ScrubInterval)),
+            BodyLimit = TimeSpan.FromSeconds(values.Number(LogSettings.BodyLimit)),
+            EvidenceWebhooks = EvidenceWebhookOptions.Read(values, LogSettings.EvidenceWebhook),
             MaxConnections = connections,
-            MaxConnectionsPerAddress = reader.Number("max-connections-per-address", connections / 2, 1, 65_536),
+            MaxConnectionsPerAddress = values.Number(LogSettings.MaxConnectionsPerAddress, connections / 2),
         };
         if (Descriptors.ComplaintAbout(connections) is string complaint) throw new ConfigurationException(complaint);
-        if (!IsAddress(settings.Listen)) throw new ConfigurationException($"listen: '{settings.Listen}' is not of the form http://ADDRESS:PORT, with an IP address or localhost");
+        if (!IsAddress(settings.Listen)) throw values.Refusal(LogSettings.Listen, "is not of the form http://ADDRESS:PORT, with an IP address or localhost");
         if (settings.DuplicateIndex == DuplicateHistory.Full && settings.DuplicateTableBytes < LeastTableBytesOfFull)
         {
             throw new ConfigurationException($"duplicate-index: full needs duplicate-table-bytes of at least {LeastTableBytesOfFull}, for the entries on their way into it");
@@ -160,40 +152,4 @@ internal sealed record Settings
         Uri.TryCreate(listen, UriKind.Absolute, out Uri? url)
         && url.Scheme == Uri.UriSchemeHttp && url.PathAndQuery == "/" && url.Fragment.Length == 0 && url.UserInfo.Length == 0
         && (url.HostNameType is UriHostNameType.IPv4 or UriHostNameType.IPv6 || (url.Host == "localhost" && url.Port != 0));
-
-    private sealed class Reader(IConfiguration configuration)
-    {
-        public string? OptionalPath(string key) =>
-            configuration[key] is not "" ? configuration[key] : throw new ConfigurationException($"{key}: a path is missing; leave the setting out for none");
-
-        public IReadOnlyList<Uri> Webhooks(string key)
-        {
-            string? text = configuration[key];
-            if (text is null) return [];
-            return EvidenceWebhookOptions.TryParse(text, out IReadOnlyList<Uri> urls, out string error) ? urls : throw new ConfigurationException($"{key}: not {error}");
-        }
-
-        /// <summary>One of the words of an enumeration, in lower case.</summary>
-        public T Word<T>(string key, T fallback) where T : struct, Enum
-        {
-            string? text = configuration[key];
-            if (text is null) return fallback;
-            foreach (T value in Enum.GetValues<T>())
-            {
-                string word = value.ToString().ToLowerInvariant();
-                if (text == word) return value;
-            }
-
-            throw new ConfigurationException($"{key}: '{text}' is not one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}");
-        }
-
-        public int Number(string key, int fallback, int least, int most)
-        {
-            string? text = configuration[key];
-            if (text is null) return fallback;
-            return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most
-                ? value
-                : throw new ConfigurationException($"{key}: '{text}' is not a whole number from {least} to {most}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using TransparencyLog.Client;
+using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 

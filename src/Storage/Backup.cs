@@ -69,7 +69,7 @@ public static class Backup
     {
         options ??= new BackupOptions();
         LogIdentity identity = LogDirectory.ReadIdentity(directory);
-        BackupManifest? manifest = Directory.Exists(to) ? BackupManifest.Read(to) : null;
+        BackupManifest? manifest = Paths.DirectoryExists(to) ? BackupManifest.Read(to) : null;
         if (manifest is null)
         {
             LogDirectory.RequireEmpty(to);
@@ -127,7 +127,7 @@ public static class Backup
                 Root = signed.Newest?.Root ?? MerkleHash.Empty,
             };
             _manifest.Write(to);
-            foreach (string other in Directory.GetDirectories(to, "state-*"))
+            foreach (string other in Posix.List(to).Where(name => name.StartsWith("state-", StringComparison.Ordinal)).Select(name => Path.Combine(to, name)))
             {
                 if (other != stateDirectory) Directory.Delete(other, recursive: true);
             }
@@ -175,7 +175,7 @@ public static class Backup
         {
             for (int attempt = 1; ; attempt++)
             {
-                if (Directory.Exists(state)) Directory.Delete(state, recursive: true);
+                if (Paths.DirectoryExists(state)) Directory.Delete(state, recursive: true);
                 DurableFile.CreateDirectory(Path.Combine(state, "journal"));
                 using JournalFiles files = JournalFiles.Open(Path.Combine(directory, "journal"));
                 HeadFiles heads = await HeadFiles.ReadAsync(directory, identity.Origin, inUse: true, stop).ConfigureAwait(false);
@@ -203,7 +203,7 @@ public static class Backup
 
                 (string Name, byte[]? Bytes)[] small =
                 [
-                    ("log", await File.ReadAllBytesAsync(Path.Combine(directory, "log"), stop).ConfigureAwait(false)), ("heads", heads.History), ("heads.old", heads.Old), ("commit", heads.Commit),
+                    ("log", DurableFile.Read(Path.Combine(directory, "log"), LogIdentity.MaxSize)), ("heads", heads.History), ("heads.old", heads.Old), ("commit", heads.Commit),
                     ("published", heads.Published), ("guarded", heads.Guarded), ("halted", heads.Halted),
                 ];
                 foreach ((string name, byte[]? bytes) in small)
@@ -215,7 +215,7 @@ public static class Backup
                 foreach ((LogKey key, string name) in options.WithKey ? identity.Keys.Zip(LogDirectory.KeyNames) : [])
                 {
                     string file = Path.Combine(directory, key.KeyPath);
-                    if (File.Exists(file)) DurableFile.Replace(Path.Combine(state, name), await File.ReadAllBytesAsync(file, stop).ConfigureAwait(false));
+                    if (DurableFile.TryRead(file, LogDirectory.MaxKeyFile, out byte[] bytes)) DurableFile.Replace(Path.Combine(state, name), bytes);
                 }
 
                 return heads with { Root = state };

@@ -35,7 +35,7 @@ public static class Descriptors
         get
         {
             const string Field = "Max open files";
-            string? line = File.Exists("/proc/self/limits") ? File.ReadLines("/proc/self/limits").FirstOrDefault(one => one.StartsWith(Field, StringComparison.Ordinal)) : null;
+            string? line = Paths.FileExists("/proc/self/limits") ? File.ReadLines("/proc/self/limits").FirstOrDefault(one => one.StartsWith(Field, StringComparison.Ordinal)) : null;
             string? soft = line?[Field.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault();
             return soft is not null && Strict.TryReadSize(Encoding.ASCII.GetBytes(soft), out long limit) ? limit : null;
         }

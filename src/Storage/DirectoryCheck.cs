@@ -154,12 +154,12 @@ public static class DirectoryCheck
     internal static (LogIdentity Identity, INoteVerifier[] Keys) ReadIdentity(string path, Func<VerifierKey, INoteVerifier?> verifiers)
     {
         string file = Path.Combine(path, "log");
-        if (!File.Exists(file) && (Directory.Exists(Path.Combine(path, "segments")) || Directory.Exists(Path.Combine(path, "journal"))))
+        if (!Paths.Exists(file) && (Paths.Exists(Path.Combine(path, "segments")) || Paths.Exists(Path.Combine(path, "journal"))))
         {
             throw Damaged("identity", file, "the identity of the log whose segments and journal are beside it", "no such file");
         }
 
-        if (!File.Exists(file)) LogDirectory.ReadIdentity(path); // throws, and says what is missing
+        if (!Paths.Exists(file)) LogDirectory.ReadIdentity(path); // throws, and says what is missing
         if (!DurableFile.TryRead(file, LogIdentity.MaxSize, out byte[] bytes) || !LogIdentity.TryParse(bytes, out LogIdentity? identity))
         {
             throw Damaged("identity", file, LogIdentity.Form, string.Create(CultureInfo.InvariantCulture, $"{bytes.Length} other bytes"));
@@ -183,8 +183,8 @@ public static class DirectoryCheck
     internal static string RequireRecordLog(string path, string name)
     {
         string directory = Path.Combine(path, name);
-        if (!Directory.Exists(directory)) throw Damaged("storage", directory, "a directory", "nothing");
+        if (!Paths.DirectoryExists(directory)) throw Damaged("storage", directory, "a directory", "nothing");
         string addresses = Path.Combine(directory, "addresses");
-        return File.Exists(addresses) ? directory : throw Damaged("storage", addresses, "the addresses of its records", "no such file");
+        return Paths.FileExists(addresses) ? directory : throw Damaged("storage", addresses, "the addresses of its records", "no such file");
     }
 }

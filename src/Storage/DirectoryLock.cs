@@ -99,7 +99,7 @@ public sealed class DirectoryLock : IDisposable
             () =>
             {
                 id = Encoding.ASCII.GetString(holder, 0, Posix.Read(file, holder, 0, path)).Trim();
-                return id.Length > 0 && Directory.Exists($"/proc/{id}");
+                return id.Length > 0 && Paths.Exists($"/proc/{id}");
             },
             TimeSpan.FromSeconds(1));
         return id;

@@ -69,18 +69,38 @@ public static class DurableFile
         Posix.Sync(output, to);
     }
 
-    /// <summary>Reads a small file whole. False when it does not exist; a <see cref="StorageException"/> when it is larger than <paramref name="limit"/> bytes.</summary>
+    /// <summary>
+    /// Reads a small file whole. False only when nothing has that name (ENOENT). A <see cref="StorageException"/> when it cannot be opened or read, is no regular file, is a
+    /// symbolic link whose target is missing, or is larger than <paramref name="limit"/> bytes.
+    /// </summary>
     public static bool TryRead(string path, int limit, out byte[] bytes)
     {
         bytes = [];
-        if (!File.Exists(path)) return false;
-        using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly);
-        long length = RandomAccess.GetLength(file);
+        if (TryOpen(path) is not SafeFileHandle opened) return false;
+        using SafeFileHandle file = opened;
+        long length = Posix.LengthOf(file, path);
         if (length > limit) throw new StorageException($"{path} has {length} bytes; at most {limit} are read");
         byte[] read = new byte[length];
         int got = Posix.Read(file, read, 0, path);
         bytes = got == read.Length ? read : read[..got];
         return true;
+    }
+
+    /// <summary>Reads a small file whole that has to be there; otherwise as <see cref="TryRead"/>.</summary>
+    internal static byte[] Read(string path, int limit) => TryRead(path, limit, out byte[] bytes) ? bytes : throw new StorageException($"no such file: {path}");
+
+    /// <summary>Opens a file for reading; null only when nothing has that name.</summary>
+    internal static SafeFileHandle? TryOpen(string path)
+    {
+        try
+        {
+            return Posix.Open(path, Posix.ReadOnly);
+        }
+        catch (StorageException failure) when (failure.Errno == Posix.ErrnoNoEntry)
+        {
+            // ENOENT is also the answer for a link whose target is missing: that name is there.
+            return Posix.Stat(path) is null ? null : Posix.Open(path, Posix.ReadOnly);
+        }
     }
 
     /// <summary>Makes a file that others wrote last: fsync of the file and of its directory.</summary>
@@ -98,7 +118,7 @@ public static class DurableFile
     public static void CreateDirectory(string path)
     {
         string full = Path.GetFullPath(path);
-        if (Directory.Exists(full)) return;
+        if (Paths.DirectoryExists(full)) return;
         string parent = Path.GetDirectoryName(full)!;
         CreateDirectory(parent);
         Posix.MakeDirectory(full);

@@ -33,8 +33,8 @@ public sealed class EvidenceFolder
     public EvidenceFolder(string dataDirectory)
     {
         _directory = Path.Combine(dataDirectory, Name);
-        _names = Directory.Exists(_directory)
-            ? [.. Directory.EnumerateFiles(_directory).Select(file => Path.GetFileName(file)).Where(name => TryReadName(name, out _, out _))]
+        _names = Paths.DirectoryExists(_directory)
+            ? [.. Posix.List(_directory).Where(name => TryReadName(name, out _, out _))]
             : [];
         foreach (string name in _names) Count(name);
     }
@@ -97,7 +97,7 @@ public sealed class EvidenceFolder
     }
 
     /// <summary>The files that have not reached a webhook yet, in order.</summary>
-    public IReadOnlyList<string> NotSentTo(string url) => [.. Names.Where(name => !File.Exists(MarkerOf(name, url)))];
+    public IReadOnlyList<string> NotSentTo(string url) => [.. Names.Where(name => !Paths.Exists(MarkerOf(name, url)))];
 
     /// <summary>Remembers durably that a file has reached a webhook.</summary>
     /// <exception cref="StorageException">It could not be written.</exception>

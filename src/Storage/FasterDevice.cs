@@ -43,8 +43,9 @@ internal sealed class FasterDevice : StorageDeviceBase
     }
 
     public static IEnumerable<int> ListFiles(string directory) =>
-        Directory.EnumerateFiles(directory, "data.*")
-            .Select(path => Path.GetFileName(path).AsSpan(5).ToString())
+        Posix.List(directory)
+            .Where(name => name.StartsWith("data.", StringComparison.Ordinal))
+            .Select(name => name[5..])
             .Where(digits => digits.Length is > 0 and < 9 && digits.AsSpan().IndexOfAnyExceptInRange('0', '9') < 0)
             .Select(digits => digits.Aggregate(0, (number, digit) => (number * 10) + (digit - '0')))
             .Order();
@@ -100,7 +101,7 @@ internal sealed class FasterDevice : StorageDeviceBase
             try
             {
                 if (_files.TryRemove(segment, out SafeFileHandle? file)) file.Dispose();
-                if (File.Exists(PathOf(segment)))
+                if (Posix.Stat(PathOf(segment), follow: false) is not null)
                 {
                     Posix.Unlink(PathOf(segment));
                     Posix.SyncDirectory(_directory);
@@ -131,7 +132,7 @@ internal sealed class FasterDevice : StorageDeviceBase
     {
         if (_files.TryGetValue(segment, out SafeFileHandle? file)) return file;
         string path = PathOf(segment);
-        bool exists = File.Exists(path);
+        bool exists = Paths.FileExists(path);
         if (!exists && !create) return null;
         SafeFileHandle opened = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow | (create ? Posix.Create : 0));
         file = _files.GetOrAdd(segment, opened);

@@ -16,7 +16,7 @@ internal static class HaltReserve
     public static void Ensure(string directory)
     {
         string path = Path.Combine(directory, Name);
-        if (File.Exists(path) && new FileInfo(path).Length == Bytes) return;
+        if (Posix.Stat(path) is PathInfo { Kind: PathKind.File, Length: Bytes }) return;
         try
         {
             using SafeFileHandle file = Posix.Open(path, Posix.WriteOnly | Posix.Create | Posix.Truncate | Posix.NoFollow);
@@ -47,7 +47,7 @@ internal static class HaltReserve
     private static bool Release(string directory)
     {
         string path = Path.Combine(directory, Name);
-        if (!File.Exists(path)) return false;
+        if (Posix.Stat(path, follow: false) is null) return false;
         Posix.Unlink(path);
         return true;
     }

@@ -38,8 +38,13 @@ public sealed class HashIndex : IDisposable
     {
         try
         {
-            if (File.Exists(directory)) File.Delete(directory);
-            if (Directory.Exists(directory)) Directory.Delete(directory, recursive: true);
+            switch (Posix.Stat(directory, follow: false)?.Kind)
+            {
+                case null: break;
+                case PathKind.Directory: Directory.Delete(directory, recursive: true); break;
+                default: Posix.Unlink(directory); break;
+            }
+
             Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)

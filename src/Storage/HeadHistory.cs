@@ -141,7 +141,7 @@ internal sealed class HeadHistory : IDisposable
 
     private void Load()
     {
-        byte[] bytes = new byte[RandomAccess.GetLength(_file)];
+        byte[] bytes = new byte[Posix.LengthOf(_file, _path)];
         if (Posix.Read(_file, bytes, 0, _path) != bytes.Length) throw new StorageException($"{_path} could not be read whole");
         ReadOnlyMemory<byte> newest = default;
         (_end, _tornEnd) = Read(_path, bytes, (_, line, record) =>

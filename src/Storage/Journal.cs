@@ -99,7 +99,7 @@ public sealed class Journal : IJournal
     {
         Check(options);
         DurableFile.CreateDirectory(directory);
-        if (Directory.EnumerateFileSystemEntries(directory).Any()) throw new StorageException($"{directory} is not empty");
+        if (Paths.FirstIn(directory) is not null) throw new StorageException($"{directory} is not empty");
         Fill(directory, 1, options.FileBytes).Dispose();
     }
 
@@ -280,7 +280,7 @@ public sealed class Journal : IJournal
             }
 
             Posix.Sync(file, unfinished);
-            if (RandomAccess.GetLength(file) != size) throw new StorageException("pwrite", unfinished, Posix.ErrnoIo);
+            if (Posix.LengthOf(file, unfinished) != size) throw new StorageException("pwrite", unfinished, Posix.ErrnoIo);
             Posix.Rename(unfinished, path);
             Posix.SyncDirectory(directory);
             return file;
@@ -289,7 +289,7 @@ public sealed class Journal : IJournal
         {
             // Give the space back: the commit record and the note of a halt still have to be written to this disk.
             file.Dispose();
-            File.Delete(unfinished);
+            Posix.TryUnlink(unfinished);
             throw;
         }
     }

@@ -26,12 +26,11 @@ internal sealed class JournalFiles : IDisposable
             foreach (long number in JournalScan.ListFiles(directory).OrderDescending())
             {
                 string path = JournalScan.PathOf(directory, number);
-                if (!File.Exists(path)) break;
                 try
                 {
                     files._files.Add(number, Posix.Open(path, Posix.ReadOnly | Posix.NoFollow));
                 }
-                catch (StorageException) when (!File.Exists(path))
+                catch (StorageException failure) when (failure.Errno == Posix.ErrnoNoEntry)
                 {
                     break;
                 }

@@ -71,7 +71,7 @@ internal sealed class JournalScan
     /// </summary>
     public void Repair()
     {
-        foreach (string unfinished in Directory.GetFiles(_directory, "*.new")) Posix.Unlink(unfinished);
+        foreach (string unfinished in Posix.List(_directory).Where(name => name.EndsWith(".new", StringComparison.Ordinal))) Posix.Unlink(Path.Combine(_directory, unfinished));
         if (_torn is { } torn) Erase(torn.Path, torn.Offset, torn.End);
         foreach ((string path, int from, int to) in _unsigned)
         {
@@ -128,7 +128,7 @@ internal sealed class JournalScan
 
     private static void Load(SafeFileHandle file, string path, byte[] bytes, int size)
     {
-        long length = RandomAccess.GetLength(file);
+        long length = Posix.LengthOf(file, path);
         if (length != size) throw Damaged(path, null, $"{size} bytes", $"{length} bytes");
         int read = Posix.Read(file, bytes.AsSpan(0, size), 0, path);
         if (read != size) throw Damaged(path, null, $"{size} bytes", $"{read} bytes that could be read");
@@ -139,13 +139,12 @@ internal sealed class JournalScan
 
     internal static List<long> ListFiles(string directory)
     {
-        if (!Directory.Exists(directory)) throw Damaged(directory, null, "a directory", "nothing");
+        if (!Paths.DirectoryExists(directory)) throw Damaged(directory, null, "a directory", "nothing");
         List<long> numbers = [];
-        foreach (string path in Directory.EnumerateFileSystemEntries(directory))
+        foreach (string name in Posix.List(directory))
         {
-            string name = Path.GetFileName(path);
-            if (name.EndsWith(".new", StringComparison.Ordinal)) continue;
-            if (name.Length != 12 || name.AsSpan().IndexOfAnyExceptInRange('0', '9') >= 0) throw Damaged(path, null, "journal files only", $"a file named {name}");
+            if (name.EndsWith(".new", StringComparison.Ordinal) || Paths.IsOfFileSystem(name)) continue;
+            if (name.Length != 12 || name.AsSpan().IndexOfAnyExceptInRange('0', '9') >= 0) throw Damaged(Path.Combine(directory, name), null, "journal files only", $"a file named {name}");
             numbers.Add(name.Aggregate(0L, (number, digit) => (number * 10) + (digit - '0')));
         }
 

@@ -83,6 +83,9 @@ public sealed class LogDirectory : IAsyncDisposable
     /// <summary>The file of the ML-DSA-44 key that is made with a log, in its directory.</summary>
     public const string MlDsa44KeyName = "key-ml-dsa.pem";
 
+    /// <summary>Largest key file that is copied: PEM with comments around it is far below.</summary>
+    internal const int MaxKeyFile = 64 * 1024;
+
     /// <summary>The same two names, in the order of <see cref="LogIdentity.Keys"/>: what keys are called in a backup, wherever they lay.</summary>
     internal static readonly string[] KeyNames = [KeyName, MlDsa44KeyName];
 
@@ -117,11 +120,11 @@ public sealed class LogDirectory : IAsyncDisposable
         DurableFile.Replace(Path.Combine(path, "log"), identity.ToBytes());
     }
 
-    /// <summary>Refuses a directory that holds anything but <paramref name="allowed"/>.</summary>
+    /// <summary>Refuses a directory that holds anything but <paramref name="allowed"/> and what its file system keeps there.</summary>
     public static void RequireEmpty(string path, params string[] allowed)
     {
-        if (!Directory.Exists(path)) return;
-        string? other = Directory.EnumerateFileSystemEntries(path).Select(Path.GetFileName).FirstOrDefault(name => !allowed.Contains(name, StringComparer.Ordinal));
+        if (!Paths.DirectoryExists(path)) return;
+        string? other = Paths.FirstIn(path, allowed);
         if (other is not null) throw new StorageException($"{path} is not empty: it holds {other}; a log is created in an empty directory");
     }
 
@@ -129,11 +132,13 @@ public sealed class LogDirectory : IAsyncDisposable
     /// <exception cref="StorageException">The directory is not a log.</exception>
     public static LogIdentity ReadIdentity(string path)
     {
-        if (!Directory.Exists(path)) throw new StorageException($"{path} does not exist; tlog-server create makes a new log");
+        if (!Paths.DirectoryExists(path)) throw new StorageException($"{path} does not exist; tlog-server create makes a new log");
         string file = Path.Combine(path, "log");
         if (!DurableFile.TryRead(file, LogIdentity.MaxSize, out byte[] bytes))
         {
-            throw new StorageException($"{path} is not a log: it has no file named log; tlog-server create makes a new log");
+            // Where something is, a log may be: only an empty directory is a place for a new one.
+            string? other = Paths.FirstIn(path, "lock");
+            throw new StorageException($"{path} is not a log: it has no file named log{(other is null ? "; tlog-server create makes a new log" : $", but it holds {other}: check the path; if the log was here, take {file} from a backup")}");
         }
 
         if (LogIdentity.TryParse(bytes, out LogIdentity? identity)) return identity;

@@ -18,12 +18,12 @@ public static class OperatorFile
     {
         bytes = [];
         if (Posix.Stat(path) is not PathInfo info) return false;
-        if (info.Kind != PathKind.File) throw new StorageException($"{path} is {Describe(info.Kind)}; a regular file is expected");
+        if (info.Kind != PathKind.File) throw new StorageException($"{path} is {Paths.Describe(info.Kind)}; a regular file is expected");
         if (info.Length > limit) throw TooLarge(path, limit);
         try
         {
             // What stands there may have been replaced since: opening a pipe does not wait, and it cannot be read at an offset.
-            using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly | Posix.NonBlocking);
+            using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly);
             byte[] read = new byte[info.Length + 1];
             int got = Posix.Read(file, read, 0, path);
             while (got == read.Length)
@@ -44,11 +44,4 @@ public static class OperatorFile
     }
 
     private static StorageException TooLarge(string path, int limit) => new($"{path} has more than {limit} bytes");
-
-    private static string Describe(PathKind kind) => kind switch
-    {
-        PathKind.Directory => "a directory",
-        PathKind.Fifo => "a named pipe",
-        _ => "a device or a socket",
-    };
 }

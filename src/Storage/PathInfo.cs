@@ -27,4 +27,5 @@ internal enum PathKind
 /// <param name="UserId">The owner.</param>
 /// <param name="Device">The device; with <paramref name="Inode"/> it identifies the file.</param>
 /// <param name="Inode">The inode number.</param>
-internal sealed record PathInfo(PathKind Kind, int Mode, long Length, uint Links, uint UserId, ulong Device, ulong Inode);
+/// <param name="Modified">When it was written to last, in nanoseconds since 1970.</param>
+internal sealed record PathInfo(PathKind Kind, int Mode, long Length, uint Links, uint UserId, ulong Device, ulong Inode, long Modified);

@@ -13,7 +13,7 @@ internal static partial class Posix
 {
     public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
     public const int Create = 0x40, Truncate = 0x200, NonBlocking = 0x800, CloseOnExec = 0x80000;
-    public const int ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11, ErrnoExists = 17;
+    public const int ErrnoNoEntry = 2, ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11, ErrnoAccess = 13, ErrnoExists = 17;
     private const int ErrnoNoneInSystem = 23, ErrnoNoneInProcess = 24; // ENFILE, EMFILE
 
     // These two are the only ones that differ between the processors we run on (asm/fcntl.h of x86 and of arm).
@@ -22,11 +22,10 @@ internal static partial class Posix
 
     private const int LockExclusive = 2, LockNonBlocking = 4;
     private const int AdviceDontNeed = 4;
-    internal const int ErrnoNoEntry = 2;
-    private const int ErrnoAccess = 13, MaySearch = 1;
+    private const int MaySearch = 1;
 
     // statx(2): the one form of stat whose structure is the same on every processor. 256 bytes; its first 0x7ff bits of fields are those of stat.
-    private const int StatxBytes = 256, AtWorkingDirectory = -100, NoFollowLink = 0x100, StatxBasic = 0x7ff;
+    private const int StatxBytes = 256, AtWorkingDirectory = -100, NoFollowLink = 0x100, EmptyPath = 0x1000, StatxBasic = 0x7ff;
 
     /// <summary>For tests only: what becomes of each call (DiskFault.cs).</summary>
     internal static DiskFault? Fault { get; set; }
@@ -43,17 +42,19 @@ internal static partial class Posix
     /// </summary>
     private static readonly TimeSpan DescriptorWait = TimeSpan.FromSeconds(2);
 
+    /// <summary>Opens a file, and never waits for one: a FIFO opens at once (O_NONBLOCK), and the first read or write refuses it (ESPIPE).</summary>
     public static SafeFileHandle Open(string path, int flags, int mode = 0b110_000_000 /* 0600 */)
     {
+        flags |= CloseOnExec | NonBlocking;
         long start = Stopwatch.GetTimestamp();
         SpinWait wait = default;
         while (true)
         {
-            int descriptor = Fault is null ? open(path, flags | CloseOnExec, mode) : Faulty("open", path, (path, flags, mode), static call => open(call.path, call.flags | CloseOnExec, call.mode));
+            int descriptor = Fault is null ? open(path, flags, mode) : Faulty("open", path, (path, flags, mode), static call => open(call.path, call.flags, call.mode));
             if (descriptor >= 0) return new SafeFileHandle((nint)descriptor, ownsHandle: true);
             int errno = Marshal.GetLastPInvokeError();
             if (errno is ErrnoNoneInProcess or ErrnoNoneInSystem && Stopwatch.GetElapsedTime(start) < DescriptorWait) wait.SpinOnce(); // soon a sleep of a millisecond
-            else if (errno != ErrnoIntr) throw new StorageException("open", path, errno);
+            else if (errno != ErrnoIntr) throw Failure("open", path, errno);
         }
     }
 
@@ -173,45 +174,84 @@ internal static partial class Posix
     /// <summary>Also asks whether it has happened: everything behind it is built on the new name.</summary>
     public static void Rename(string from, string to)
     {
-        if ((Fault is null ? rename(from, to) : Faulty("rename", from, (from, to), static call => rename(call.from, call.to))) != 0) throw new StorageException("rename", from, Marshal.GetLastPInvokeError());
-        if (File.Exists(from)) throw new StorageException("rename", from, ErrnoIo);
+        if ((Fault is null ? rename(from, to) : Faulty("rename", from, (from, to), static call => rename(call.from, call.to))) != 0) throw Failure("rename", from, Marshal.GetLastPInvokeError());
+        if (Stat(from, follow: false) is not null) throw new StorageException("rename", from, ErrnoIo);
         Fault?.Done("rename", from);
     }
 
     /// <summary>Also asks whether it has happened: a halt that was resumed may not come back.</summary>
     public static void Unlink(string path)
     {
-        if ((Fault is null ? unlink(path) : Faulty("unlink", path, path, static path => unlink(path))) != 0) throw new StorageException("unlink", path, Marshal.GetLastPInvokeError());
-        if (File.Exists(path)) throw new StorageException("unlink", path, ErrnoIo);
+        if ((Fault is null ? unlink(path) : Faulty("unlink", path, path, static path => unlink(path))) != 0) throw Failure("unlink", path, Marshal.GetLastPInvokeError());
+        if (Stat(path, follow: false) is not null) throw new StorageException("unlink", path, ErrnoIo);
         Fault?.Done("unlink", path);
     }
+
+    /// <summary>Gives space back on the way out of a failure, which is the one to report: whether that succeeds is not.</summary>
+    public static void TryUnlink(string path) => _ = unlink(path);
 
     /// <summary>Makes a directory (mode 0700); it may be there already.</summary>
     public static void MakeDirectory(string path)
     {
         int made = Fault is null ? mkdir(path, 0b111_000_000) : Faulty("mkdir", path, path, static path => mkdir(path, 0b111_000_000));
-        if (made != 0 && Marshal.GetLastPInvokeError() is var errno and not ErrnoExists) throw new StorageException("mkdir", path, errno);
+        if (made != 0 && Marshal.GetLastPInvokeError() is var errno and not ErrnoExists) throw Failure("mkdir", path, errno);
         Fault?.Done("mkdir", path);
     }
 
     /// <summary>
-    /// What stands at a path, and null only where the kernel says that nothing does (ENOENT). Any other failure is a <see cref="StorageException"/> that names the path, its mode
-    /// and the user: "cannot be read" is never "does not exist".
+    /// Describes what a path names; null only where the kernel says that nothing has that name (ENOENT). Any other failure is a <see cref="StorageException"/> that names the
+    /// path, its mode and the user, and so is a symbolic link whose target is missing: "cannot be read" is never "does not exist".
     /// </summary>
     /// <param name="path">The path.</param>
     /// <param name="follow">Whether a symbolic link at its end is followed; otherwise the link itself is described.</param>
     public static unsafe PathInfo? Stat(string path, bool follow = true)
     {
         byte* bytes = stackalloc byte[StatxBytes];
-        int flags = follow ? 0 : NoFollowLink;
-        while ((Fault is null ? statx(AtWorkingDirectory, path, flags, StatxBasic, bytes) : FaultyStat(path, flags, bytes)) != 0)
+        if (TryStat(AtWorkingDirectory, path, follow ? 0 : NoFollowLink, path, bytes)) return InfoOf(new ReadOnlySpan<byte>(bytes, StatxBytes));
+        return follow && Stat(path, follow: false) is not null ? throw new StorageException($"{path} is a symbolic link whose target is missing") : null;
+    }
+
+    /// <summary>Describes an open file.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="path">Its path, for the message.</param>
+    public static unsafe PathInfo Stat(SafeFileHandle file, string path)
+    {
+        byte* bytes = stackalloc byte[StatxBytes];
+        bool added = false;
+        try
         {
-            int errno = Marshal.GetLastPInvokeError();
-            if (errno == ErrnoNoEntry) return null;
-            if (errno != ErrnoIntr) throw new StorageException($"stat of {path} failed: {Describe(errno)} (errno {errno}){(errno == ErrnoAccess ? WhoMay(path) : "")}", errno);
+            file.DangerousAddRef(ref added);
+            if (!TryStat((int)file.DangerousGetHandle(), "", EmptyPath, path, bytes)) throw new StorageException("stat", path, ErrnoNoEntry);
+        }
+        finally
+        {
+            if (added) file.DangerousRelease();
         }
 
-        ReadOnlySpan<byte> stat = new(bytes, StatxBytes);
+        return InfoOf(new ReadOnlySpan<byte>(bytes, StatxBytes));
+    }
+
+    /// <summary>The length of an open regular file; anything else is refused by its type.</summary>
+    public static long LengthOf(SafeFileHandle file, string path)
+    {
+        PathInfo info = Stat(file, path);
+        return info.Kind == PathKind.File ? info.Length : throw new StorageException($"{path} is {Paths.Describe(info.Kind)}, not a file");
+    }
+
+    private static unsafe bool TryStat(int directory, string name, int flags, string path, byte* bytes)
+    {
+        while ((Fault is null ? statx(directory, name, flags, StatxBasic, bytes) : FaultyStat(directory, name, flags, path, bytes)) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno == ErrnoNoEntry) return false;
+            if (errno != ErrnoIntr) throw Failure("stat", path, errno);
+        }
+
+        return true;
+    }
+
+    private static PathInfo InfoOf(ReadOnlySpan<byte> stat)
+    {
         int mode = MemoryMarshal.Read<ushort>(stat[28..]);
         PathKind kind = (mode & 0xF000) switch
         {
@@ -223,30 +263,62 @@ internal static partial class Posix
         };
         return new PathInfo(
             kind, mode & 0xFFF, MemoryMarshal.Read<long>(stat[40..]), MemoryMarshal.Read<uint>(stat[16..]), MemoryMarshal.Read<uint>(stat[20..]),
-            ((ulong)MemoryMarshal.Read<uint>(stat[136..]) << 32) | MemoryMarshal.Read<uint>(stat[140..]), MemoryMarshal.Read<ulong>(stat[32..]));
+            ((ulong)MemoryMarshal.Read<uint>(stat[136..]) << 32) | MemoryMarshal.Read<uint>(stat[140..]), MemoryMarshal.Read<ulong>(stat[32..]),
+            (MemoryMarshal.Read<long>(stat[112..]) * 1_000_000_000) + MemoryMarshal.Read<uint>(stat[120..]));
     }
 
-    private static unsafe int FaultyStat(string path, int flags, byte* bytes)
+    private static unsafe int FaultyStat(int directory, string name, int flags, string path, byte* bytes)
     {
         FaultAct act = Fault!.Decide("statx", path);
-        return act.Kind is FaultKind.Fail or FaultKind.FailAfter ? Failing(act.Number) : statx(AtWorkingDirectory, path, flags, StatxBasic, bytes);
+        return act.Kind is FaultKind.Fail or FaultKind.FailAfter ? Failing(act.Number) : statx(directory, name, flags, StatxBasic, bytes);
     }
 
-    /// <summary>For a refusal with EACCES: who asked, and the first folder above the path that does not let that user in.</summary>
+    /// <summary>Lists the names in a directory, in ordinal order. A directory that is missing or cannot be read to its end is a <see cref="StorageException"/>.</summary>
+    public static List<string> List(string path)
+    {
+        if (Fault?.Decide("readdir", path) is { Kind: FaultKind.Fail or FaultKind.FailAfter } act) throw Failure("readdir", path, act.Number);
+        try
+        {
+            List<string> names = [.. System.IO.Directory.EnumerateFileSystemEntries(path).Select(entry => Path.GetFileName(entry))];
+            names.Sort(StringComparer.Ordinal);
+            return names;
+        }
+        catch (DirectoryNotFoundException)
+        {
+            throw Failure("opendir", path, ErrnoNoEntry);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw Failure("opendir", path, ErrnoAccess);
+        }
+        catch (IOException failure)
+        {
+            // On Linux the runtime leaves errno here.
+            int errno = failure.HResult is > 0 and < 4096 ? failure.HResult : ErrnoIo;
+            throw new StorageException($"{path} cannot be listed: {failure.Message}", errno);
+        }
+    }
+
+    /// <summary>The exception for a call that failed; for EACCES it also names the user, and the mode and owner of what refused that user.</summary>
+    private static StorageException Failure(string call, string path, int errno) =>
+        new($"{call} of {path} failed: {Describe(errno)} (errno {errno}){(errno == ErrnoAccess ? WhoMay(path) : "")}", errno);
+
+    /// <summary>Says who asked, and which of the path and the folders above it refuses that user.</summary>
     private static string WhoMay(string path)
     {
         string closed = Path.GetFullPath(path);
         for (string? above = Path.GetDirectoryName(closed); above is not null && access(above, MaySearch) != 0; above = Path.GetDirectoryName(above)) closed = above;
-        try
-        {
-            PathInfo? info = Stat(closed);
-            string mode = info is null ? "" : $": it has mode {Convert.ToString(info.Mode, 8).PadLeft(4, '0')} and belongs to user {info.UserId}";
-            return $"; this process runs as user {geteuid()}, which {closed} does not let in{mode}";
-        }
-        catch (StorageException)
-        {
-            return $"; this process runs as user {geteuid()}";
-        }
+        // A file that cannot be made is refused by its folder.
+        PathInfo? info = TryDescribe(closed) ?? TryDescribe(closed = Path.GetDirectoryName(closed) ?? closed);
+        string mode = info is null ? "" : $", and {closed} has mode {Convert.ToString(info.Mode, 8).PadLeft(4, '0')} and belongs to user {info.UserId}";
+        return $"; this process runs as user {geteuid()}{mode}";
+    }
+
+    /// <summary>For a message only: null where there is nothing to say, for whatever reason.</summary>
+    private static unsafe PathInfo? TryDescribe(string path)
+    {
+        byte* bytes = stackalloc byte[StatxBytes];
+        return statx(AtWorkingDirectory, path, NoFollowLink, StatxBasic, bytes) == 0 ? InfoOf(new ReadOnlySpan<byte>(bytes, StatxBytes)) : null;
     }
 
     /// <summary>Takes an exclusive flock; false when another open file has one. It never waits.</summary>
@@ -274,8 +346,8 @@ internal static partial class Posix
         if (act.Kind == FaultKind.Lie && name != "open") return 0;
         if (act.Kind == FaultKind.Fail) return Failing(act.Number);
         int result = call(arguments);
-        if (act.Kind != FaultKind.FailAfter || result < 0) return result;
-        if (name == "open") new SafeFileHandle(result, ownsHandle: true).Dispose();
+        if (act.Kind != FaultKind.FailAfter) return result;
+        if (name == "open" && result >= 0) new SafeFileHandle(result, ownsHandle: true).Dispose();
         return Failing(act.Number);
     }
 

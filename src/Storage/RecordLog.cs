@@ -96,7 +96,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     public static void Create(string directory)
     {
         DurableFile.CreateDirectory(directory);
-        if (Directory.EnumerateFileSystemEntries(directory).Any()) throw new StorageException($"{directory} is not empty");
+        if (Paths.FirstIn(directory) is not null) throw new StorageException($"{directory} is not empty");
         DurableFile.Replace(Path.Combine(directory, "addresses"), []);
         DurableFile.Replace(Path.Combine(directory, "commit"), new Commit([], 0, 0, 0, 0).ToBytes());
     }
@@ -406,7 +406,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         int number = (int)(address >> DeviceSegmentBits);
         if (_readers.TryGetValue(number, out DataFile file)) return file;
         string path = DataPath(_directory, number);
-        if (!File.Exists(path)) throw Damaged("storage", place, path, "no such file");
+        if (!Paths.FileExists(path)) throw Damaged("storage", place, path, "no such file");
         DataFile opened = new(Posix.Open(path, Posix.ReadOnly | Posix.NoFollow), path);
         file = _readers.GetOrAdd(number, opened);
         if (file.Handle != opened.Handle) opened.Handle.Dispose();

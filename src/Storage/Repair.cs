@@ -420,13 +420,13 @@ public static class Repair
             if (!_dropPublished) Put("published", _files.Published);
             Put("guarded", _files.Guarded);
             EvidenceFolder.Copy(original.Path, copy);
-            foreach (string key in original.Identity.Keys.Select(key => key.KeyPath).Where(key => !Path.IsPathRooted(key) && File.Exists(Path.Combine(original.Path, key))))
+            foreach (string key in original.Identity.Keys.Select(key => key.KeyPath).Where(key => !Path.IsPathRooted(key) && Paths.FileExists(Path.Combine(original.Path, key))))
             {
-                Put(key, await File.ReadAllBytesAsync(Path.Combine(original.Path, key), stop).ConfigureAwait(false));
+                Put(key, DurableFile.Read(Path.Combine(original.Path, key), LogDirectory.MaxKeyFile));
             }
 
             Put("halted", TreeRegister.HaltedBytes(options.Time.GetUtcNow(), $"{reason}. Resume once it is sure that nobody has seen a larger checkpoint than size {_head?.Size ?? 0}"));
-            Put("log", await File.ReadAllBytesAsync(Path.Combine(original.Path, "log"), stop).ConfigureAwait(false));
+            Put("log", DurableFile.Read(Path.Combine(original.Path, "log"), LogIdentity.MaxSize));
 
             void Put(string name, byte[]? bytes)
             {

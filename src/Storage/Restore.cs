@@ -31,7 +31,7 @@ public static class Restore
         foreach (((LogKey own, string name), byte[]? given) in identity.Keys.Zip(LogDirectory.KeyNames).Zip([key, mlDsa44Key]))
         {
             string kept = Path.Combine(state, name);
-            byte[]? bytes = given ?? (File.Exists(kept) ? await File.ReadAllBytesAsync(kept, stop).ConfigureAwait(false) : null);
+            byte[]? bytes = given ?? (DurableFile.TryRead(kept, LogDirectory.MaxKeyFile, out byte[] copied) ? copied : null);
             if (Path.IsPathRooted(own.KeyPath)) continue;
             keys.Add((own.KeyPath, bytes ?? throw new StorageException($"{from} is a backup without the key {own.KeyPath}: the key's file is needed beside it")));
         }
@@ -39,17 +39,21 @@ public static class Restore
         string made = staged.Begin();
         foreach (string name in (string[])["segments", "tree"]) CopyLog(from, state, made, name, stop);
         DurableFile.CreateDirectory(Path.Combine(made, "journal"));
-        foreach (string file in Directory.GetFiles(Path.Combine(state, "journal"))) CopyFile(file, Path.Combine(made, "journal", Path.GetFileName(file)), new FileInfo(file).Length, stop);
+        foreach (string file in Posix.List(Path.Combine(state, "journal")).Where(name => !Paths.IsOfFileSystem(name)))
+        {
+            CopyFile(Path.Combine(state, "journal", file), Path.Combine(made, "journal", file), null, stop);
+        }
+
         Posix.SyncDirectory(Path.Combine(made, "journal"));
         foreach (string name in (string[])["heads.old", "heads", "commit", "published", "guarded"])
         {
-            if (File.Exists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), new FileInfo(Path.Combine(state, name)).Length, stop);
+            if (Paths.FileExists(Path.Combine(state, name))) CopyFile(Path.Combine(state, name), Path.Combine(made, name), null, stop);
         }
 
         EvidenceFolder.Copy(state, made);
         foreach ((string path, byte[] bytes) in keys) DurableFile.Replace(Path.Combine(made, path), bytes);
         DurableFile.Replace(Path.Combine(made, "halted"), TreeRegister.HaltedBytes(DateTimeOffset.FromUnixTimeMilliseconds(manifest.Taken), Reason(manifest)));
-        DurableFile.Replace(Path.Combine(made, "log"), await File.ReadAllBytesAsync(Path.Combine(state, "log"), stop).ConfigureAwait(false));
+        DurableFile.Replace(Path.Combine(made, "log"), DurableFile.Read(Path.Combine(state, "log"), LogIdentity.MaxSize));
         DirectoryReport report = await DirectoryCheck.RunAsync(made, verifiers, options, stop).ConfigureAwait(false);
         if (report.Head is TreeHead head && (head.Size != manifest.Size || head.Root != manifest.Root))
         {
@@ -87,9 +91,10 @@ public static class Restore
         DurableFile.Replace(Path.Combine(target, "commit"), commit.ToBytes());
     }
 
-    private static void CopyFile(string from, string to, long length, CancellationToken stop)
+    /// <summary>Copies the first bytes of a file, or all of it without a <paramref name="length"/>.</summary>
+    private static void CopyFile(string from, string to, long? length, CancellationToken stop)
     {
-        if (!File.Exists(from)) throw DirectoryCheck.Damaged("backup", from, $"{length} bytes", "no such file");
-        DurableFile.CopyRange(from, to, 0, length, "backup", _ => stop.ThrowIfCancellationRequested());
+        PathInfo info = Posix.Stat(from) ?? throw DirectoryCheck.Damaged("backup", from, length is long bytes ? $"{bytes} bytes" : "a file", "no such file");
+        DurableFile.CopyRange(from, to, 0, length ?? info.Length, "backup", _ => stop.ThrowIfCancellationRequested());
     }
 }

@@ -124,7 +124,7 @@ public sealed class Salvage : IEntrySource
 
     private static void Scan(string directory, Action<bool, long, long, Found> record, CancellationToken stop)
     {
-        if (!Directory.Exists(directory)) return;
+        if (!Paths.DirectoryExists(directory)) return;
         byte[] window = new byte[Window];
         foreach (int number in FasterDevice.ListFiles(directory))
         {
@@ -173,12 +173,12 @@ public sealed class Salvage : IEntrySource
 
     private void ScanJournal(string directory, ulong identity, CancellationToken stop)
     {
-        if (!Directory.Exists(directory)) return;
-        foreach (string path in Directory.GetFiles(directory).Order(StringComparer.Ordinal))
+        if (!Paths.DirectoryExists(directory)) return;
+        foreach (string path in Posix.List(directory).Select(name => Path.Combine(directory, name)))
         {
             stop.ThrowIfCancellationRequested();
-            if (new FileInfo(path).Length > JournalOptions.MaxFileBytes) continue;
-            byte[] bytes = File.ReadAllBytes(path);
+            if (Posix.Stat(path) is not { Kind: PathKind.File, Length: <= JournalOptions.MaxFileBytes }) continue;
+            byte[] bytes = DurableFile.Read(path, JournalOptions.MaxFileBytes);
             for (int at = 0; at + JournalFrame.Sector <= bytes.Length;)
             {
                 FrameHeader header = bytes.AsSpan(at).StartsWith(JournalFrame.Magic) ? FrameHeader.Read(bytes.AsSpan(at), identity) : default;

@@ -17,7 +17,7 @@ internal sealed class StagedDirectory : IDisposable
         LogDirectory.RequireEmpty(target);
         _target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         _made = _target + suffix;
-        if (Directory.Exists(_made)) throw new StorageException($"{_made} is what another run makes, or has left: remove it");
+        if (Paths.DirectoryExists(_made)) throw new StorageException($"{_made} is what another run makes, or has left: remove it");
     }
 
     /// <summary>Makes it, empty, and gives its path.</summary>
@@ -31,13 +31,13 @@ internal sealed class StagedDirectory : IDisposable
     /// <summary>Gives it its name.</summary>
     public void Finish()
     {
-        if (Directory.Exists(_target)) Directory.Delete(_target);
+        if (Paths.DirectoryExists(_target)) Directory.Delete(_target);
         Directory.Move(_made, _target);
         Posix.SyncDirectory(Path.GetDirectoryName(_target)!);
     }
 
     public void Dispose()
     {
-        if (_begun && Directory.Exists(_made)) Directory.Delete(_made, recursive: true);
+        if (_begun && Paths.DirectoryExists(_made)) Directory.Delete(_made, recursive: true);
     }
 }

@@ -23,17 +23,17 @@ internal static class StrayFiles
             Check(directory, name => OfRecordLog.Contains(name, StringComparer.Ordinal) || Enumerable.Range(0, next).Any(number => name == $"data.{number}"), notes);
         }
 
-        foreach (string key in keys.Select(key => Path.Combine(path, key)).Where(key => !File.Exists(key))) notes.Add($"{key}, the key, is not there: the log cannot sign");
+        foreach (string key in keys.Select(key => Path.Combine(path, key)).Where(key => !Paths.Exists(key))) notes.Add($"{key}, the key, is not there: the log cannot sign");
     }
 
     private static void Check(string directory, Func<string, bool> belongs, List<string> notes)
     {
-        foreach (string entry in Directory.EnumerateFileSystemEntries(directory).Order(StringComparer.Ordinal))
+        foreach (string name in Posix.List(directory))
         {
-            string name = Path.GetFileName(entry);
-            if (belongs(name)) continue;
+            if (belongs(name) || Paths.IsOfFileSystem(name)) continue;
+            string entry = Path.Combine(directory, name);
             if (name.EndsWith(".new", StringComparison.Ordinal) && belongs(name[..^4])) notes.Add($"{entry}: what a crash left of a file that was being replaced");
-            else throw DirectoryCheck.Damaged("stray-file", entry, "nothing of that name", Directory.Exists(entry) ? "a directory" : "a file");
+            else throw DirectoryCheck.Damaged("stray-file", entry, "nothing of that name", Posix.Stat(entry, follow: false) is PathInfo info ? Paths.Describe(info.Kind) : "a file");
         }
     }
 }

@@ -117,9 +117,9 @@ public sealed class TreeRegister : ITreeRegister
             if (_held is { IsHeld: false }) return ValueTask.FromResult(false);
 
             // The file is what counts, not what we remember of it: another process that got past the lock would have moved it.
-            if (!File.Exists(_commitPath)) throw Damaged("no such file");
+            if (!Paths.FileExists(_commitPath)) throw Damaged("no such file");
             using SafeFileHandle commit = Posix.Open(_commitPath, Posix.ReadWrite | Posix.NoFollow);
-            long length = RandomAccess.GetLength(commit);
+            long length = Posix.LengthOf(commit, _commitPath);
             if (!TryReadHead(commit, length, _commitPath, out HeadRecord? stored)) throw Damaged("bytes whose CRC does not match");
             if (!Equals(stored.Head, Current)) return ValueTask.FromResult(false);
             HeadRecord record = new(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next);
@@ -185,9 +185,9 @@ public sealed class TreeRegister : ITreeRegister
     internal static bool TryReadHead(string path, [NotNullWhen(true)] out HeadRecord? record)
     {
         record = null;
-        if (!File.Exists(path)) return false;
-        using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly);
-        return TryReadHead(file, RandomAccess.GetLength(file), path, out record);
+        if (DurableFile.TryOpen(path) is not SafeFileHandle opened) return false;
+        using SafeFileHandle file = opened;
+        return TryReadHead(file, Posix.LengthOf(file, path), path, out record);
     }
 
     /// <summary>A line with the zeros behind it that `commit` has: to a whole number of units, and over all that was there.</summary>
@@ -235,7 +235,7 @@ public sealed class TreeRegister : ITreeRegister
         }
         else
         {
-            mended = $"{_commitPath} was {(File.Exists(_commitPath) ? "damaged" : "missing")}: taken from the last line of {_historyPath}";
+            mended = $"{_commitPath} was {(Paths.Exists(_commitPath) ? "damaged" : "missing")}: taken from the last line of {_historyPath}";
         }
 
         Action? writeGuard = CheckGuard(newest);

@@ -1,7 +1,8 @@
 // What an operator gives: policies, lists of logs, configuration files, key files. Written by hand, copied from strangers, cut by an editor.
 
 using System.Text;
-using Microsoft.Extensions.Configuration;
+using TransparencyLog.Hosting;
+using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Witness;
 using static TransparencyLog.Tests.Fuzz.Target;
@@ -41,11 +42,11 @@ internal static class ConfigurationTargets
     };
 
     /// <summary>The configuration files of the witness and of the log.</summary>
-    public static Target Settings(string name) => new(name, Configuration, typeof(Witness.Settings), typeof(Server.Settings), typeof(Strict))
+    public static Target Settings(string name) => new(name, Configuration, typeof(Witness.Settings), typeof(Server.Settings), typeof(SettingTable), typeof(SettingFile), typeof(Setting), typeof(NumberSetting), typeof(SettingValues), typeof(Strict))
     {
         Seeds =
         [
-            """{ "data": "/var/lib/witness", "logs": "/etc/logs", "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard", "max-connections": 1024, "body-limit-s": 15, "commit-limit-s": "10", "log-level": "Information" }"""u8.ToArray(),
+            """{ "data": "/var/lib/witness", "logs": "/etc/logs", "listen": "http://127.0.0.1:2026", "guard": "/mnt/guard", "max-connections": 1024, "body-limit-s": 15, "commit-limit-s": 10, /* comment */ "log-level": "Information" }"""u8.ToArray(),
             """{ "data": "log", "listen": "http://[::1]:2025", "policy": "p", "publish-gap-ms": 5, "duplicate-index": "full", "duplicate-table-bytes": 2000000, "max-connections": 8 }"""u8.ToArray(),
             """{ "name": "witness.example/w1", "listen": "http://localhost:1" }"""u8.ToArray(),
         ],
@@ -88,7 +89,7 @@ internal static class ConfigurationTargets
                 IReadOnlyList<TrustedLog> logs = LogList.Read(path, [World.Witness.Key]);
                 Require(logs.Count > 0 && logs.Sum(log => log.Keys.Count) == policy.Logs.Count, "a log without its keys");
             }
-            catch (UsageException)
+            catch (ConfigurationException)
             {
             }
         }
@@ -110,39 +111,41 @@ internal static class ConfigurationTargets
         Require(taken.All(log => log.Keys[0].Key.SignatureType == VerifierKey.Ed25519 && log.Origin != World.Witness.Key.Name), "a log that could be mistaken for the witness");
     }
 
+    private static readonly Dictionary<string, string> NoEnvironment = [];
+
     private static void Configuration(byte[] input)
     {
         string path = Path.Combine(Scratch.Folder, "config.json");
         System.IO.File.WriteAllBytes(path, input);
         Dictionary<string, string> commandLine = new(StringComparer.Ordinal) { ["config"] = path };
-        try
+        foreach (bool create in new[] { false, true })
         {
-            Witness.Settings settings = Witness.Settings.Load(commandLine, _ => null);
-            Require(settings.Data.Length > 0 && settings.Logs.Count > 0 && settings.RatePerDay > 0 && settings.RateBurst > 0 && settings.Guard is not "" && settings.MaxConnections is > 0 and <= 100_000, "settings beyond their limits");
-            Require(settings.BodyTime > TimeSpan.Zero && settings.CommitTime > TimeSpan.Zero && Enum.IsDefined(settings.LogLevel), "settings beyond their limits");
-        }
-        catch (UsageException)
-        {
+            try
+            {
+                SettingValues values = WitnessSettings.Table.Read(commandLine, NoEnvironment);
+                if (create)
+                {
+                    Require(VerifierKey.IsKeyName(Witness.Settings.ReadCreate(values).Name), "a name that is no key name");
+                    continue;
+                }
+
+                Witness.Settings settings = Witness.Settings.Read(values);
+                Require(settings.Data.Length > 0 && settings.Logs.Count > 0 && settings.RatePerDay > 0 && settings.RateBurst > 0 && settings.Guard is not "" && settings.MaxConnections is > 0 and <= 100_000, "settings beyond their limits");
+                Require(settings.BodyTime > TimeSpan.Zero && settings.CommitTime > TimeSpan.Zero && Enum.IsDefined(settings.LogLevel), "settings beyond their limits");
+            }
+            catch (ConfigurationException)
+            {
+            }
         }
 
         try
         {
-            CreateSettings settings = Witness.Settings.LoadCreate(commandLine, _ => null);
-            Require(VerifierKey.IsKeyName(settings.Name), "a name that is no key name");
-        }
-        catch (UsageException)
-        {
-        }
-
-        try
-        {
-            Server.Settings settings = Server.Settings.Read(new ConfigurationBuilder().AddJsonFile(path, optional: false).Build());
+            Server.Settings settings = Server.Settings.Read(LogSettings.Table.Read(commandLine, NoEnvironment));
             Require(settings.Data.Length > 0 && settings.MaxConnections is >= 8 and <= 65_536 && settings.WaitLimit >= TimeSpan.FromMilliseconds(100), "settings beyond their limits");
             Require(Enum.IsDefined(settings.DuplicateIndex) && settings.Policy is not "" && settings.Guard is not "", "settings beyond their limits");
         }
-        catch (Exception refusal) when (refusal is Server.ConfigurationException or InvalidDataException)
+        catch (ConfigurationException)
         {
-            // The second is how the base library says that the file is not JSON.
         }
     }
 

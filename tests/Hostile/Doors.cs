@@ -9,6 +9,7 @@
 
 using System.Text;
 using TransparencyLog.Client;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -211,7 +212,7 @@ internal sealed class Doors : IAsyncDisposable
             LogList.Read(Write("list", logs), [Words.Witness.Key]);
             return Accept;
         }
-        catch (UsageException)
+        catch (ConfigurationException)
         {
             return Refuse;
         }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;

@@ -1,4 +1,5 @@
 using TransparencyLog.Client;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;

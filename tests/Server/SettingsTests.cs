@@ -1,4 +1,4 @@
-using Microsoft.Extensions.Configuration;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Storage;
 
@@ -49,13 +49,14 @@ public sealed class SettingsTests
     [MemberData(nameof(Numbers))]
     public void A_number_out_of_its_range_is_refused_with_its_key_and_range(string key, int least, int most)
     {
-        foreach (string bad in (string[])[$"{least - 1}", $"{(long)most + 1}", "", " ", "x", "-1", "+1", " 1", "1.0", "1,000", "1e3", "0x10", "99999999999999999999", "\u0661"])
+        foreach (string bad in (string[])[$"{least - 1}", $"{(long)most + 1}", " ", "x", "012", "-1", "+1", " 1", "1.0", "1,000", "1e3", "0x10", "99999999999999999999", "\u0661"])
         {
             ConfigurationException refusal = Assert.Throws<ConfigurationException>(() => Read((key, bad)));
             Assert.Contains($"{key}: '{bad}'", refusal.Message);
             Assert.Contains($"from {least} to {most}", refusal.Message);
         }
 
+        Assert.StartsWith($"{key}: is empty", Assert.Throws<ConfigurationException>(() => Read((key, ""))).Message);
         Read((key, $"{least}"));
         Read((key, $"{(key == "max-connections" ? Descriptors.Half(most) : most)}"));
     }
@@ -100,7 +101,6 @@ public sealed class SettingsTests
     }
 
     [Theory]
-    [InlineData("")]
     [InlineData("127.0.0.1:2025")]
     [InlineData("https://127.0.0.1:2025")]
     [InlineData("http://127.0.0.1:2025/path")]
@@ -126,18 +126,19 @@ public sealed class SettingsTests
 
     [Theory]
     [InlineData("data")]
+    [InlineData("listen")]
     [InlineData("policy")]
     [InlineData("guard")]
-    public void An_empty_path_is_refused_by_name(string key) =>
-        Assert.StartsWith($"{key}: ", Assert.Throws<ConfigurationException>(() => Read((key, ""))).Message);
+    [InlineData("duplicate-index")]
+    public void An_empty_text_is_refused_by_name(string key) =>
+        Assert.StartsWith($"{key}: is empty", Assert.Throws<ConfigurationException>(() => Read((key, ""))).Message);
 
     [Theory]
-    [InlineData("")]
     [InlineData("Full")]
     [InlineData("1")]
     [InlineData("all")]
     public void A_word_that_is_none_of_those_offered_is_refused_by_name(string word) =>
-        Assert.Equal($"duplicate-index: '{word}' is not one of recent, full", Assert.Throws<ConfigurationException>(() => Read(("duplicate-index", word))).Message);
+        Assert.Equal($"duplicate-index: '{word}' is not one of recent, full (--duplicate-index)", Assert.Throws<ConfigurationException>(() => Read(("duplicate-index", word))).Message);
 
     [Fact]
     public void Full_history_needs_a_table_in_front_of_it()
@@ -149,8 +150,8 @@ public sealed class SettingsTests
 
     private static Settings Read(params (string Key, string Value)[] values)
     {
-        Dictionary<string, string?> all = new() { ["data"] = "d" };
+        Dictionary<string, string> all = new() { ["data"] = "d" };
         foreach ((string key, string value) in values) all[key] = value;
-        return Settings.Read(new ConfigurationBuilder().AddInMemoryCollection(all).Build());
+        return Settings.Read(LogSettings.Table.Read(all, new Dictionary<string, string>()));
     }
 }

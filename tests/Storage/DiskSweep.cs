@@ -1,6 +1,6 @@
 // The sweep in process: a piece of work runs once to count its storage calls; then once for each action and the n-th call of each name, in a
 // fresh copy of its directory, with that call going wrong (DiskFault). After each run its directory is opened without faults and compared with what the work was
-// told was done. Reads are not swept, nor what .NET does by itself (File.Exists, File.Delete, Directory.CreateDirectory).
+// told was done. Reads are not swept, nor what .NET does itself (File.Delete, Directory.CreateDirectory).
 
 using System.Collections.Concurrent;
 using System.Globalization;
@@ -112,7 +112,9 @@ internal sealed class DiskSweep(SweptWork work) : IDisposable
 
     private static readonly Dictionary<string, (FaultAct Act, string[] Calls)> Actions = new(StringComparer.Ordinal)
     {
-        ["eio"] = (new(FaultKind.Fail, FaultScope.Io), ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "ftruncate"]),
+        ["eio"] = (new(FaultKind.Fail, FaultScope.Io), ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "statx", "readdir"]),
+        ["eacces"] = (new(FaultKind.Fail, FaultScope.Access), ["open", "statx", "readdir"]),
+        ["eloop"] = (new(FaultKind.Fail, FaultScope.Loop), ["open", "statx"]),
         ["enospc"] = (new(FaultKind.Fail, FaultScope.NoSpace), ["pwrite", "rename", "ftruncate"]),
         ["emfile"] = (new(FaultKind.Fail, FaultScope.TooManyFiles), ["open"]),
         ["persistfail"] = (new(FaultKind.FailAfter, FaultScope.Io), ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "ftruncate"]),
@@ -178,7 +180,7 @@ internal sealed class DiskSweep(SweptWork work) : IDisposable
                 return ["WHOLE"];
 
             // Told, and the end of it (D-05, D-06, D-13).
-            case "eio" or "enospc" or "persistfail":
+            case "eio" or "eacces" or "eloop" or "enospc" or "persistfail":
                 return work.MayFail(hit) ? ["WHOLE", "ASIDE", "FAILED"] : ["FAILED"];
 
             // Whether a sync was done only a loss of power tells (D-24).

@@ -6,7 +6,7 @@ namespace TransparencyLog.Tests.Storage;
 /// <summary>Makes storage calls below one directory go wrong, while other tests go on undisturbed.</summary>
 internal sealed class FaultScope : IDisposable
 {
-    public const int Intr = 4, Io = 5, NoSpace = 28, TooManyFiles = 24;
+    public const int Intr = 4, Io = 5, Access = 13, TooManyFiles = 24, NoSpace = 28, Loop = 40;
 
     private static readonly ConcurrentDictionary<FaultScope, bool> Open = new();
 
@@ -37,7 +37,7 @@ internal sealed class FaultScope : IDisposable
     public static FaultScope Nth(string below, int n, int errno, bool after)
     {
         int count = 0;
-        return On(below, (call, _) => call is not ("open" or "pread") && Interlocked.Increment(ref count) == n ? Fail(errno, after) : None);
+        return On(below, (call, _) => call is not ("open" or "pread" or "statx" or "readdir") && Interlocked.Increment(ref count) == n ? Fail(errno, after) : None);
     }
 
     public void Dispose() => Open.TryRemove(this, out _);

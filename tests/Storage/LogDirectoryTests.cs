@@ -110,11 +110,11 @@ public sealed class LogDirectoryTests : IDisposable
     }
 
     [Theory]
-    [InlineData("absent")]
-    [InlineData("empty")]
-    [InlineData("file")]
-    [InlineData("half")]
-    public async Task D17_what_is_not_a_log_is_refused_and_nothing_is_written(string what)
+    [InlineData("absent", true)]
+    [InlineData("empty", true)]
+    [InlineData("file", false)]
+    [InlineData("half", false)]
+    public async Task D17_what_is_not_a_log_is_refused_and_nothing_is_written(string what, bool mayBeMade)
     {
         if (what == "empty") Directory.CreateDirectory(Folder);
         if (what == "file") await File.WriteAllTextAsync(Folder, "not a directory");
@@ -127,7 +127,7 @@ public sealed class LogDirectoryTests : IDisposable
 
         StorageException refusal = await RefusedAsync();
         Assert.Contains(Folder, refusal.Message, StringComparison.Ordinal);
-        Assert.Contains("create", refusal.Message, StringComparison.Ordinal);
+        Assert.Equal(mayBeMade, refusal.Message.Contains("create", StringComparison.Ordinal));
     }
 
     [Fact]

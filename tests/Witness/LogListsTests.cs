@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using TransparencyLog.Storage;
+using TransparencyLog.Hosting;
 using TransparencyLog.Witness;
 
 namespace TransparencyLog.Tests.Witness;
@@ -270,12 +271,12 @@ public sealed class LogListsTests : IAsyncDisposable
     [Fact]
     public void N14_a_start_refuses_a_list_that_is_missing_or_no_regular_file_and_does_not_wait_for_it()
     {
-        Assert.Contains("logs: no such file", Assert.Throws<UsageException>(() => Open(PathOf("logs"))).Message, StringComparison.Ordinal);
+        Assert.Contains("logs: no such file", Assert.Throws<ConfigurationException>(() => Open(PathOf("logs"))).Message, StringComparison.Ordinal);
         using (System.Diagnostics.Process made = System.Diagnostics.Process.Start("mkfifo", PathOf("logs"))) made.WaitForExit();
-        Assert.Contains("named pipe", Assert.Throws<UsageException>(() => Open(PathOf("logs"))).Message, StringComparison.Ordinal);
+        Assert.Contains("named pipe", Assert.Throws<ConfigurationException>(() => Open(PathOf("logs"))).Message, StringComparison.Ordinal);
         File.Delete(PathOf("logs"));
         File.WriteAllText(PathOf("file"), "");
-        Assert.Contains("errno 20", Assert.Throws<UsageException>(() => Open(PathOf("file/logs"))).Message, StringComparison.Ordinal);
+        Assert.Contains("errno 20", Assert.Throws<ConfigurationException>(() => Open(PathOf("file/logs"))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -503,7 +504,7 @@ public sealed class LogListsTests : IAsyncDisposable
         Touch(PathOf("a"), _log.PolicyLine);
         Touch(PathOf("b"), _log.WithKey(7).PolicyLine);
         Touch(PathOf("c"), $"logs/v0\n{ListServer.Entry(_log)}{ListServer.Entry(_other)}");
-        Assert.Contains("another key", Assert.Throws<UsageException>(() => Open(PathOf("a"), PathOf("b"))).Message, StringComparison.Ordinal);
+        Assert.Contains("another key", Assert.Throws<ConfigurationException>(() => Open(PathOf("a"), PathOf("b"))).Message, StringComparison.Ordinal);
         Assert.Equal(2, Open(PathOf("a"), PathOf("c")).Logs.Count);
     }
 

@@ -1,4 +1,5 @@
 using System.Text;
+using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Witness;
 
@@ -24,8 +25,11 @@ public sealed class SettingsTests : IDisposable
     {
         commandLine.TryAdd("data", "/data");
         commandLine.TryAdd("logs", "/logs");
-        return Settings.Load(commandLine, name => environment.FirstOrDefault(one => one.Key == name).Value);
+        return Settings.Read(Values(commandLine, environment));
     }
+
+    private static SettingValues Values(Dictionary<string, string> commandLine, params (string Key, string Value)[] environment) =>
+        WitnessSettings.Table.Read(commandLine, environment.ToDictionary(one => one.Key, one => one.Value));
 
     /// <summary>JSON as far as its brackets go, with a text that is none: bytes that are not UTF-8, and half of a surrogate pair.</summary>
     [Theory]
@@ -37,7 +41,7 @@ public sealed class SettingsTests : IDisposable
     {
         string path = Path.Combine(_root, "config");
         File.WriteAllBytes(path, Encoding.Latin1.GetBytes(latin1));
-        Assert.Contains(path, Assert.Throws<UsageException>(() => Load(new() { ["config"] = path })).Message);
+        Assert.Contains(path, Assert.Throws<ConfigurationException>(() => Load(new() { ["config"] = path })).Message);
     }
 
     [Fact]
@@ -64,7 +68,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Empty(Load([]).EvidenceWebhooks);
         Assert.Equal(["https://a.example/x"], Load([], ("TLOG_WITNESS_EVIDENCE_WEBHOOK", "https://a.example/x")).EvidenceWebhooks.Select(url => url.AbsoluteUri));
         Assert.Equal(2, Load(new() { ["config"] = Write("""{"evidence-webhook":"https://a.example/x http://b.example/"}""") }).EvidenceWebhooks.Count);
-        Assert.Contains("evidence-webhook", Assert.Throws<UsageException>(() => Load(new() { ["evidence-webhook"] = "ftp://a.example/" })).Message);
+        Assert.Contains("evidence-webhook", Assert.Throws<ConfigurationException>(() => Load(new() { ["evidence-webhook"] = "ftp://a.example/" })).Message);
     }
 
     [Fact]
@@ -97,17 +101,18 @@ public sealed class SettingsTests : IDisposable
     [InlineData("rate-per-day", "0", "1 to 2147483647")]
     [InlineData("rate-per-day", "2147483648", "1 to 2147483647")]
     [InlineData("rate-burst", "0", "1 to 1000000")]
-    [InlineData("log-level", "7", "Information")]
+    [InlineData("log-level", "7", "information")]
     [InlineData("guard", "/data/guard", "another disk")]
     [InlineData("guard", "/data", "another disk")]
     [InlineData("guard", "/x/../data/guard", "another disk")]
     public void A_bad_value_is_named_with_what_it_may_be(string key, string value, string allowed)
     {
-        foreach (UsageException refusal in new[]
+        bool isNumber = WitnessSettings.Table.Settings.Single(setting => setting.Name == key) is NumberSetting && value[0] != ' ';
+        foreach (ConfigurationException refusal in new[]
         {
-            Assert.Throws<UsageException>(() => Load(new() { [key] = value })),
-            Assert.Throws<UsageException>(() => Load([], ($"TLOG_WITNESS_{key.ToUpperInvariant().Replace('-', '_')}", value))),
-            Assert.Throws<UsageException>(() => Load(new() { ["config"] = Write($$"""{"{{key}}":"{{value}}"}""") })),
+            Assert.Throws<ConfigurationException>(() => Load(new() { [key] = value })),
+            Assert.Throws<ConfigurationException>(() => Load([], ($"TLOG_WITNESS_{key.ToUpperInvariant().Replace('-', '_')}", value))),
+            Assert.Throws<ConfigurationException>(() => Load(new() { ["config"] = Write($$"""{"{{key}}":{{(isNumber ? value : $"\"{value}\"")}}}""") })),
         })
         {
             Assert.StartsWith(key, refusal.Message);
@@ -125,15 +130,15 @@ public sealed class SettingsTests : IDisposable
     [InlineData("a,https://", "https://HOST/PATH")]
     public void Lists_that_cannot_be_are_named(string value, string allowed)
     {
-        string message = Assert.Throws<UsageException>(() => Load(new() { ["logs"] = value })).Message;
+        string message = Assert.Throws<ConfigurationException>(() => Load(new() { ["logs"] = value })).Message;
         Assert.StartsWith("logs: ", message);
         Assert.Contains(allowed, message);
-        Assert.Contains("https://" + new string('h', 10), Assert.Throws<UsageException>(() => Load(new() { ["logs"] = "https://" + new string('h', 2000) })).Message);
+        Assert.Contains("https://" + new string('h', 10), Assert.Throws<ConfigurationException>(() => Load(new() { ["logs"] = "https://" + new string('h', 2000) })).Message);
     }
 
     [Theory]
-    [InlineData("""{"lisen":"http://127.0.0.1:1"}""", "lisen is none of")]
-    [InlineData("""{"listen":["x"]}""", "neither text nor number")]
+    [InlineData("""{"lisen":"http://127.0.0.1:1"}""", "'lisen' is not a setting of tlog-witness; the nearest is listen")]
+    [InlineData("""{"listen":["x"]}""", "is not a text")]
     [InlineData("""{"listen":"http://127.0.0.1:1","listen":"http://127.0.0.1:2"}""", "twice")]
     [InlineData("""["x"]""", "not a JSON object")]
     [InlineData("""{"listen":""", "config:")]
@@ -141,17 +146,17 @@ public sealed class SettingsTests : IDisposable
     public void A_bad_configuration_file_is_named(string json, string word)
     {
         string file = Write(json);
-        UsageException refusal = Assert.Throws<UsageException>(() => Load(new() { ["config"] = file }));
+        ConfigurationException refusal = Assert.Throws<ConfigurationException>(() => Load(new() { ["config"] = file }));
         Assert.Contains(word, refusal.Message);
         Assert.Contains(file, refusal.Message);
-        Assert.Contains("config", Assert.Throws<UsageException>(() => Load(new() { ["config"] = file + ".not" })).Message);
+        Assert.Contains("config", Assert.Throws<ConfigurationException>(() => Load(new() { ["config"] = file + ".not" })).Message);
     }
 
     [Fact]
     public void What_is_missing_is_named()
     {
-        Assert.Contains("--data", Assert.Throws<UsageException>(() => Settings.Load(new Dictionary<string, string>(), _ => null)).Message);
-        Assert.Contains("TLOG_WITNESS_LOGS", Assert.Throws<UsageException>(() => Settings.Load(new Dictionary<string, string> { ["data"] = "x" }, _ => null)).Message);
+        Assert.Contains("--data", Assert.Throws<ConfigurationException>(() => Settings.Read(Values([]))).Message);
+        Assert.Contains("TLOG_WITNESS_LOGS", Assert.Throws<ConfigurationException>(() => Settings.Read(Values(new() { ["data"] = "x" }))).Message);
     }
 
     [Theory]
@@ -162,9 +167,9 @@ public sealed class SettingsTests : IDisposable
     [InlineData("a\nb")]
     public void A_name_that_is_no_key_name_is_refused(string name)
     {
-        Assert.Throws<UsageException>(() => Settings.LoadCreate(new Dictionary<string, string> { ["data"] = "x", ["name"] = name }, _ => null));
-        Assert.Throws<UsageException>(() => Settings.LoadCreate(new Dictionary<string, string> { ["data"] = "x", ["name"] = new string('n', 256) }, _ => null));
-        Assert.Equal(255, Settings.LoadCreate(new Dictionary<string, string> { ["data"] = "x", ["name"] = new string('n', 255) }, _ => null).Name.Length);
+        Assert.Throws<ConfigurationException>(() => Settings.ReadCreate(Values(new() { ["data"] = "x", ["name"] = name })));
+        Assert.Throws<ConfigurationException>(() => Settings.ReadCreate(Values(new() { ["data"] = "x", ["name"] = new string('n', 256) })));
+        Assert.Equal(255, Settings.ReadCreate(Values(new() { ["data"] = "x", ["name"] = new string('n', 255) })).Name.Length);
     }
 
     private static string Line(string name, byte type, ReadOnlySpan<byte> key) => $"log {VerifierKey.Create(name, type, key)}\n";
@@ -172,7 +177,7 @@ public sealed class SettingsTests : IDisposable
     private string Refusal(string text)
     {
         string path = Write(text);
-        string message = Assert.Throws<UsageException>(() => LogList.Read(path, [Witness])).Message;
+        string message = Assert.Throws<ConfigurationException>(() => LogList.Read(path, [Witness])).Message;
         Assert.Contains(path, message);
         return message;
     }
@@ -200,7 +205,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.Ecdsa, new byte[91])}"));
         // The identity point: a signature by it proves nothing.
         Assert.Contains("small order", Refusal(Line("example.com/p", VerifierKey.Ed25519, [1, .. new byte[31]])));
-        Assert.Contains("logs:", Assert.Throws<UsageException>(() => LogList.Read(Path.Combine(_root, "none"), [Witness])).Message);
+        Assert.Contains("logs:", Assert.Throws<ConfigurationException>(() => LogList.Read(Path.Combine(_root, "none"), [Witness])).Message);
         Assert.Contains("at most 16 keys", Refusal(string.Concat(Enumerable.Range(0, 17).Select(i => log.WithKey(i).PolicyLine))));
     }
 

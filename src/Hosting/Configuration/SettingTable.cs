@@ -1,0 +1,129 @@
+// All settings of a program, and how values are found for them. Three sources, later ones win: the JSON file of --config, the
+// environment, the command line. Every value of every source is checked, also one that a later source replaces.
+//
+// A name that the program does not know must never be a setting that is silently not in force:
+//   * on the command line and in the file it is refused, with the nearest known name;
+//   * in the environment it is refused when it is within two letters of a known name. Other programs may own what is further
+//     away, so that is listed once in the program's log;
+//   * names as container platforms make them from the names of services (TLOG_PORT=tcp://..., TLOG_SERVICE_HOST) are never read.
+
+using System.Collections;
+using System.Collections.Generic;
+
+namespace TransparencyLog.Hosting;
+
+/// <summary>The settings of one program.</summary>
+/// <param name="program">The name of the program, for messages.</param>
+/// <param name="prefix">What its environment variables begin with: TLOG_, or TLOG_ and more.</param>
+/// <param name="settings">The settings, in the order of the documents.</param>
+internal sealed class SettingTable(string program, string prefix, params IReadOnlyList<Setting> settings)
+{
+    /// <summary>What the variables of all our programs begin with. Others are not looked at.</summary>
+    private const string Family = "TLOG_";
+
+    /// <summary>How many letters a variable may differ from a known one and still be taken for a misspelling of it.</summary>
+    private const int MisspeltLetters = 2;
+
+    /// <summary>Where the file of settings is: an option and a variable, but no key of the file itself.</summary>
+    public static TextSetting Config { get; } = new("config", "A JSON file of settings: one object with the names of settings as keys. The environment and the command line come before it.") { HelpName = "FILE" };
+
+    /// <summary>The name of the program.</summary>
+    public string Program => program;
+
+    /// <summary>All settings but <see cref="Config"/>.</summary>
+    public IReadOnlyList<Setting> Settings => settings;
+
+    /// <summary>The settings that are options of a command.</summary>
+    public IEnumerable<Setting> Of(string command) => settings.Where(setting => setting.Commands.Contains(command, StringComparer.Ordinal));
+
+    /// <summary>The environment variable of a setting.</summary>
+    public string VariableOf(Setting setting) => prefix + setting.Name.ToUpperInvariant().Replace('-', '_');
+
+    /// <summary>The variables of this process.</summary>
+    public static IReadOnlyDictionary<string, string> ProcessEnvironment()
+    {
+        Dictionary<string, string> variables = new(StringComparer.Ordinal);
+        foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables()) variables[(string)variable.Key] = (string?)variable.Value ?? "";
+        return variables;
+    }
+
+    /// <summary>Finds and checks the values of all three sources.</summary>
+    /// <param name="options">What the command line has, by the names of settings.</param>
+    /// <param name="environment">The variables of the process.</param>
+    /// <exception cref="ConfigurationException">A name is not known, or a value cannot be used.</exception>
+    public SettingValues Read(IReadOnlyDictionary<string, string> options, IReadOnlyDictionary<string, string> environment)
+    {
+        Dictionary<string, GivenValue> variables = new(StringComparer.Ordinal), given = new(StringComparer.Ordinal);
+        List<string> unknown = [];
+        Dictionary<string, Setting> known = settings.Append(Config).ToDictionary(VariableOf, StringComparer.Ordinal);
+        foreach ((string name, string text) in environment.OrderBy(variable => variable.Key, StringComparer.Ordinal))
+        {
+            if (!name.StartsWith(Family, StringComparison.Ordinal) || IsInjected(name)) continue;
+            if (known.TryGetValue(name, out Setting? setting))
+            {
+                variables.Add(setting.Name, new GivenValue(text, name));
+                continue;
+            }
+
+            (string nearest, int letters) = Nearest(name.ToUpperInvariant().Replace('-', '_'), known.Keys);
+            if (letters <= MisspeltLetters) throw new ConfigurationException($"environment: {name} is not a setting of {program}; the nearest is {nearest}");
+            unknown.Add(name);
+        }
+
+        string? file = options.GetValueOrDefault(Config.Name) ?? (variables.TryGetValue(Config.Name, out GivenValue named) ? named.Text : null);
+        if (file is not null)
+        {
+            if (file.Length == 0) throw new ConfigurationException("config: is empty; leave it out for none");
+            foreach ((string name, GivenValue value) in SettingFile.Read(file, this)) given[name] = Checked(name, value);
+        }
+
+        foreach ((string name, GivenValue value) in variables) given[name] = Checked(name, value);
+        foreach ((string name, string text) in options) given[name] = Checked(name, new GivenValue(text, $"--{name}"));
+        return new SettingValues(this, given, unknown);
+    }
+
+    /// <summary>The known name with the fewest letters changed, added or left out; the first of several.</summary>
+    public static (string Name, int Letters) Nearest(string name, IEnumerable<string> known) =>
+        known.Select(one => (Name: one, Letters: LettersBetween(name, one))).MinBy(one => one.Letters);
+
+    /// <summary>
+    /// Kubernetes and others set NAME_PORT, NAME_PORT_80_TCP, NAME_SERVICE_HOST and more for every service of a namespace. One that is called tlog, or tlog-something,
+    /// gets names of our family.
+    /// </summary>
+    private static bool IsInjected(string variable) => variable.Contains("_PORT", StringComparison.Ordinal) || variable.Contains("_SERVICE_", StringComparison.Ordinal);
+
+    private GivenValue Checked(string name, GivenValue value)
+    {
+        Setting setting = settings.FirstOrDefault(one => one.Name == name) ?? (name == Config.Name ? Config : throw new ArgumentException($"{name} is not a setting of {program}", nameof(name)));
+        if (value.Text.Length == 0) throw new ConfigurationException($"{name}: is empty; leave it out for {(setting.Default is { Length: > 0 } usual ? $"the default, {usual}" : "none")} ({value.Source})");
+        if (value.Text.Contains('\0', StringComparison.Ordinal)) throw new ConfigurationException($"{name}: holds a zero byte ({value.Source})");
+        if (value.Source == setting.Option && value.Text.StartsWith("--", StringComparison.Ordinal))
+        {
+            throw new ConfigurationException($"{name}: '{value.Text}' looks like an option: {setting.Option} {setting.HelpName} lacks its value, or write ./{value.Text} for a file of that name");
+        }
+
+        return setting.IsAllowed(value.Text) ? value : throw new ConfigurationException($"{name}: '{value.Text}' is not {setting.Allowed} ({value.Source})");
+    }
+
+    /// <summary>The Levenshtein distance.</summary>
+    private static int LettersBetween(string a, string b)
+    {
+        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
+        for (int i = 1; i <= a.Length; i++)
+        {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j <= b.Length; j++)
+            {
+                int changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+                diagonal = row[j];
+                row[j] = Math.Min(changed, Math.Min(row[j], row[j - 1]) + 1);
+            }
+        }
+
+        return row[b.Length];
+    }
+}
+
+/// <summary>A value and where it stands: an option, a variable, or a file.</summary>
+internal readonly record struct GivenValue(string Text, string Source);

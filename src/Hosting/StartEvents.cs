@@ -1,0 +1,8 @@
+namespace TransparencyLog.Hosting;
+
+/// <summary>What both programs log of their start.</summary>
+internal static partial class StartEvents
+{
+    [LoggerMessage(40, LogLevel.Warning, "environment: {Variables}: not settings of {Program}, not read")]
+    public static partial void VariablesNotRead(this ILogger logger, string variables, string program);
+}
