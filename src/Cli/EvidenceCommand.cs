@@ -41,7 +41,7 @@ internal static class EvidenceCommand
         try
         {
             DurableFile.CreateDirectory(Path.GetDirectoryName(path)!);
-            if (!Paths.FileExists(path)) DurableFile.Replace(path, bytes);
+            if (!Paths.FileExists(path)) OutputFile.Write(path, bytes);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {

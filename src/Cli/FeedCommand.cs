@@ -18,7 +18,7 @@ internal static class FeedCommand
         Argument<string> url = LogUrl.Argument();
         Option<string> policy = new("--policy") { HelpName = "FILE", Description = "A tlog-policy: its witnesses are asked at their URLs, its quorum is the aim, and the log is one of its logs, unless --vkey says which.", Required = true };
         Option<string?> vkey = new("--vkey") { HelpName = "VKEY", Description = "The log's vkey." };
-        Option<string?> file = new("--out") { HelpName = "FILE", Description = "Where the cosigned checkpoint goes, replaced as a whole each time; otherwise to standard output." };
+        Option<string?> file = new("--out") { HelpName = "FILE", Description = "Where the cosigned checkpoint goes, replaced as a whole each time, with its mode, through links; a pipe or a device is written to. Without it: standard output." };
         Option<string?> evidence = EvidenceCommand.FolderOption();
         Option<bool> once = new("--once") { Description = "One round instead of one every --interval." };
         Option<string> interval = new("--interval") { HelpName = "SECONDS", Description = $"From one round to the next, 1 to {MostSeconds}; default 60. An idle log's cosignatures get as old as that.", DefaultValueFactory = _ => "60" };
@@ -132,14 +132,7 @@ internal static class FeedCommand
             }
             else
             {
-                try
-                {
-                    DurableFile.Replace(file, note.Span);
-                }
-                catch (StorageException failure)
-                {
-                    throw new CliException(ExitCode.Usage, $"the checkpoint cannot be written: {failure.Message}");
-                }
+                OutputFile.Write(file, note.Span);
             }
 
             _given = note;

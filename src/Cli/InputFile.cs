@@ -24,7 +24,7 @@ internal static class InputFile
         }
         catch (Exception failure) when (failure is FileNotFoundException or DirectoryNotFoundException or ArgumentException)
         {
-            throw new CliException(ExitCode.Usage, $"{path} is not there");
+            throw new CliException(ExitCode.Usage, $"no such file: {path}");
         }
         catch (StorageException unknown)
         {
@@ -32,7 +32,7 @@ internal static class InputFile
         }
         catch (UnauthorizedAccessException)
         {
-            throw new CliException(ExitCode.Usage, $"{path} may not be read by this user");
+            throw new CliException(ExitCode.Usage, $"this user may not read {path}");
         }
     }
 

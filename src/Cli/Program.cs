@@ -61,6 +61,7 @@ internal static class Program
         LogReaderException { Kind: LogFailure.Refused } => ExitCode.Usage,
         KeyFileException => ExitCode.Usage,
         StorageException { MayPass: true } => ExitCode.Trouble,
+        OutputFileException => ExitCode.Usage,
         StorageException => ExitCode.State,
         _ => ExitCode.Trouble,
     };

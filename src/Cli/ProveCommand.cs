@@ -19,7 +19,7 @@ internal static class ProveCommand
         {
             Description = "An index, or a file whose content is an entry. The index of a file is looked up in the level-0 tiles, newest first, over the whole size of the log if need be: nothing is added. A file whose name is a number: ./123.",
         };
-        Option<string> proof = new("--out") { HelpName = "FILE", Description = "Where the proof goes, FILE.tlog-proof; - is standard output.", Required = true };
+        Option<string> proof = new("--out") { HelpName = "FILE", Description = "Where the proof goes, FILE.tlog-proof; - is standard output. A file is replaced as a whole and keeps its mode; a link stays and its target is replaced; a pipe or a device is written to.", Required = true };
         Option<string?> policy = LogUrl.PolicyOption("Verify the checkpoint with this tlog-policy before the proof is written. Without it the proof is checked against the checkpoint, and the checkpoint's signatures are not.");
         Command command = new("prove", "Fetches a tlog-proof, checks it and writes it to a file; prints the index.") { url, what, proof, policy };
         command.SetAction((parsed, stop) => RunAsync(parsed.GetRequiredValue(url), parsed.GetRequiredValue(what), parsed.GetRequiredValue(proof), parsed.GetValue(policy), around, stop));
@@ -50,7 +50,7 @@ internal static class ProveCommand
             return ExitCode.Ok;
         }
 
-        Write(path, proof.ToBytes());
+        OutputFile.Write(path, proof.ToBytes());
         await around.PrintAsync(index.ToString(CultureInfo.InvariantCulture), stop);
         return ExitCode.Ok;
     }
@@ -85,17 +85,5 @@ internal static class ProveCommand
     {
         checkpoint = null;
         return Note.TryParse(bytes, out Note? note) && Checkpoint.TryParse(note.Text.Span, out checkpoint);
-    }
-
-    private static void Write(string path, byte[] bytes)
-    {
-        try
-        {
-            DurableFile.Replace(path, bytes);
-        }
-        catch (StorageException failure)
-        {
-            throw new CliException(ExitCode.Usage, $"the proof cannot be written: {failure.Message}");
-        }
     }
 }

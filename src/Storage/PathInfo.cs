@@ -25,7 +25,8 @@ internal enum PathKind
 /// <param name="Length">Size in bytes.</param>
 /// <param name="Links">How many names the file has.</param>
 /// <param name="UserId">The owner.</param>
+/// <param name="GroupId">The group.</param>
 /// <param name="Device">The device; with <paramref name="Inode"/> it identifies the file.</param>
 /// <param name="Inode">The inode number.</param>
 /// <param name="Modified">When it was written to last, in nanoseconds since 1970.</param>
-internal sealed record PathInfo(PathKind Kind, int Mode, long Length, uint Links, uint UserId, ulong Device, ulong Inode, long Modified);
+internal sealed record PathInfo(PathKind Kind, int Mode, long Length, uint Links, uint UserId, uint GroupId, ulong Device, ulong Inode, long Modified);

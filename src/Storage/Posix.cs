@@ -12,7 +12,7 @@ namespace TransparencyLog.Storage;
 internal static partial class Posix
 {
     public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
-    public const int Create = 0x40, Truncate = 0x200, NonBlocking = 0x800, CloseOnExec = 0x80000;
+    public const int Create = 0x40, Exclusive = 0x80, NoTerminal = 0x100, Truncate = 0x200, NonBlocking = 0x800, CloseOnExec = 0x80000;
     public const int ErrnoNoEntry = 2, ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11, ErrnoAccess = 13, ErrnoExists = 17;
     private const int ErrnoNoneInSystem = 23, ErrnoNoneInProcess = 24; // ENFILE, EMFILE
 
@@ -262,7 +262,7 @@ internal static partial class Posix
             _ => PathKind.Other,
         };
         return new PathInfo(
-            kind, mode & 0xFFF, MemoryMarshal.Read<long>(stat[40..]), MemoryMarshal.Read<uint>(stat[16..]), MemoryMarshal.Read<uint>(stat[20..]),
+            kind, mode & 0xFFF, MemoryMarshal.Read<long>(stat[40..]), MemoryMarshal.Read<uint>(stat[16..]), MemoryMarshal.Read<uint>(stat[20..]), MemoryMarshal.Read<uint>(stat[24..]),
             ((ulong)MemoryMarshal.Read<uint>(stat[136..]) << 32) | MemoryMarshal.Read<uint>(stat[140..]), MemoryMarshal.Read<ulong>(stat[32..]),
             (MemoryMarshal.Read<long>(stat[112..]) * 1_000_000_000) + MemoryMarshal.Read<uint>(stat[120..]));
     }
@@ -423,4 +423,97 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);
+
+    // What OutputFile.cs needs: files that a user names, which may be anything.
+
+    /// <summary>Creates a file that nobody else has; false when the name is taken, even by a link that leads nowhere.</summary>
+    public static SafeFileHandle? TryCreate(string path, int mode)
+    {
+        try
+        {
+            return Open(path, ReadWrite | Create | Exclusive | NoFollow, mode);
+        }
+        catch (StorageException taken) when (taken.Errno == ErrnoExists)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Opens a FIFO or a device to write to it. Waits for the reader of a FIFO, as a shell does.</summary>
+    public static SafeFileHandle OpenStream(string path)
+    {
+        while (true)
+        {
+            int descriptor = open(path, WriteOnly | NoTerminal | CloseOnExec, 0);
+            if (descriptor >= 0) return new SafeFileHandle(descriptor, ownsHandle: true);
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno != ErrnoIntr) throw new StorageException("open", path, errno);
+        }
+    }
+
+    /// <summary>Writes all bytes where the descriptor stands, also to what cannot be positioned; waits where it is full.</summary>
+    public static unsafe void WriteStream(SafeFileHandle file, ReadOnlySpan<byte> bytes, string path)
+    {
+        const short Writable = 4; // POLLOUT
+        fixed (byte* start = bytes)
+        {
+            for (int done = 0; done < bytes.Length;)
+            {
+                nint written = write(file, start + done, bytes.Length - done);
+                if (written > 0)
+                {
+                    done += (int)written;
+                    continue;
+                }
+
+                int errno = written == 0 ? ErrnoIo : Marshal.GetLastPInvokeError();
+                if (errno == ErrnoWouldBlock)
+                {
+                    PollEntry entry = new() { Descriptor = (int)file.DangerousGetHandle(), Events = Writable };
+                    _ = poll(&entry, 1, -1);
+                }
+                else if (errno != ErrnoIntr)
+                {
+                    throw new StorageException("write", path, errno);
+                }
+            }
+        }
+    }
+
+    /// <summary>Changes owner and group; false where that is not permitted.</summary>
+    public static bool TryChangeOwner(SafeFileHandle file, uint user, uint group) => fchown(file, user, group) == 0;
+
+    /// <summary>Changes the permission bits; false where that is not permitted.</summary>
+    public static bool TryChangeMode(SafeFileHandle file, int mode) => fchmod(file, mode) == 0;
+
+    /// <summary>The text of a symbolic link.</summary>
+    public static unsafe string ReadLink(string path)
+    {
+        const int Longest = 4096; // PATH_MAX
+        byte* text = stackalloc byte[Longest];
+        nint length = readlink(path, text, Longest);
+        return length >= 0 ? System.Text.Encoding.UTF8.GetString(text, (int)length) : throw new StorageException("readlink", path, Marshal.GetLastPInvokeError());
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct PollEntry
+    {
+        public int Descriptor;
+        public short Events, Returned;
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static unsafe partial nint write(SafeFileHandle file, byte* bytes, nint count);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static unsafe partial int poll(PollEntry* entries, nint count, int milliseconds);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fchown(SafeFileHandle file, uint user, uint group);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fchmod(SafeFileHandle file, int mode);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial nint readlink(string path, byte* text, nint size);
 }

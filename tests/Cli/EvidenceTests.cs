@@ -76,8 +76,8 @@ public sealed class EvidenceTests : IDisposable
         (await Tlog.RunAsync("evidence", "verify", path)).Fails(2, "either --policy or --vkey");
         (await Tlog.RunAsync("evidence", "verify", path, "--vkey", Vkey, "--policy", policy)).Fails(2, "either --policy or --vkey");
         (await Tlog.RunAsync("evidence", "verify", path, "--vkey", "nonsense")).Fails(2, "--vkey is a log's verifier key");
-        (await Tlog.RunAsync("evidence", "verify", path, "--policy", _scratch["nothing"])).Fails(2, "is not there");
-        (await Tlog.RunAsync("evidence", "verify", _scratch["nothing"], "--vkey", Vkey)).Fails(2, "is not there");
+        (await Tlog.RunAsync("evidence", "verify", path, "--policy", _scratch["nothing"])).Fails(2, $"no such file: {_scratch["nothing"]}");
+        (await Tlog.RunAsync("evidence", "verify", _scratch["nothing"], "--vkey", Vkey)).Fails(2, $"no such file: {_scratch["nothing"]}");
     }
 
     [Fact]

@@ -52,6 +52,23 @@ public sealed class FeedTests : IDisposable
     }
 
     [Fact]
+    public async Task N15_a_fifo_gets_the_checkpoint_and_stays_a_fifo()
+    {
+        string fifo = _scratch["fifo"];
+        using (System.Diagnostics.Process mkfifo = System.Diagnostics.Process.Start("mkfifo", [fifo]))
+        {
+            await mkfifo.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(0, mkfifo.ExitCode);
+        }
+
+        Task<byte[]> reading = Task.Run(() => File.ReadAllBytes(fifo), TestContext.Current.CancellationToken);
+        (await Tlog.RunAsync("feed", _served.Url, "--policy", _policy, "--once", "--out", fifo)).Succeeds();
+        Assert.True(CheckpointCheck.TryVerify(await reading, _log.Policy(), out _, out string reason), reason);
+        Assert.Equal([fifo], Directory.GetFileSystemEntries(_scratch.Root, "fifo*"));
+        Assert.Equal(0, new FileInfo(fifo).Length); // a regular file would have the checkpoint's bytes
+    }
+
+    [Fact]
     public async Task The_vkey_says_which_log_it_is_where_the_policy_does_not()
     {
         string policy = _scratch.Write("without", $"witness w {_cosigner.Key} {_witness.Url}\nquorum w\n");

@@ -75,7 +75,7 @@ public sealed class PolicyTests : IDisposable
         (await Tlog.RunAsync("policy", "check", _scratch.Write("policy", text))).Fails(1, "policy: ");
 
     [Fact]
-    public async Task A_missing_file_is_exit_code_2() => (await Tlog.RunAsync("policy", "check", _scratch["nothing"])).Fails(2, "nothing is not there");
+    public async Task A_missing_file_is_exit_code_2() => (await Tlog.RunAsync("policy", "check", _scratch["nothing"])).Fails(2, $"no such file: {_scratch["nothing"]}");
 
     [Fact]
     public async Task Names_from_a_file_reach_the_terminal_without_control_characters()

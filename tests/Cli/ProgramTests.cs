@@ -49,7 +49,7 @@ public sealed class ProgramTests
 
     [Fact]
     public async Task An_argument_that_begins_with_at_is_a_name_and_not_a_list_of_arguments() =>
-        (await Tlog.RunAsync("add", "http://127.0.0.1:1", "@nothing")).Fails(2, "@nothing is not there");
+        (await Tlog.RunAsync("add", "http://127.0.0.1:1", "@nothing")).Fails(2, "no such file: @nothing");
 
     [Fact]
     public async Task A_log_that_cannot_be_reached_is_exit_code_4()

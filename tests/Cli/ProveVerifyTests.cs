@@ -70,7 +70,7 @@ public sealed class ProveVerifyTests : IDisposable
         Assert.Equal(["GET tile/0/002.p/188", "GET tile/0/001"], searched[..2]);
         Assert.DoesNotContain(_stub.Requests, request => request.StartsWith("POST", StringComparison.Ordinal));
         (await Tlog.RunAsync("prove", _stub.Url, _scratch.Write("unknown", "never added"), "--out", _scratch["q"])).Fails(1, "no entry of its 700");
-        (await Tlog.RunAsync("prove", _stub.Url, _scratch["nothing"], "--out", _scratch["q"])).Fails(2, "is not there");
+        (await Tlog.RunAsync("prove", _stub.Url, _scratch["nothing"], "--out", _scratch["q"])).Fails(2, $"no such file: {_scratch["nothing"]}");
         Assert.False(File.Exists(_scratch["q"]));
     }
 
@@ -83,6 +83,24 @@ public sealed class ProveVerifyTests : IDisposable
         (await Tlog.RunAsync("prove", _stub.Url, "5", "--out", _scratch["p"], "--policy", _policy)).Fails(1, "no key of the log");
         (await Tlog.RunAsync("prove", _stub.Url, "5", "--out", _scratch["no/folder/p"])).Fails(2, "cannot be written");
         Assert.False(File.Exists(_scratch["p"]));
+    }
+
+    [Fact]
+    public async Task N15_prove_writes_through_a_link_keeps_the_mode_and_leaves_a_neighbours_file_alone()
+    {
+        const UnixFileMode Shared = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead;
+        Directory.CreateDirectory(_scratch["site"]);
+        File.WriteAllText(_scratch["site/proof"], "old");
+        File.SetUnixFileMode(_scratch["site/proof"], Shared);
+        File.WriteAllText(_scratch["site/proof.new"], "not ours");
+        File.CreateSymbolicLink(_scratch["link"], "site/proof");
+        (await Tlog.RunAsync("prove", _stub.Url, "5", "--out", _scratch["link"])).Succeeds();
+        Assert.Equal(_log.Prove(5, 700).ToBytes(), File.ReadAllBytes(_scratch["site/proof"]));
+        Assert.Equal(Shared, File.GetUnixFileMode(_scratch["site/proof"]));
+        Assert.Equal("site/proof", new FileInfo(_scratch["link"]).LinkTarget);
+        Assert.Equal("not ours", File.ReadAllText(_scratch["site/proof.new"]));
+        (await Tlog.RunAsync("prove", _stub.Url, "5", "--out", _scratch["site"])).Fails(2, $"{_scratch["site"]} cannot be written: it is a directory");
+        Assert.Equal(["proof", "proof.new"], Directory.GetFileSystemEntries(_scratch["site"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -146,9 +164,9 @@ public sealed class ProveVerifyTests : IDisposable
     {
         Write("p", _log.Prove(5, 700));
         string entry = _scratch.Write("entry", _log.Entries[5]);
-        (await Tlog.RunAsync("verify", _scratch["nothing"], "--entry", entry, "--policy", _policy)).Fails(2, "nothing is not there");
-        (await Tlog.RunAsync("verify", _scratch["p"], "--entry", _scratch["nothing"], "--policy", _policy)).Fails(2, "nothing is not there");
-        (await Tlog.RunAsync("verify", _scratch["p"], "--entry", entry, "--policy", _scratch["nothing"])).Fails(2, "nothing is not there");
+        (await Tlog.RunAsync("verify", _scratch["nothing"], "--entry", entry, "--policy", _policy)).Fails(2, $"no such file: {_scratch["nothing"]}");
+        (await Tlog.RunAsync("verify", _scratch["p"], "--entry", _scratch["nothing"], "--policy", _policy)).Fails(2, $"no such file: {_scratch["nothing"]}");
+        (await Tlog.RunAsync("verify", _scratch["p"], "--entry", entry, "--policy", _scratch["nothing"])).Fails(2, $"no such file: {_scratch["nothing"]}");
         (await Tlog.RunAsync("verify", _scratch["p"], "--entry", entry, "--policy", _scratch.Write("bad", "quorum\n"))).Fails(2, "line 1");
     }
 

@@ -1,0 +1,203 @@
+// Files at paths that a user names: proofs, checkpoints, evidence. There may be anything at such a path, and most of it must survive:
+//
+//     nothing                  a new file, with the mode that the umask leaves of 0666
+//     a regular file           replaced as a whole: it has the old content or the new, whatever happens; mode, owner and group stay
+//     a symbolic link          followed, over as many links as the kernel would; the link stays, its target is one of the others
+//     /dev/stdout, /dev/fd/N   written to the open descriptor N, where it stands
+//     a FIFO, a device         written to
+//     a directory, a socket    refused
+//
+// DurableFile.Replace is for our own directories: its temporary name is fixed, so that a start finds it, and would take a file of somebody else here.
+
+using System.Globalization;
+using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
+
+namespace TransparencyLog.Storage;
+
+/// <summary>Output could not be written. The message names the path and the cause.</summary>
+public sealed class OutputFileException : StorageException
+{
+    internal OutputFileException(string path, string cause, int errno) : base($"{path} cannot be written: {cause}", errno)
+    {
+    }
+}
+
+/// <summary>Writes output to a path that a user names.</summary>
+public static class OutputFile
+{
+    /// <summary>As many links as Linux follows.</summary>
+    private const int MaxLinks = 40;
+
+    /// <summary>How much of the name is repeated in the temporary one: a name has 255 bytes at most, and a character up to 4.</summary>
+    private const int NameInTemporary = 50;
+
+    private const int ErrnoNotPermitted = 1, ErrnoNoEntry = 2, ErrnoNoDevice = 6, ErrnoAccess = 13, ErrnoBusy = 16, ErrnoReadOnlySystem = 30, ErrnoLoop = 40;
+
+    /// <summary>Writes all bytes; a regular file is on disk, with its name, when this returns.</summary>
+    /// <param name="path">What the user named.</param>
+    /// <param name="bytes">The whole content.</param>
+    /// <exception cref="OutputFileException">Nothing, or to a FIFO or a device not everything, was written.</exception>
+    public static void Write(string path, ReadOnlySpan<byte> bytes)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        try
+        {
+            (string target, int? descriptor) = Follow(path);
+            if (descriptor is int open) WriteTo(open, path, bytes);
+            else Write(path, target, Posix.Stat(target, follow: false), bytes);
+        }
+        catch (StorageException failure) when (failure is not OutputFileException)
+        {
+            throw new OutputFileException(path, failure.Message, failure.Errno);
+        }
+    }
+
+    private static void Write(string path, string target, PathInfo? old, ReadOnlySpan<byte> bytes)
+    {
+        switch (old?.Kind)
+        {
+            case PathKind.Directory:
+                throw new OutputFileException(path, "it is a directory", 0);
+            case null or PathKind.File:
+                if (Path.EndsInDirectorySeparator(target) || target.Length == 0) throw new OutputFileException(path, "it is not the name of a file", 0);
+                Replace(path, target, old, bytes);
+                break;
+            default:
+                using (SafeFileHandle stream = OpenStream(path, target))
+                {
+                    Posix.WriteStream(stream, bytes, path);
+                }
+
+                break;
+        }
+    }
+
+    private static SafeFileHandle OpenStream(string path, string target)
+    {
+        try
+        {
+            return Posix.OpenStream(target);
+        }
+        catch (StorageException failure) when (failure.Errno == ErrnoNoDevice)
+        {
+            throw new OutputFileException(path, "it is a socket, or a device that is absent", failure.Errno);
+        }
+    }
+
+    private static void WriteTo(int descriptor, string path, ReadOnlySpan<byte> bytes)
+    {
+        using SafeFileHandle file = new(descriptor, ownsHandle: false);
+        Posix.WriteStream(file, bytes, path);
+    }
+
+    /// <summary>Bytes, sync, attributes, name, sync of the folder. A crash leaves the old file or the new one, and at worst a temporary file next to it.</summary>
+    private static void Replace(string path, string target, PathInfo? old, ReadOnlySpan<byte> bytes)
+    {
+        string folder = Path.GetDirectoryName(target) is { Length: > 0 } parent ? parent : ".";
+        (string temporary, SafeFileHandle file) = CreateTemporary(path, folder, Path.GetFileName(target), old);
+        try
+        {
+            using (file)
+            {
+                Posix.Write(file, bytes, 0, temporary);
+                if (old is not null) CopyAttributes(file, temporary, old);
+                Posix.Sync(file, temporary);
+                Posix.Verify(file, bytes, 0, temporary);
+            }
+
+            Posix.Rename(temporary, target);
+        }
+        catch (StorageException failure)
+        {
+            Remove(temporary);
+            if (failure.Errno == ErrnoBusy) throw new OutputFileException(path, "another file system is mounted on it, so it cannot be replaced", failure.Errno);
+            throw;
+        }
+
+        Posix.SyncDirectory(folder);
+    }
+
+    private static (string Path, SafeFileHandle File) CreateTemporary(string path, string folder, string name, PathInfo? old)
+    {
+        string stem = name.Length <= NameInTemporary ? name : name[..NameInTemporary];
+
+        // While it is being written a file that replaces another is for its owner alone; a new one has from the start what the umask leaves.
+        int mode = old is null ? 0b110_110_110 : 0b110_000_000;
+        try
+        {
+            while (true)
+            {
+                string temporary = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $".{stem}.{RandomNumberGenerator.GetHexString(16, lowercase: true)}.tmp"));
+                if (Posix.TryCreate(temporary, mode) is SafeFileHandle file) return (temporary, file);
+            }
+        }
+        catch (StorageException failure) when (failure.Errno == ErrnoNoEntry)
+        {
+            throw new OutputFileException(path, $"no such folder: {folder}", failure.Errno);
+        }
+        catch (StorageException failure) when (failure.Errno is ErrnoAccess or ErrnoNotPermitted)
+        {
+            throw new OutputFileException(path, $"this user may not create files in the folder {folder}", failure.Errno);
+        }
+        catch (StorageException failure) when (failure.Errno == ErrnoReadOnlySystem)
+        {
+            throw new OutputFileException(path, $"the file system of {folder} is read-only", failure.Errno);
+        }
+    }
+
+    /// <summary>
+    /// Mode, owner and group of the file that is replaced, as far as this user may set them. A group that could not be kept gets no more than others had: nobody may read the
+    /// new file who could not read the old one.
+    /// </summary>
+    private static void CopyAttributes(SafeFileHandle file, string temporary, PathInfo old)
+    {
+        PathInfo made = Posix.Stat(temporary, follow: false) ?? throw new StorageException($"{temporary} was removed by another process");
+        if ((made.UserId, made.GroupId) != (old.UserId, old.GroupId) && !Posix.TryChangeOwner(file, old.UserId, old.GroupId)) _ = Posix.TryChangeOwner(file, uint.MaxValue, old.GroupId);
+        made = Posix.Stat(temporary, follow: false) ?? throw new StorageException($"{temporary} was removed by another process");
+        bool same = (made.UserId, made.GroupId) == (old.UserId, old.GroupId);
+        int mode = same ? old.Mode : old.Mode & 0b111_111_111;
+        if (made.GroupId != old.GroupId) mode = (mode & ~0b111_000) | ((mode & 0b111) << 3);
+        _ = Posix.TryChangeMode(file, mode);
+    }
+
+    private static void Remove(string temporary)
+    {
+        try
+        {
+            Posix.Unlink(temporary);
+        }
+        catch (StorageException)
+        {
+            // The first failure is the one to report.
+        }
+    }
+
+    /// <summary>The path behind all symbolic links, which may name nothing yet; or the open descriptor that a path of the kernel stands for.</summary>
+    private static (string Target, int? Descriptor) Follow(string path)
+    {
+        string at = path;
+        for (int links = 0; ; links++)
+        {
+            if (DescriptorOf(at) is int descriptor) return (at, descriptor);
+            if (at.Length == 0 || Posix.Stat(at, follow: false)?.Kind != PathKind.SymbolicLink) return (at, null);
+            if (links == MaxLinks) throw new OutputFileException(path, "there are too many symbolic links in it", ErrnoLoop);
+            at = Path.Combine(Path.GetDirectoryName(at) ?? "", Posix.ReadLink(at));
+        }
+    }
+
+    /// <summary>
+    /// The number in /dev/fd/N and in /proc/self/fd/N, where /dev/stdout leads. To open such a path would begin a regular file from the start again: what was written to it
+    /// before, and what comes after, would be lost.
+    /// </summary>
+    private static int? DescriptorOf(string path)
+    {
+        string[] folders = ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/", string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/fd/")];
+        foreach (string folder in folders)
+        {
+            if (path.StartsWith(folder, StringComparison.Ordinal) && int.TryParse(path.AsSpan(folder.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int number)) return number;
+        }
+
+        return null;
+    }
+}
