@@ -21,6 +21,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using TransparencyLog.Hosting;
+using TransparencyLog.Outbound;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
@@ -31,7 +32,7 @@ internal sealed class LogLists : IAsyncDisposable
     /// <summary>The folder in the data directory.</summary>
     public const string Folder = "lists";
 
-    /// <summary>Longest wait for a list, from the first byte of the request to the last of the answer.</summary>
+    /// <summary>Longest wait for a list to begin to come, and for its next bytes.</summary>
     public static readonly TimeSpan FetchTime = TimeSpan.FromSeconds(30);
 
     /// <summary>How often a file is read, if URLs are not asked more often.</summary>
@@ -54,8 +55,7 @@ internal sealed class LogLists : IAsyncDisposable
         _sources = sources;
         _interval = interval;
         _time = time;
-        // No redirect: a list that has moved is the operator's to decide about.
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = fetchTime, MaxResponseHeadersLength = 16, MaxResponseDrainSize = 0 }) { Timeout = Timeout.InfiniteTimeSpan };
+        (_http, _) = Connections.Open(new ConnectionOptions { ConnectTimeout = fetchTime });
         Logs = Merge(sources, out _);
     }
 
@@ -92,7 +92,7 @@ internal sealed class LogLists : IAsyncDisposable
     /// <param name="witness">The keys of this witness.</param>
     /// <param name="interval">How often URLs are asked.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="fetchTime">How long a URL may take; <see cref="FetchTime"/>.</param>
+    /// <param name="fetchTime">How long a URL may be silent; <see cref="FetchTime"/>.</param>
     /// <exception cref="ConfigurationException">A file is wrong.</exception>
     /// <exception cref="StorageException">What was kept of a URL is damaged.</exception>
     public static LogLists Open(IReadOnlyList<string> sources, string data, IReadOnlyList<VerifierKey> witness, TimeSpan interval, TimeProvider time, TimeSpan fetchTime)
@@ -346,9 +346,7 @@ internal sealed class LogLists : IAsyncDisposable
 
         public override async Task<bool> ReadAsync(HttpClient http, CancellationToken stop)
         {
-            using CancellationTokenSource late = CancellationTokenSource.CreateLinkedTokenSource(stop);
-            late.CancelAfter(_fetchTime);
-            byte[] body = await FetchAsync(http, late.Token);
+            byte[] body = await FetchAsync(http, stop);
             if (!TlogList.TryParse(body, out TlogList? list, out string error)) throw new InvalidDataException(error);
 
             // It only adds. A key that changes is not its to change: with another key, whoever hands out the list could sign for the log.
@@ -383,18 +381,22 @@ internal sealed class LogLists : IAsyncDisposable
 
         private async Task<byte[]> FetchAsync(HttpClient http, CancellationToken stop)
         {
-            using HttpResponseMessage response = await http.GetAsync(_url, HttpCompletionOption.ResponseHeadersRead, stop);
-            if (response.StatusCode != HttpStatusCode.OK) throw new InvalidDataException($"it was answered with {(int)response.StatusCode}, and only 200 is taken; redirects are not followed");
-            await using Stream stream = await response.Content.ReadAsStreamAsync(stop);
-            byte[] buffer = new byte[16 * 1024];
-            MemoryStream body = new();
-            while (await stream.ReadAsync(buffer, stop) is > 0 and int read)
+            using AnswerClock clock = new(new AnswerLimits(_fetchTime, AnswerLimits.DefaultBytesPerSecond), 0, TimeProvider.System, stop);
+            try
             {
-                if (body.Length + read > TlogList.MaxSize) throw new InvalidDataException($"a list of logs has at most {TlogList.MaxSize} bytes");
-                body.Write(buffer, 0, read);
+                using HttpResponseMessage response = await http.GetAsync(_url, HttpCompletionOption.ResponseHeadersRead, clock.Token);
+                if (response.StatusCode != HttpStatusCode.OK) throw new InvalidDataException($"it was answered with {(int)response.StatusCode}, and only 200 is taken; redirects are not followed");
+                (byte[] body, bool isWhole) = await AnswerBody.ReadAsync(response, TlogList.MaxSize, clock);
+                return isWhole ? body : throw new InvalidDataException($"a list of logs has at most {TlogList.MaxSize} bytes");
             }
-
-            return body.ToArray();
+            catch (OperationCanceledException late) when (!stop.IsCancellationRequested)
+            {
+                throw new IOException($"it {clock.Describe()}", late);
+            }
+            catch (Exception failure) when (NoAnswer.Is(failure) && failure is not InvalidDataException)
+            {
+                throw new IOException($"no answer: {NoAnswer.Describe(failure)}", failure);
+            }
         }
 
         /// <summary>The file.</summary>

@@ -13,7 +13,7 @@ internal static class AddCommand
     {
         Argument<string> url = LogUrl.Argument();
         Argument<string[]> files = new("FILE") { Description = "Each file is one entry; - or none is standard input.", Arity = ArgumentArity.ZeroOrMore };
-        Option<bool> lines = new("--lines") { Description = "Each line is one entry, without its newline. With --wait durable they are sent in batches." };
+        Option<bool> lines = new("--lines") { Description = "Each line is one entry, without its newline. With --wait durable they are sent in batches of at most 512 KiB, and of less where the log, or a proxy in front of it, accepts only less." };
         Option<string> wait = new("--wait") { HelpName = "durable|published|witnessed", Description = "durable: answered with the index once on disk. published: with a tlog-proof under a public checkpoint. witnessed: under one that meets the quorum.", DefaultValueFactory = _ => "durable" };
         wait.AcceptOnlyFromAmong("durable", "published", "witnessed");
         Command command = new("add", "Appends entries; prints the index, or the tlog-proof, of each.") { url, files, lines, wait };
@@ -35,6 +35,7 @@ internal static class AddCommand
         }
 
         bool late = false;
+        BatchAppender batches = new(log);
         foreach (string file in files)
         {
             if (!lines)
@@ -48,8 +49,7 @@ internal static class AddCommand
             {
                 if (wait == AddWait.Durable)
                 {
-                    long[] indexes = await log.AddBatchAsync(batch.Bundle, batch.Count, stop);
-                    await around.PrintAsync(indexes, stop);
+                    await AddAsync(batches, batch, file, around, stop);
                     continue;
                 }
 
@@ -58,6 +58,23 @@ internal static class AddCommand
         }
 
         return late ? ExitCode.Trouble : ExitCode.Ok;
+    }
+
+    private static async Task AddAsync(BatchAppender batches, LineBatch batch, string file, Surroundings around, CancellationToken stop)
+    {
+        long line = batch.FirstLine;
+        try
+        {
+            await foreach (long[] indexes in batches.AppendAsync(batch.Bundle, stop))
+            {
+                await around.PrintAsync(indexes, stop);
+                line += indexes.Length;
+            }
+        }
+        catch (LogReaderException tooLarge) when (tooLarge.Status == 413)
+        {
+            throw new CliException(ExitCode.Usage, $"line {line} of {file} is too long for this log: {tooLarge.Message}; {LineBatch.AddedBefore(line)}");
+        }
     }
 
     /// <summary>Returns whether a proof was waited for and did not come in time.</summary>

@@ -5,14 +5,20 @@ using System.Runtime.CompilerServices;
 
 namespace TransparencyLog.Cli;
 
-/// <summary>Some lines as an entry bundle of any count, at most 2 MiB.</summary>
-internal sealed record LineBatch(ReadOnlyMemory<byte> Bundle, int Count)
+/// <summary>Lines as an entry bundle of any count.</summary>
+/// <param name="Bundle">The entries with their lengths.</param>
+/// <param name="Count">How many they are.</param>
+/// <param name="FirstLine">The number of the first line, from 1.</param>
+internal sealed record LineBatch(ReadOnlyMemory<byte> Bundle, int Count, long FirstLine)
 {
     /// <summary>
-    /// Most bytes of one read. A line of one byte, two with its newline, takes three in a bundle: 1 MiB of input and the rest of one line
-    /// before make 1.6 MiB at most, below the 2 MiB that a log takes.
+    /// Most bytes of one read. Lines of at least 7 bytes with the rest of one before them fit into one request of <see cref="Client.BatchAppender.MaxRequestBytes"/>; shorter
+    /// ones, which grow more by the lengths of a bundle, become two.
     /// </summary>
-    private const int MaxRead = 1024 * 1024;
+    private const int MaxRead = 384 * 1024;
+
+    /// <summary>What became of the lines before one that ends the reading.</summary>
+    public static string AddedBefore(long line) => line > 1 ? "the lines before it were added" : "nothing was added";
 
     /// <summary>The entries, each in an array of its own.</summary>
     public IEnumerable<byte[]> Entries()
@@ -37,17 +43,17 @@ internal sealed record LineBatch(ReadOnlyMemory<byte> Bundle, int Count)
         {
             int read = await input.ReadAsync(buffer.AsMemory(held, MaxRead), stop);
             held += read;
-            (LineBatch batch, int used, string? bad) = Take(buffer.AsMemory(0, held), atEnd: read == 0);
+            (LineBatch batch, int used, string? bad) = Take(buffer.AsMemory(0, held), line, atEnd: read == 0);
             if (batch.Count > 0) yield return batch;
             line += batch.Count;
-            if (bad is not null) throw new CliException(ExitCode.Usage, $"line {line} of {name} {bad}; {InputFile.EntryRule}; {(line > 1 ? "the lines before it were added" : "nothing was added")}");
+            if (bad is not null) throw new CliException(ExitCode.Usage, $"line {line} of {name} {bad}; {InputFile.EntryRule}; {AddedBefore(line)}");
             if (read == 0) yield break;
             buffer.AsSpan(used, held - used).CopyTo(buffer);
             held -= used;
         }
     }
 
-    private static (LineBatch Batch, int Used, string? Bad) Take(ReadOnlyMemory<byte> bytes, bool atEnd)
+    private static (LineBatch Batch, int Used, string? Bad) Take(ReadOnlyMemory<byte> bytes, long line, bool atEnd)
     {
         byte[] bundle = new byte[(bytes.Length / 2 * 3) + 3];
         int length = 0, count = 0, used = 0;
@@ -66,6 +72,6 @@ internal sealed record LineBatch(ReadOnlyMemory<byte> Bundle, int Count)
             count++;
         }
 
-        return (new LineBatch(bundle.AsMemory(0, length), count), used, bad);
+        return (new LineBatch(bundle.AsMemory(0, length), count, line), used, bad);
     }
 }

@@ -3,17 +3,17 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text.Json;
 using Polly;
 using Polly.Retry;
-using Polly.Timeout;
+using TransparencyLog.Outbound;
 
 namespace TransparencyLog.Client;
 
 /// <summary>
 /// One log over HTTP. Never follows a redirect, keeps no cookies, reads no more of an answer than the caller allows. A GET that fails in
-/// transit is repeated once; a POST never is, since nobody knows what became of the first.
+/// transit is repeated once; a POST never is, since nobody knows what became of the first. The limits of time are those of <see cref="AnswerClock"/>: an answer that keeps
+/// coming is not cut.
 /// </summary>
 internal sealed class LogHttp : IDisposable
 {
@@ -21,53 +21,51 @@ internal sealed class LogHttp : IDisposable
     private const int MaxProblem = 4096;
 
     private readonly HttpClient _http;
+    private readonly Connections _connections;
     private readonly string _prefix;
     private readonly LogReaderOptions _options;
     private readonly ResiliencePipeline<byte[]?> _get;
-    private readonly ResiliencePipeline<(int, byte[])> _post;
 
     public LogHttp(string prefix, LogReaderOptions options)
     {
         if (!TryGetPrefix(prefix, out _prefix)) throw new ArgumentException($"{prefix} is not an http or https URL", nameof(prefix));
         _options = options;
-        _http = new HttpClient(new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false,
-            UseCookies = false,
-            ConnectTimeout = options.AttemptTimeout,
-            MaxResponseHeadersLength = 16, // KiB
 
-            // SPEC TT-26: gzip may come with no negotiation; it is taken whenever the answer says so.
-            AutomaticDecompression = DecompressionMethods.GZip,
-        })
-        {
-            Timeout = Timeout.InfiniteTimeSpan, // the pipelines' limits count
-        };
+        // SPEC TT-26: gzip may come with no negotiation; it is undone whenever the answer says so.
+        ConnectionOptions connections = options.Connections ?? new ConnectionOptions { ConnectTimeout = options.AttemptTimeout };
+        (_http, _connections) = Connections.Open(connections with { Decompression = DecompressionMethods.GZip });
         _get = new ResiliencePipelineBuilder<byte[]?>()
             .AddRetry(new RetryStrategyOptions<byte[]?>
             {
-                ShouldHandle = new PredicateBuilder<byte[]?>().Handle<HttpRequestException>().Handle<IOException>().Handle<SocketException>().Handle<TimeoutRejectedException>()
-                    .Handle<LogReaderException>(failure => failure.Kind == LogFailure.Trouble),
+                ShouldHandle = new PredicateBuilder<byte[]?>().Handle<LogReaderException>(failure => failure.Kind == LogFailure.Trouble),
                 MaxRetryAttempts = 1,
                 UseJitter = true,
                 Delay = options.RetryDelay,
             })
-            .AddTimeout(options.AttemptTimeout)
             .Build();
-        _post = new ResiliencePipelineBuilder<(int, byte[])>().AddTimeout(options.AppendTimeout).Build();
     }
 
     /// <summary>The body of a 200; null for 404.</summary>
     public Task<byte[]?> TryGetAsync(string path, int limit, CancellationToken stop) =>
-        RunAsync(path, _options.AttemptTimeout, token => _get.ExecuteAsync(async attempt => await GetOnceAsync(path, limit, attempt).ConfigureAwait(false), token), stop);
+        _get.ExecuteAsync(async attempt => await GetOnceAsync(path, limit, attempt).ConfigureAwait(false), stop).AsTask();
 
     /// <summary>The body of a 200. 404 is a failure too.</summary>
     public async Task<byte[]> GetAsync(string path, int limit, CancellationToken stop) =>
-        await TryGetAsync(path, limit, stop).ConfigureAwait(false) ?? throw new LogReaderException(LogFailure.Missing, $"{UrlOf(path)} is not there (404)");
+        await TryGetAsync(path, limit, stop).ConfigureAwait(false) ?? throw new LogReaderException(LogFailure.Missing, $"{UrlOf(path)} is not there (404)") { Status = 404 };
 
     /// <summary>Status and body of a 200 or 202.</summary>
-    public Task<(int Status, byte[] Body)> PostAsync(string path, ReadOnlyMemory<byte> body, int limit, CancellationToken stop) =>
-        RunAsync(path, _options.AppendTimeout, token => _post.ExecuteAsync(async attempt => await PostOnceAsync(path, body, limit, attempt).ConfigureAwait(false), token), stop);
+    public async Task<(int Status, byte[] Body)> PostAsync(string path, ReadOnlyMemory<byte> body, int limit, CancellationToken stop)
+    {
+        using HttpRequestMessage request = new(HttpMethod.Post, UrlOf(path)) { Content = new ReadOnlyMemoryContent(body) };
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/octet-stream");
+        return await SendAsync(path, request, _options.AppendTimeout, body.Length, ReadPostAsync, stop).ConfigureAwait(false);
+
+        async Task<(int, byte[])> ReadPostAsync(HttpResponseMessage response, AnswerClock clock)
+        {
+            if (response.StatusCode is not (HttpStatusCode.OK or HttpStatusCode.Accepted)) throw await FailureAsync(path, response, clock).ConfigureAwait(false);
+            return ((int)response.StatusCode, await ReadAsync(path, response, limit, clock).ConfigureAwait(false));
+        }
+    }
 
     public string UrlOf(string path) => $"{_prefix}/{path}";
 
@@ -81,26 +79,6 @@ internal sealed class LogHttp : IDisposable
             && uri.Query.Length == 0 && uri.Fragment.Length == 0 && uri.UserInfo.Length == 0;
     }
 
-    private async Task<T> RunAsync<T>(string path, TimeSpan limit, Func<CancellationToken, ValueTask<T>> run, CancellationToken stop)
-    {
-        try
-        {
-            return await run(stop).ConfigureAwait(false);
-        }
-        catch (TimeoutRejectedException)
-        {
-            throw new LogReaderException(LogFailure.Trouble, $"{UrlOf(path)} gave no answer within {limit.TotalSeconds.ToString(CultureInfo.InvariantCulture)} s");
-        }
-        catch (InvalidDataException)
-        {
-            throw new LogReaderException(LogFailure.Trouble, $"{UrlOf(path)} answered bytes that are not the gzip it calls them");
-        }
-        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException)
-        {
-            throw new LogReaderException(LogFailure.Trouble, $"{UrlOf(path)} cannot be reached: {OneLine(failure.InnerException?.Message ?? failure.Message)}");
-        }
-    }
-
     private async Task<byte[]?> GetOnceAsync(string path, int limit, CancellationToken stop)
     {
         using HttpRequestMessage request = new(HttpMethod.Get, UrlOf(path));
@@ -108,60 +86,70 @@ internal sealed class LogHttp : IDisposable
         // SPEC TT-27: Accept-Encoding with gzip and identity.
         request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("gzip"));
         request.Headers.AcceptEncoding.Add(new StringWithQualityHeaderValue("identity"));
-        using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, stop).ConfigureAwait(false);
-        if (response.StatusCode == HttpStatusCode.NotFound) return null;
-        if (response.StatusCode != HttpStatusCode.OK) throw await FailureAsync(path, response, stop).ConfigureAwait(false);
-        return await ReadAsync(path, response.Content, limit, stop).ConfigureAwait(false);
-    }
+        return await SendAsync(path, request, _options.AttemptTimeout, 0, ReadGetAsync, stop).ConfigureAwait(false);
 
-    private async Task<(int, byte[])> PostOnceAsync(string path, ReadOnlyMemory<byte> body, int limit, CancellationToken stop)
-    {
-        using HttpRequestMessage request = new(HttpMethod.Post, UrlOf(path)) { Content = new ReadOnlyMemoryContent(body) };
-        request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/octet-stream");
-        using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, stop).ConfigureAwait(false);
-        if (response.StatusCode is not (HttpStatusCode.OK or HttpStatusCode.Accepted)) throw await FailureAsync(path, response, stop).ConfigureAwait(false);
-        return ((int)response.StatusCode, await ReadAsync(path, response.Content, limit, stop).ConfigureAwait(false));
-    }
-
-    private async Task<byte[]> ReadAsync(string path, HttpContent content, int limit, CancellationToken stop)
-    {
-        (byte[] body, bool whole) = await ReadUpToAsync(content, limit, stop).ConfigureAwait(false);
-        if (whole) return body;
-        throw new LogReaderException(LogFailure.Lie, $"{UrlOf(path)} answered more than the {limit} bytes that are possible there");
-    }
-
-    private static async Task<(byte[] Body, bool Whole)> ReadUpToAsync(HttpContent content, int limit, CancellationToken stop)
-    {
-        // Compressed or not, what is counted is what comes out: a small answer cannot become a large one.
-        using Stream stream = await content.ReadAsStreamAsync(stop).ConfigureAwait(false);
-        byte[] buffer = new byte[Math.Min(limit + 1, 16 * 1024)];
-        int length = 0;
-        while (true)
+        async Task<byte[]?> ReadGetAsync(HttpResponseMessage response, AnswerClock clock)
         {
-            int read = await stream.ReadAsync(buffer.AsMemory(length), stop).ConfigureAwait(false);
-            if (read == 0) return (buffer[..length], true);
-            length += read;
-            if (length > limit) return (buffer[..limit], false);
-            if (length == buffer.Length) Array.Resize(ref buffer, (int)Math.Min(limit + 1L, buffer.Length * 2L));
+            if (response.StatusCode == HttpStatusCode.NotFound) return null;
+            if (response.StatusCode != HttpStatusCode.OK) throw await FailureAsync(path, response, clock).ConfigureAwait(false);
+            return await ReadAsync(path, response, limit, clock).ConfigureAwait(false);
         }
     }
 
-    private async Task<LogReaderException> FailureAsync(string path, HttpResponseMessage response, CancellationToken stop)
+    private async Task<T> SendAsync<T>(string path, HttpRequestMessage request, TimeSpan wait, long sent, Func<HttpResponseMessage, AnswerClock, Task<T>> read, CancellationToken stop)
     {
-        int status = (int)response.StatusCode;
-        string url = UrlOf(path);
-        if (status == 404) return new LogReaderException(LogFailure.Missing, $"{url} is not there (404)");
+        using AnswerClock clock = new(new AnswerLimits(wait, _options.MinBytesPerSecond), sent, _options.Time, stop);
+        try
+        {
+            using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, clock.Token).ConfigureAwait(false);
+            return await read(response, clock).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!stop.IsCancellationRequested)
+        {
+            _connections.Drop();
+            throw Trouble($"{clock.Describe()}{Via(request)}");
+        }
+        catch (InvalidDataException)
+        {
+            throw Trouble("answered bytes that are not the gzip it calls them");
+        }
+        catch (Exception failure) when (NoAnswer.Is(failure))
+        {
+            _connections.Drop();
+            throw Trouble(clock.HasBody
+                ? $"stopped in the middle of its answer{Via(request)}: {NoAnswer.Describe(failure)} after {clock.Progress()}"
+                : $"cannot be reached{Via(request)}: {NoAnswer.Describe(failure)}");
+        }
 
-        // A redirect could lead into networks that the log cannot reach and we can.
-        if (status is >= 300 and < 400) return new LogReaderException(LogFailure.Trouble, $"{url} answered {status}, a redirect; redirects are not followed");
-        (byte[] body, _) = await ReadUpToAsync(response.Content, MaxProblem, stop).ConfigureAwait(false);
-        string said = Problem(response.Content.Headers.ContentType?.MediaType, body);
-        string again = response.Headers.RetryAfter?.Delta is TimeSpan delay ? $"; try again in {delay.TotalSeconds.ToString(CultureInfo.InvariantCulture)} s" : "";
-        LogFailure kind = status is >= 400 and < 500 and not 408 and not 429 ? LogFailure.Refused : LogFailure.Trouble;
-        return new LogReaderException(kind, $"{url} answered {status}{said}{again}");
+        LogReaderException Trouble(string what) => new(LogFailure.Trouble, $"{UrlOf(path)} {what}");
     }
 
-    /// <summary>What a problem+json says of itself. It was written by a stranger: printable ASCII and a line of it at most.</summary>
+    /// <summary>Names the proxy, whose trouble it may be.</summary>
+    private string Via(HttpRequestMessage? request) => request?.RequestUri is Uri uri && _connections.Proxy.NameFor(uri) is string proxy ? $" through the proxy {proxy}" : "";
+
+    private async Task<byte[]> ReadAsync(string path, HttpResponseMessage response, int limit, AnswerClock clock)
+    {
+        (byte[] body, bool isWhole) = await AnswerBody.ReadAsync(response, limit, clock).ConfigureAwait(false);
+        if (isWhole) return body;
+        throw new LogReaderException(LogFailure.Lie, $"{UrlOf(path)} answered more than the {limit} bytes that are possible there");
+    }
+
+    private async Task<LogReaderException> FailureAsync(string path, HttpResponseMessage response, AnswerClock clock)
+    {
+        int status = (int)response.StatusCode;
+        string url = UrlOf(path), via = Via(response.RequestMessage);
+        if (status == 404) return new LogReaderException(LogFailure.Missing, $"{url} is not there (404)") { Status = status };
+
+        // A redirect could lead into networks that the log cannot reach and we can.
+        if (status is >= 300 and < 400) return new LogReaderException(LogFailure.Trouble, $"{url} answered {status}{via}, a redirect; redirects are not followed") { Status = status };
+        (byte[] body, _) = await AnswerBody.ReadAsync(response, MaxProblem, clock).ConfigureAwait(false);
+        string said = Problem(response.Content.Headers.ContentType?.MediaType, body);
+        string again = response.Headers.RetryAfter?.Delta is TimeSpan delay ? $"; try again in {delay.TotalSeconds.ToString(CultureInfo.InvariantCulture)} s" : "";
+        LogFailure kind = status is >= 400 and < 500 and not 407 and not 408 and not 429 ? LogFailure.Refused : LogFailure.Trouble;
+        return new LogReaderException(kind, $"{url} answered {status}{via}{said}{again}") { Status = status };
+    }
+
+    /// <summary>What a problem+json says of itself. The peer wrote it: at most one line of printable ASCII is repeated.</summary>
     private static string Problem(string? mediaType, byte[] body)
     {
         if (mediaType is not ("application/problem+json" or "application/json")) return "";

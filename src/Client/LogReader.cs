@@ -5,20 +5,36 @@
 //   POST add, add-batch                                                ours
 
 using System.Globalization;
+using TransparencyLog.Outbound;
 
 namespace TransparencyLog.Client;
 
 /// <summary>Limits of a reader.</summary>
 public sealed record LogReaderOptions
 {
-    /// <summary>Time for one attempt of a GET, answer read. Default 30 s, which is 16 MiB (the largest bundle) at 5 Mbit/s.</summary>
+    /// <summary>
+    /// Longest wait for the answer to one attempt of a GET to begin, and then for its next bytes. Default 30 s. An answer that keeps coming may take longer in all:
+    /// see <see cref="MinBytesPerSecond"/>.
+    /// </summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Time for a POST. Default 90 s: a server may wait 30 s for witnesses by default, and an operator may have doubled that.</summary>
+    /// <summary>The same for a POST. Default 90 s: a server may wait 30 s for witnesses by default, and an operator may have doubled that.</summary>
     public TimeSpan AppendTimeout { get; init; } = TimeSpan.FromSeconds(90);
+
+    /// <summary>
+    /// The slowest line that is waited for: an upload or an answer may take the timeout and a second for every so many bytes. Default 16 KiB, 128 kbit/s, which gives the largest
+    /// bundle, 16 MiB, 18 minutes.
+    /// </summary>
+    public int MinBytesPerSecond { get; init; } = AnswerLimits.DefaultBytesPerSecond;
 
     /// <summary>Pause before the one retry of a GET. Default 200 ms, with jitter.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>The clock of the limits.</summary>
+    internal TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>How connections are made; null for the usual way.</summary>
+    internal ConnectionOptions? Connections { get; init; }
 }
 
 /// <summary>What an append waits for.</summary>
@@ -59,12 +75,17 @@ public sealed class LogReader : IDisposable
     /// <exception cref="ArgumentException">Not an absolute http or https URL, or one with a query, a fragment or credentials.</exception>
     public LogReader(string url, LogReaderOptions? options = null)
     {
-        _http = new LogHttp(url, options ?? new LogReaderOptions());
+        options ??= new LogReaderOptions();
+        _http = new LogHttp(url, options);
         Url = url;
+        Time = options.Time;
     }
 
     /// <summary>Where the log is.</summary>
     public string Url { get; }
+
+    /// <summary>The clock of its limits.</summary>
+    internal TimeProvider Time { get; }
 
     /// <summary>Whether a text can be the URL of a log.</summary>
     public static bool IsUrl(string text) => LogHttp.TryGetPrefix(text, out _);

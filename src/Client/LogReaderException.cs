@@ -26,6 +26,9 @@ public sealed class LogReaderException(LogFailure kind, string message, Damage? 
     /// <summary>What to do about it.</summary>
     public LogFailure Kind { get; } = kind;
 
+    /// <summary>The HTTP status that was answered; null when the failure is none of a status.</summary>
+    public int? Status { get; internal init; }
+
     /// <summary>The place and the difference, when the failure is bytes that are not what they must be; null otherwise.</summary>
     public Damage? Damage { get; } = damage;
 

@@ -14,20 +14,6 @@ public sealed record RemoteReport(Checkpoint Checkpoint, VerifiedCheckpoint? Ver
 public static class RemoteCheck
 {
     /// <summary>
-    /// Segments that are read ahead: 32 hide the way there and back on a line of 50 ms at 600 segments, 160,000 entries, a second. With bundles of more than 1 MiB
-    /// it is fewer, down to <see cref="LeastAhead"/>: they fill the line by themselves.
-    /// </summary>
-    private const int MostAhead = 32;
-
-    private const int LeastAhead = 8;
-
-    /// <summary>
-    /// Bytes of bundles that are read ahead, going by the largest that was seen: 32 of 1 MiB. A log whose bundles grow from one to the next to the 16 MiB that are
-    /// possible can fill <see cref="MostAhead"/> of them once.
-    /// </summary>
-    private const int BytesAhead = 32 * 1024 * 1024;
-
-    /// <summary>
     /// Reads the checkpoint, then every bundle and every tile of every level at its size, partial ones too, and compares them with what the
     /// entry bytes give; then the checkpoint again, which must not have gone back, and, if the log has grown, must be consistent.
     /// Memory does not grow with the log: at most 32 segments are on their way at once, read and hashed on all cores.
@@ -84,15 +70,15 @@ public static class RemoteCheck
         long segments = (checkpoint.Size / EntryBundle.Width) + (checkpoint.Size % EntryBundle.Width == 0 ? 0 : 1);
         using CancellationTokenSource rest = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Queue<Task<Segment>> reading = new();
-        long next = 0, largest = BytesAhead / LeastAhead;
+        ReadAhead ahead = new(log.Time);
+        long next = 0;
         try
         {
             while (next < segments || reading.Count > 0)
             {
-                long ahead = Math.Clamp(BytesAhead / largest, LeastAhead, MostAhead);
-                while (next < segments && reading.Count < ahead) reading.Enqueue(ReadSegmentAsync(log, next++, checkpoint, rest.Token));
+                while (next < segments && reading.Count < ahead.Segments) reading.Enqueue(ReadSegmentAsync(log, next++, checkpoint, rest.Token));
                 Segment segment = await reading.Peek().ConfigureAwait(false);
-                largest = next <= LeastAhead ? segment.Bundle.Length : Math.Max(largest, segment.Bundle.Length);
+                ahead.Count(segment.Bundle.Length);
                 yield return segment;
                 _ = reading.Dequeue();
             }

@@ -1,11 +1,12 @@
 // The client of a witness: one POST of c2sp.org/tlog-witness add-checkpoint, its answer read with suspicion.
 // Where deployed witnesses differ from the text, the differences are tolerated as spec/decisions/witness-client.md lists them.
 
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using Polly;
 using Polly.Timeout;
+using TransparencyLog.Outbound;
 
 namespace TransparencyLog.Client;
 
@@ -59,6 +60,9 @@ public sealed record WitnessClientOptions
 
     /// <summary>Our clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>How connections are made; null for the usual way.</summary>
+    internal ConnectionOptions? Connections { get; init; }
 }
 
 /// <summary>
@@ -68,6 +72,7 @@ public sealed record WitnessClientOptions
 public sealed class WitnessClient : IDisposable
 {
     private readonly HttpClient _http;
+    private readonly Connections _connections;
     private readonly Uri _addCheckpoint;
     private readonly string _prefix;
     private readonly IReadOnlyList<INoteVerifier> _keys;
@@ -87,18 +92,7 @@ public sealed class WitnessClient : IDisposable
         _addCheckpoint = uri;
         _keys = keys;
         _options = options;
-        _http = new HttpClient(new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false,
-            UseCookies = false,
-            ConnectTimeout = options.AttemptTimeout,
-            MaxConnectionsPerServer = 2,
-            MaxResponseHeadersLength = 16,
-            PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2),
-        })
-        {
-            Timeout = Timeout.InfiniteTimeSpan, // Polly's limit counts
-        };
+        (_http, _connections) = Connections.Open(options.Connections ?? new ConnectionOptions { ConnectTimeout = options.AttemptTimeout, MaxPerServer = 2 });
         _limit = new ResiliencePipelineBuilder { TimeProvider = options.Time }.AddTimeout(options.AttemptTimeout).Build();
     }
 
@@ -120,12 +114,14 @@ public sealed class WitnessClient : IDisposable
         catch (Exception failure) when (failure is TimeoutRejectedException || (failure is OperationCanceledException && !stop.IsCancellationRequested))
         {
             // The second is the limit of the connection attempt, when it runs out first.
-            return new WitnessAnswer.Failed("no answer within the time limit");
+            _connections.Drop();
+            return new WitnessAnswer.Failed(string.Create(CultureInfo.InvariantCulture, $"no whole answer within {_options.AttemptTimeout.TotalSeconds:0.##} s{Via}"));
         }
-        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException)
+        catch (Exception failure) when (NoAnswer.Is(failure))
         {
-            // The last as it is, where the peer resets the connection while its address is being asked for.
-            return new WitnessAnswer.Failed($"no answer: {Describe(failure)}");
+            // A SocketException comes as such where the peer resets the connection while its address is being asked for.
+            _connections.Drop();
+            return new WitnessAnswer.Failed($"no answer{Via}: {NoAnswer.Describe(failure)}");
         }
     }
 
@@ -142,20 +138,14 @@ public sealed class WitnessClient : IDisposable
             using HttpResponseMessage response = await _http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
             return response.StatusCode == HttpStatusCode.OK ? await ReadAsync(response.Content, Note.MaxSize, either.Token).ConfigureAwait(false) : null;
         }
-        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException || (failure is OperationCanceledException && !stop.IsCancellationRequested))
+        catch (Exception failure) when (NoAnswer.Is(failure) || (failure is OperationCanceledException && !stop.IsCancellationRequested))
         {
             return null;
         }
     }
 
-    /// <summary>One word. The text of the exception may repeat what the peer sent, and ends up where others read it.</summary>
-    private static string Describe(Exception failure) => failure switch
-    {
-        SocketException socket => socket.SocketErrorCode.ToString(),
-        { InnerException: SocketException socket } => socket.SocketErrorCode.ToString(),
-        HttpRequestException request => request.HttpRequestError.ToString(),
-        _ => nameof(HttpRequestError.ConnectionError),
-    };
+    /// <summary>Names the proxy, whose trouble it may be.</summary>
+    private string Via => _connections.Proxy.NameFor(_addCheckpoint) is string proxy ? $" through the proxy {proxy}" : "";
 
     /// <summary>Closes its connections.</summary>
     public void Dispose() => _http.Dispose();

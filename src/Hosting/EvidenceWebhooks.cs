@@ -2,11 +2,10 @@
 // beside each says that it has arrived: so nothing is lost with the process, and nothing waits for a receiver but its own loop.
 
 using System.Globalization;
-using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
 using System.Threading.Channels;
+using TransparencyLog.Outbound;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Hosting;
@@ -17,7 +16,7 @@ internal sealed record EvidenceWebhookOptions
     /// <summary>Most receivers: the operator, a colleague, a public collector, and room.</summary>
     public const int MaxUrls = 8;
 
-    /// <summary>Time for one try, from the connection to the status: 2 MiB, the largest file, at 2 Mbit/s.</summary>
+    /// <summary>Time for one try, from the connection to the status, and a second more for every 16 KiB of the file: the largest, 2 MiB, has 138 s.</summary>
     public TimeSpan TryLimit { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Pause after the first failure; doubled with each one that follows.</summary>
@@ -65,6 +64,7 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Receiver> _receivers = [];
     private readonly HttpClient? _http;
+    private readonly Connections? _connections;
     private readonly Task _running;
 
     public EvidenceWebhooks(EvidenceFolder folder, IReadOnlyList<Uri> urls, EvidenceWebhookOptions options, TimeProvider time, ILogger logger)
@@ -72,22 +72,10 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
         _folder = folder;
         if (urls.Count > 0)
         {
-            _http = new HttpClient(new SocketsHttpHandler
-            {
-                // A redirect could lead into networks that its sender cannot reach and we can.
-                AllowAutoRedirect = false,
-                UseCookies = false,
-                ConnectTimeout = options.TryLimit,
-                MaxConnectionsPerServer = 2,
-                MaxResponseHeadersLength = 16, // KiB
-                PooledConnectionIdleTimeout = TimeSpan.FromSeconds(10),
-            })
-            {
-                Timeout = Timeout.InfiniteTimeSpan, // the limit of a try counts
-            };
+            (_http, _connections) = Connections.Open(new ConnectionOptions { ConnectTimeout = options.TryLimit, MaxPerServer = 2, IdleTimeout = TimeSpan.FromSeconds(10) });
         }
 
-        foreach (Uri url in urls) _receivers.Add(new Receiver(url, folder, _http!, options, time, logger));
+        foreach (Uri url in urls) _receivers.Add(new Receiver(url, folder, _http!, _connections!, options, time, logger));
         _running = Task.WhenAll(_receivers.Select(receiver => Task.Run(() => receiver.RunAsync(_stop.Token))));
     }
 
@@ -121,7 +109,7 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
     }
 
     /// <summary>One URL and its loop.</summary>
-    private sealed class Receiver(Uri url, EvidenceFolder folder, HttpClient http, EvidenceWebhookOptions options, TimeProvider time, ILogger logger)
+    private sealed class Receiver(Uri url, EvidenceFolder folder, HttpClient http, Connections connections, EvidenceWebhookOptions options, TimeProvider time, ILogger logger)
     {
         /// <summary>Scheme, host and port: paths of webhooks often are secrets.</summary>
         private readonly string _name = url.GetLeftPart(UriPartial.Authority);
@@ -200,22 +188,22 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
 
         private async Task<(bool Reached, string? Failure)> PostAsync(byte[] file, CancellationToken stop)
         {
-            using CancellationTokenSource late = new(options.TryLimit, time), either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, stop);
+            using AnswerClock clock = new(new AnswerLimits(options.TryLimit, AnswerLimits.DefaultBytesPerSecond), file.Length, time, stop);
+            string via = connections.Proxy.NameFor(url) is string proxy ? $" through the proxy {proxy}" : "";
             try
             {
                 using HttpRequestMessage request = new(HttpMethod.Post, url) { Content = new ByteArrayContent(file) };
                 request.Content.Headers.ContentType = new MediaTypeHeaderValue("text/plain") { CharSet = "utf-8" };
-                using HttpResponseMessage response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token).ConfigureAwait(false);
-                return (true, (int)response.StatusCode is >= 200 and < 300 ? null : $"status {(int)response.StatusCode}");
+                using HttpResponseMessage response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, clock.Token).ConfigureAwait(false);
+                return (true, (int)response.StatusCode is >= 200 and < 300 ? null : $"status {(int)response.StatusCode}{via}");
             }
             catch (OperationCanceledException) when (!stop.IsCancellationRequested)
             {
-                return (false, "no answer within the time limit");
+                return (false, $"it {clock.Describe()}{via}");
             }
-            catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException)
+            catch (Exception failure) when (NoAnswer.Is(failure))
             {
-                SocketException? socket = failure as SocketException ?? failure.InnerException as SocketException;
-                return (false, $"no answer: {socket?.SocketErrorCode.ToString() ?? (failure as HttpRequestException)?.HttpRequestError.ToString() ?? nameof(HttpRequestError.ConnectionError)}");
+                return (false, $"no answer{via}: {NoAnswer.Describe(failure)}");
             }
         }
     }

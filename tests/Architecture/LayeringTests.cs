@@ -10,11 +10,12 @@ public sealed class LayeringTests
         ["TransparencyLog"] = [],
         ["TransparencyLog.Signing"] = ["TransparencyLog"],
         ["TransparencyLog.Storage"] = ["TransparencyLog"],
-        ["TransparencyLog.Client"] = ["TransparencyLog.Signing"],
-        ["TransparencyLog.Hosting"] = ["TransparencyLog.Storage"],
+        ["TransparencyLog.Outbound"] = [],
+        ["TransparencyLog.Client"] = ["TransparencyLog.Outbound", "TransparencyLog.Signing"],
+        ["TransparencyLog.Hosting"] = ["TransparencyLog.Outbound", "TransparencyLog.Storage"],
         ["TransparencyLog.Server"] = ["TransparencyLog.Client", "TransparencyLog.Hosting", "TransparencyLog.Storage"],
-        ["TransparencyLog.Cli"] = ["TransparencyLog.Client", "TransparencyLog.Storage"],
-        ["TransparencyLog.Witness"] = ["TransparencyLog.Hosting", "TransparencyLog.Signing", "TransparencyLog.Storage"],
+        ["TransparencyLog.Cli"] = ["TransparencyLog.Client", "TransparencyLog.Outbound", "TransparencyLog.Storage"],
+        ["TransparencyLog.Witness"] = ["TransparencyLog.Hosting", "TransparencyLog.Outbound", "TransparencyLog.Signing", "TransparencyLog.Storage"],
     };
 
     [Fact]
@@ -54,6 +55,18 @@ public sealed class LayeringTests
                 Assert.DoesNotContain(forbidden, word => line.Contains(word, StringComparison.Ordinal));
             }
         }
+    }
+
+    /// <summary>N-16, N-21: a handler made elsewhere would keep connections for ever, and go to loopback through a proxy.</summary>
+    [Fact]
+    public void N16_every_HttpClient_has_the_handler_of_Outbound()
+    {
+        IEnumerable<string> made = new[] { "src", "witness" }
+            .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Repository.Root, folder), "*.cs", SearchOption.AllDirectories))
+            .Where(file => File.ReadAllText(file) is string text && (text.Contains("new HttpClient(", StringComparison.Ordinal) || text.Contains("new SocketsHttpHandler", StringComparison.Ordinal)
+                || text.Contains("new HttpClientHandler", StringComparison.Ordinal) || text.Contains("SocketsHttpHandler MakeHandler() => new()", StringComparison.Ordinal)))
+            .Select(file => Path.GetRelativePath(Repository.Root, file));
+        Assert.Equal(["src/Outbound/Connections.cs"], made);
     }
 
     [Fact]

@@ -12,6 +12,7 @@ public sealed class AddTests : IDisposable
     private readonly StubLog _stub;
     private readonly List<byte[]> _added = [];
     private readonly List<int> _batches = [];
+    private int _accepted = int.MaxValue;
 
     public AddTests()
     {
@@ -21,7 +22,8 @@ public sealed class AddTests : IDisposable
         {
             StringBuilder indexes = new();
             int count = 0;
-            Assert.InRange(body.Length, 1, 2 * 1024 * 1024);
+            Assert.InRange(body.Length, 1, 512 * 1024);
+            if (body.Length > _accepted) return new StubAnswer(413, [], "text/html");
             for (int offset = 0; offset < body.Length; count++)
             {
                 int length = BinaryPrimitives.ReadUInt16BigEndian(body.AsSpan(offset));
@@ -62,7 +64,7 @@ public sealed class AddTests : IDisposable
     public async Task A_file_that_is_missing_empty_or_too_long_is_exit_code_2()
     {
         string good = _scratch.Write("good", "x");
-        (await Tlog.RunAsync("add", _stub.Url, good, _scratch["nothing"])).Fails(2, "nothing is not there");
+        (await Tlog.RunAsync("add", _stub.Url, good, _scratch["nothing"])).Fails(2, $"no such file: {_scratch["nothing"]}");
         (await Tlog.RunAsync("add", _stub.Url, good, _scratch.Root)).Fails(2, "is a directory");
         Assert.Empty(_added);
         (await Tlog.RunAsync("add", _stub.Url, _scratch.Write("empty", ""))).Fails(2, "1 to 65535 bytes");
@@ -88,6 +90,33 @@ public sealed class AddTests : IDisposable
         Assert.Equal(1_200_000, run.Lines.Length);
         Assert.Equal(1_200_000, _added.Count);
         Assert.InRange(_batches.Count, 3, 30);
+    }
+
+    [Fact]
+    public async Task N19_batches_that_are_refused_as_too_large_are_halved_until_they_pass()
+    {
+        _accepted = 40_000;
+        string[] lines = [.. Enumerable.Range(0, 60_000).Select(i => $"line {i}")];
+        Tlog run = (await Tlog.RunAsync("add", _stub.Url, "--lines", _scratch.Write("lines", string.Join('\n', lines)))).Succeeds();
+        Assert.Equal(Enumerable.Range(0, lines.Length).Select(i => i.ToString(CultureInfo.InvariantCulture)), run.Lines);
+        Assert.Equal(lines, _added.Select(entry => Encoding.UTF8.GetString(entry)));
+
+        // 790,000 bytes: 512 KiB are halved four times, and what passed is the size of all that follow.
+        Assert.Equal(_batches.Count + 4, _stub.Requests.Count);
+        Assert.InRange(_batches.Count, 790_000 / 40_000, 2 * 790_000 / 30_000);
+    }
+
+    [Fact]
+    public async Task N19_a_line_that_is_refused_alone_is_named_and_those_before_it_are_added()
+    {
+        _accepted = 1_000;
+        Tlog run = await Tlog.RunAsync(Encoding.UTF8.GetBytes($"first\nsecond\n{new string('x', 2_000)}\nfourth\n"), ["add", _stub.Url, "--lines"]);
+        Assert.Equal((2, "0\n1\n"), (run.Code, run.Out));
+        Assert.Contains("line 3 of - is too long for this log", run.Error);
+        Assert.Contains("answered 413", run.Error);
+        Assert.Contains("the request had 2002 bytes and one entry", run.Error);
+        Assert.Contains("the lines before it were added", run.Error);
+        Assert.Equal(["first"u8.ToArray(), "second"u8.ToArray()], _added);
     }
 
     [Fact]

@@ -185,11 +185,11 @@ public sealed class RemoteCheckTests
         using ManualResetEventSlim first = new(), sixth = new();
         Hold(stub, log, "tile/entries/000", first);
         Hold(stub, log, "tile/entries/005", sixth);
-        using LogReader reader = new(stub.Url, Quick with { AttemptTimeout = TimeSpan.FromSeconds(60) });
+        using LogReader reader = new(stub.Url, Quick with { AttemptTimeout = TimeSpan.FromSeconds(60), Time = new TestClock() });
         Task<RemoteReport> check = RemoteCheck.RunAsync(reader, null);
 
-        // Before it is known how large a bundle is: eight. Then 32 behind the one that is waited for.
-        await AskedAsync(stub, 8);
+        // Before it is known how large a bundle is, and how fast the line: two. Then 32, the one that is waited for included.
+        await AskedAsync(stub, 2);
         Assert.False(check.IsCompleted);
         first.Set();
         await AskedAsync(stub, 5 + 32);
@@ -210,6 +210,46 @@ public sealed class RemoteCheckTests
         }
 
         static int Asked(StubLog stub) => stub.Requests.Count(request => request.StartsWith("GET tile/entries/", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void N19_no_more_is_asked_for_than_a_slow_line_brings_in_8_seconds()
+    {
+        const int MiB = 1024 * 1024;
+        Assert.Equal(2, new ReadAhead(new TestClock()).Segments);
+        (int Bundle, int BytesPerSecond, int Segments)[] lines =
+        [
+            (MiB, 400_000, 3), (MiB, 1_200_000, 9), (MiB, 100 * MiB, 32), (16 * MiB, 400_000, 2), (16 * MiB, 4 * MiB, 2), (16 * MiB, 100 * MiB, 8), (5_000, 400_000, 32), (5_000, 10_500, 16),
+        ];
+        foreach ((int bundle, int rate, int segments) in lines)
+        {
+            TestClock clock = new();
+            ReadAhead ahead = new(clock);
+            for (int i = 0; i < 100; i++)
+            {
+                clock.Advance(TimeSpan.FromSeconds((double)bundle / rate));
+                ahead.Count(bundle);
+            }
+
+            Assert.Equal(segments, ahead.Segments);
+        }
+    }
+
+    [Fact]
+    public void N19_a_line_that_becomes_slower_is_asked_for_less_within_half_a_minute()
+    {
+        TestClock clock = new();
+        ReadAhead ahead = new(clock);
+        for (int i = 0; i < 1_000; i++) Come(0.01);
+        Assert.Equal(32, ahead.Segments);
+        for (int i = 0; i < 12; i++) Come(2.5);
+        Assert.InRange(ahead.Segments, 2, 12);
+
+        void Come(double seconds)
+        {
+            clock.Advance(TimeSpan.FromSeconds(seconds));
+            ahead.Count(1024 * 1024);
+        }
     }
 
     private static async Task<RemoteReport> CheckAsync(StubLog stub, MemoryLog log)

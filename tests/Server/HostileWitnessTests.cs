@@ -152,7 +152,7 @@ public sealed class HostileWitnessTests
                 Interlocked.Increment(ref cut);
             }
         };
-        Assert.Contains("time limit", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
+        Assert.Equal("no whole answer within 1 s", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
         await Eventually.TrueAsync(() => Volatile.Read(ref cut) == 1, "the connection was given up");
     }
 
@@ -161,7 +161,7 @@ public sealed class HostileWitnessTests
     {
         await using StubWitness witness = await StubWitness.StartAsync(Log.Key, "example.com/witness");
         witness.Behave = StubWitness.HangAsync;
-        Assert.Contains("time limit", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
+        Assert.Equal("no whole answer within 1 s", Assert.IsType<WitnessAnswer.Failed>(await AskAsync(witness)).Reason);
     }
 
     [Theory]
@@ -233,14 +233,16 @@ public sealed class HostileWitnessTests
     }
 
     [Theory]
-    [InlineData("http://127.0.0.1:1")]
-    [InlineData("http://witness.invalid")]
-    [InlineData("https://127.0.0.1:1")]
-    public async Task G01_one_that_cannot_be_reached_is_an_error_in_our_own_words(string url)
+    [InlineData("http://127.0.0.1:1", "^the connection was refused$")]
+    [InlineData("http://witness.invalid", "^its name cannot be resolved( now)?$")]
+    [InlineData("https://127.0.0.1:1", "^the connection was refused$")]
+    public async Task G01_one_that_cannot_be_reached_is_an_error_in_our_own_words(string url, string words)
     {
         using WitnessClient client = new(url, [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions());
         WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
-        Assert.Matches("^no answer: [A-Za-z]+$", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
+        string reason = Assert.IsType<WitnessAnswer.Failed>(answer).Reason;
+        Assert.StartsWith("no answer: ", reason);
+        Assert.Matches(words, reason["no answer: ".Length..]);
     }
 
     [Fact]
@@ -265,7 +267,7 @@ public sealed class HostileWitnessTests
         });
         using WitnessClient client = new($"https://{listener.LocalEndpoint}", [Verifiers.TryCreate(new Cosigner("example.com/witness", Foreign).Key)!], new WitnessClientOptions());
         WitnessAnswer answer = await client.AddCheckpointAsync(Request(), CancellationToken.None);
-        Assert.Equal("no answer: SecureConnectionError", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
+        Assert.Matches("^no answer: TLS: .*certificate", Assert.IsType<WitnessAnswer.Failed>(answer).Reason);
         await serving;
     }
 

@@ -63,7 +63,7 @@ public sealed class LogFeederTests
         await using LogFeeder feeder = fed.Open("group g any a b c d\nquorum g\n", TimeSpan.FromSeconds(3));
         FeedRound round = await feeder.FeedAsync(default);
         Assert.Equal((true, 1), (round.MeetsQuorum, round.Cosignatures));
-        Assert.Equal([null, "no answer within the time limit", "404: the witness does not know this origin", "200, but none of its 1 lines is a valid cosignature of a key we know"], round.Witnesses.Select(witness => witness.Trouble));
+        Assert.Equal([null, "no whole answer within 2 s", "404: the witness does not know this origin", "200, but none of its 1 lines is a valid cosignature of a key we know"], round.Witnesses.Select(witness => witness.Trouble));
         Assert.DoesNotContain(round.Witnesses, witness => witness.Contradicts);
     }
 

@@ -358,7 +358,7 @@ public sealed class LogListsTests : IAsyncDisposable
             ("first line", context => context.Response.WriteAsync("<html>sorry</html>\n")),
             ("line 2", context => context.Response.WriteAsync("logs/v0\nvkey nonsense\n")),
             ("first line", context => Task.CompletedTask),
-            ("too long", Dripping),
+            ("answers too slowly", Dripping),
             ("", Broken),
         ];
         int failures = 0;

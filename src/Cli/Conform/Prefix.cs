@@ -6,6 +6,7 @@ using System.IO.Compression;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
+using TransparencyLog.Outbound;
 
 namespace TransparencyLog.Cli.Conform;
 
@@ -68,6 +69,7 @@ internal sealed class Prefix : IDisposable
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
 
     private readonly HttpClient _http;
+    private readonly Outbound.Connections _via;
     private readonly string _url;
     private readonly TimeProvider _time;
     private readonly CancellationToken _stop;
@@ -77,10 +79,7 @@ internal sealed class Prefix : IDisposable
     public Prefix(string url, TimeSpan patience, TimeProvider time, CancellationToken stop)
     {
         (_url, _time, _stop, _patience) = (url.TrimEnd('/'), time, stop, patience.Ticks);
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, MaxResponseHeadersLength = 32, ConnectCallback = ConnectAsync })
-        {
-            Timeout = Timeout.InfiniteTimeSpan, // each request has its own limit
-        };
+        (_http, _via) = Outbound.Connections.Open(new ConnectionOptions { ConnectTimeout = Limit, Connect = ConnectAsync });
     }
 
     public int Requests => Volatile.Read(ref _requests);
@@ -130,33 +129,24 @@ internal sealed class Prefix : IDisposable
 
         if (acceptEncoding is not null) request.Headers.TryAddWithoutValidation("Accept-Encoding", acceptEncoding);
         if (method == HttpMethod.Get) request.Headers.CacheControl = new CacheControlHeaderValue { NoCache = true };
-        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(_stop);
-        limit.CancelAfter(Limit);
+        using AnswerClock clock = new(new AnswerLimits(Limit, AnswerLimits.DefaultBytesPerSecond), body?.Length ?? 0, TimeProvider.System, _stop);
+        string proxy = _via.Proxy.NameFor(uri) is string name ? $" through the proxy {name}" : "";
         try
         {
-            using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token);
+            using HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, clock.Token);
             Dictionary<string, string> headers = new(StringComparer.OrdinalIgnoreCase);
-            foreach ((string name, HeaderStringValues values) in response.Headers.NonValidated) headers[name] = values.ToString();
-            foreach ((string name, HeaderStringValues values) in response.Content.Headers.NonValidated) headers[name] = values.ToString();
-            using Stream stream = await response.Content.ReadAsStreamAsync(limit.Token);
-            using MemoryStream read = new();
-            byte[] buffer = new byte[16 * 1024];
-            while (await stream.ReadAsync(buffer, limit.Token) is > 0 and int length)
-            {
-                read.Write(buffer, 0, length);
-                if (read.Length > MaxBody) return new Reply(0, [], headers, "more bytes than any answer has");
-            }
-
-            return new Reply((int)response.StatusCode, read.ToArray(), headers);
+            foreach ((string header, HeaderStringValues values) in response.Headers.NonValidated) headers[header] = values.ToString();
+            foreach ((string header, HeaderStringValues values) in response.Content.Headers.NonValidated) headers[header] = values.ToString();
+            (byte[] read, bool isWhole) = await AnswerBody.ReadAsync(response, MaxBody, clock);
+            return isWhole ? new Reply((int)response.StatusCode, read, headers) : new Reply(0, [], headers, "more bytes than any answer has");
         }
         catch (OperationCanceledException) when (!_stop.IsCancellationRequested)
         {
-            return new Reply(0, [], new Dictionary<string, string>(), $"nothing within {Limit.TotalSeconds.ToString(CultureInfo.InvariantCulture)} s");
+            return new Reply(0, [], new Dictionary<string, string>(), $"it {clock.Describe()}{proxy}");
         }
-        catch (Exception failure) when (failure is HttpRequestException or IOException or SocketException)
+        catch (Exception failure) when (NoAnswer.Is(failure))
         {
-            string why = failure is HttpRequestException http ? (http.InnerException as SocketException)?.SocketErrorCode.ToString() ?? http.HttpRequestError.ToString() : failure.GetType().Name;
-            return new Reply(0, [], new Dictionary<string, string>(), why);
+            return new Reply(0, [], new Dictionary<string, string>(), $"{NoAnswer.Describe(failure)}{proxy}");
         }
     }
 
