@@ -106,9 +106,13 @@ internal static class LogList
         // and one key must not sign both a note and a cosignature.
         if (witness.Any(own => own.Name == key.Name || own.Name == origin)) return "a log cannot have the name of this witness";
         if (witness.Any(own => own.PublicKey.Span.SequenceEqual(key.PublicKey.Span))) return "a log cannot have the key of this witness";
-        verifier = types.Contains(key.SignatureType) ? Verifiers.TryCreate(key) : null;
-        return verifier is not null ? null : string.Create(
-            CultureInfo.InvariantCulture, $"the type of the key is 0x{key.SignatureType:x2}; taken here: {(types.Length == 1 ? "Ed25519 (0x01), not of small order" : "Ed25519 (0x01), not of small order, and ML-DSA-44 (0x06)")}");
+        if (!types.Contains(key.SignatureType))
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"the type of the key is 0x{key.SignatureType:x2}; accepted here: {(types.Length == 1 ? "Ed25519 (0x01)" : "Ed25519 (0x01) and ML-DSA-44 (0x06)")}");
+        }
+
+        verifier = Verifiers.TryCreate(key);
+        return verifier is not null ? null : $"nothing can be verified with its key: {Verifiers.WhyUnusable(key)}";
     }
 
     /// <summary>The parser has said which lines are log lines; this finds the one that a key stands on, for the operator.</summary>

@@ -354,7 +354,8 @@ internal sealed class LogLists : IAsyncDisposable
             List<string> refused = [];
             foreach (ListedLog log in list.Logs)
             {
-                if (!all.TryGetValue(log.Origin, out ListedLog? known) || known.Key.Equals(log.Key)) all[log.Origin] = log;
+                // A key that verifies nothing was never used, so the list may correct it.
+                if (!all.TryGetValue(log.Origin, out ListedLog? known) || known.Key.Equals(log.Key) || Signing.Verifiers.TryCreate(known.Key) is null) all[log.Origin] = log;
                 else refused.Add(string.Create(CultureInfo.InvariantCulture, $"the log with key ID {log.Key.KeyId:x8}: the list had its origin with key ID {known.Key.KeyId:x8} before; that one stays"));
             }
 

@@ -58,6 +58,9 @@ internal sealed record Settings
     /// <summary>Where evidence is sent; none by default.</summary>
     public IReadOnlyList<Uri> EvidenceWebhooks { get; init; } = [];
 
+    /// <summary>Whether key files to which their group has access are read.</summary>
+    public bool AllowGroupReadableKeys { get; init; }
+
     /// <summary>What is written to standard error.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
@@ -88,6 +91,7 @@ internal sealed record Settings
             CommitTime = TimeSpan.FromSeconds(values.Number(WitnessSettings.CommitLimit)),
             EvidenceWebhooks = EvidenceWebhookOptions.Read(values, WitnessSettings.EvidenceWebhook),
             LogLevel = values.Word(WitnessSettings.Level),
+            AllowGroupReadableKeys = values.IsOn(WitnessSettings.AllowGroupReadableKeys),
         };
 
         // A guard that goes away with the data guards nothing.

@@ -86,9 +86,11 @@ internal sealed class WitnessDirectory : IDisposable
     }
 
     /// <summary>Takes the lock and reads identity and keys.</summary>
+    /// <param name="path">The directory.</param>
+    /// <param name="allowGroup">Whether the group of a key file may have access to it.</param>
     /// <exception cref="StorageException">It is no witness, or another process has it.</exception>
     /// <exception cref="KeyFileException">A key cannot be used.</exception>
-    public static WitnessDirectory Open(string path)
+    public static WitnessDirectory Open(string path, bool allowGroup = false)
     {
         string root = Path.GetFullPath(path);
         IReadOnlyList<VerifierKey> vkeys = ReadIdentity(root);
@@ -102,13 +104,13 @@ internal sealed class WitnessDirectory : IDisposable
                 string keyPath = Path.Combine(root, vkey.SignatureType == VerifierKey.Ed25519Cosignature ? KeyName : MlDsa44KeyName);
                 if (vkey.SignatureType == VerifierKey.Ed25519Cosignature)
                 {
-                    Ed25519PrivateKey key = KeyFile.Read(keyPath, vkey.Name).Key;
+                    Ed25519PrivateKey key = KeyFile.Read(keyPath, vkey.Name, allowGroup).Key;
                     keys.Add(key);
                     cosigners.Add(new Cosigner(vkey.Name, key));
                 }
                 else
                 {
-                    MlDsa44PrivateKey key = KeyFile.ReadMlDsa44(keyPath, vkey.Name).Key;
+                    MlDsa44PrivateKey key = KeyFile.ReadMlDsa44(keyPath, vkey.Name, allowGroup).Key;
                     keys.Add(key);
                     cosigners.Add(new MlDsa44Cosigner(vkey.Name, key));
                 }

@@ -53,7 +53,7 @@ internal sealed class WitnessHost : IAsyncDisposable
     /// <param name="cosigner">Puts something in the place of a cosigner, for faults in tests; null for nothing.</param>
     public static async Task<WitnessHost> StartAsync(Settings settings, TimeProvider time, Func<IJournal, IJournal>? journal = null, Func<ICosigner, ICosigner>? cosigner = null)
     {
-        WitnessDirectory directory = WitnessDirectory.Open(settings.Data);
+        WitnessDirectory directory = WitnessDirectory.Open(settings.Data, settings.AllowGroupReadableKeys);
         LogLists? lists = null;
         WitnessStore? store = null;
         WebApplication? app = null;

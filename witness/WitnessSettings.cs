@@ -18,6 +18,7 @@ internal static class WitnessSettings
     public static readonly NumberSetting BodyLimit = new("body-limit-s", 1, 300, 15, "How long the body of a request may take.");
     public static readonly NumberSetting CommitLimit = new("commit-limit-s", 1, 300, 10, "How long a request waits for the turn of its origin, and then for the disk, before it answers 503.");
     public static readonly WordSetting<LogLevel> Level = new("log-level", LogLevel.Information, "The least severe messages that are written to standard error.") { AnyCase = true };
+    public static readonly SwitchSetting AllowGroupReadableKeys = new("allow-group-readable-keys", "Read key files to which their group has access, as a mounted secret of mode 0440. Files to which every user has access are refused in any case.");
     public static readonly TextSetting Name = new("name", "The key name of the witness, as witness.example.com/w1.") { HelpName = "NAME", Commands = ["create"] };
     public static readonly SwitchSetting NoMlDsa = new("no-ml-dsa", "Make an Ed25519 key alone. The witness then signs no subtrees.") { Commands = ["create"] };
 
@@ -25,5 +26,5 @@ internal static class WitnessSettings
     public static SettingTable Table { get; } = new(
         "tlog-witness",
         "TLOG_WITNESS_",
-        Data, Logs, LogsInterval, RatePerDay, RateBurst, Listen, Guard, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit, CommitLimit, Level, Name, NoMlDsa);
+        Data, Logs, LogsInterval, RatePerDay, RateBurst, Listen, Guard, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit, CommitLimit, Level, AllowGroupReadableKeys, Name, NoMlDsa);
 }

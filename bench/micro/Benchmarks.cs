@@ -126,6 +126,7 @@ public class Signatures
 {
     private readonly NoteSigner _ed25519;
     private readonly MlDsa44Cosigner _mlDsa44;
+    private readonly Cosigner _witness = new("bench.example/witness", Ed25519PrivateKey.Generate());
     private readonly INoteVerifier _ed25519Verifier, _mlDsa44Verifier;
     private readonly byte[] _text = new Checkpoint("bench.example/log", 1_000_000, MerkleHash.Leaf([1])).ToText();
     private readonly ReadOnlyMemory<byte> _ed25519Signature, _mlDsa44Signature;
@@ -154,7 +155,21 @@ public class Signatures
     public bool ML_DSA_44_verify() => _mlDsa44Verifier.Verify(_text, _mlDsa44Signature.Span);
 
     [Benchmark]
+    public INoteVerifier? Ed25519_load_a_public_key() => Verifiers.TryCreate(_ed25519.Key);
+
+    [Benchmark]
     public INoteVerifier? ML_DSA_44_load_a_public_key() => Verifiers.TryCreate(_mlDsa44.Key);
+
+    /// <summary>The signatures of one add-checkpoint: the log's line is verified, the witness cosigns, and verifies what it made.</summary>
+    [Benchmark]
+    public NoteSignature Add_checkpoint_of_a_witness_with_Ed25519() => Ed25519_verify() ? _witness.Cosign(_text, 1_700_000_000) : throw new InvalidOperationException("the signature does not hold");
+
+    [Benchmark]
+    public NoteSignature Add_checkpoint_of_a_witness_with_both_keys()
+    {
+        _ = Add_checkpoint_of_a_witness_with_Ed25519();
+        return ML_DSA_44_sign();
+    }
 }
 
 /// <summary>Bundles and CRCs.</summary>

@@ -27,8 +27,9 @@ internal static class BackupCommand
         Argument<string> to = new("DIR") { Description = "The data directory to be: new, or empty." };
         Option<string?> key = new("--key") { HelpName = "FILE", Description = "The log's key, for a backup that was made without it." };
         Option<string?> mlDsaKey = new("--ml-dsa-key") { HelpName = "FILE", Description = "The same for the ML-DSA-44 key of a log that has one." };
-        Command command = new("restore", "Makes a data directory out of a backup and checks all of it from entry bytes up. The log is halted until tlog-server resume.") { from, to, key, mlDsaKey };
-        command.SetAction((parsed, stop) => RestoreAsync(parsed.GetRequiredValue(from), parsed.GetRequiredValue(to), parsed.GetValue(key), parsed.GetValue(mlDsaKey), around, stop));
+        Option<bool> allowGroup = InputFile.AllowGroupOption();
+        Command command = new("restore", "Makes a data directory out of a backup and checks all of it from entry bytes up. The log is halted until tlog-server resume.") { from, to, key, mlDsaKey, allowGroup };
+        command.SetAction((parsed, stop) => RestoreAsync(parsed.GetRequiredValue(from), parsed.GetRequiredValue(to), parsed.GetValue(key), parsed.GetValue(mlDsaKey), parsed.GetValue(allowGroup), around, stop));
         return command;
     }
 
@@ -42,10 +43,10 @@ internal static class BackupCommand
         return ExitCode.Ok;
     }
 
-    private static async Task<int> RestoreAsync(string from, string to, string? keyPath, string? mlDsaKeyPath, Surroundings around, CancellationToken stop)
+    private static async Task<int> RestoreAsync(string from, string to, string? keyPath, string? mlDsaKeyPath, bool allowGroup, Surroundings around, CancellationToken stop)
     {
-        byte[]? key = keyPath is null ? null : await ReadKeyAsync(keyPath, Restore.ReadIdentity(from), stop);
-        byte[]? mlDsaKey = mlDsaKeyPath is null ? null : await ReadMlDsaKeyAsync(mlDsaKeyPath, Restore.ReadIdentity(from), stop);
+        byte[]? key = keyPath is null ? null : await ReadKeyAsync(keyPath, Restore.ReadIdentity(from), allowGroup, stop);
+        byte[]? mlDsaKey = mlDsaKeyPath is null ? null : await ReadMlDsaKeyAsync(mlDsaKeyPath, Restore.ReadIdentity(from), allowGroup, stop);
         FsckProgress progress = new(around);
         DirectoryReport report = await DamageAsync(
             () => progress.EndAsync(Restore.RunAsync(from, to, Verifiers.TryCreate, key, new CheckOptions { Progress = progress.Tell }, mlDsaKey, stop)), $"{to} was not made", around, stop);
@@ -54,16 +55,16 @@ internal static class BackupCommand
         return ExitCode.Ok;
     }
 
-    private static async Task<byte[]> ReadKeyAsync(string path, LogIdentity identity, CancellationToken stop)
+    private static async Task<byte[]> ReadKeyAsync(string path, LogIdentity identity, bool allowGroup, CancellationToken stop)
     {
-        using Ed25519PrivateKey key = KeyFile.Read(path, identity.Origin).Key;
+        using Ed25519PrivateKey key = KeyFile.Read(path, identity.Origin, allowGroup).Key;
         return await ReadKeyAsync(path, identity.VerifierKey, new NoteSigner(identity.Origin, key).Key, stop);
     }
 
-    private static async Task<byte[]> ReadMlDsaKeyAsync(string path, LogIdentity identity, CancellationToken stop)
+    private static async Task<byte[]> ReadMlDsaKeyAsync(string path, LogIdentity identity, bool allowGroup, CancellationToken stop)
     {
         string expected = identity.MlDsa44?.VerifierKey ?? throw new CliException(ExitCode.Usage, "--ml-dsa-key: the log of this backup has no ML-DSA-44 key");
-        using MlDsa44PrivateKey key = KeyFile.ReadMlDsa44(path, identity.Origin).Key;
+        using MlDsa44PrivateKey key = KeyFile.ReadMlDsa44(path, identity.Origin, allowGroup).Key;
         return await ReadKeyAsync(path, expected, new MlDsa44Cosigner(identity.Origin, key).Key, stop);
     }
 

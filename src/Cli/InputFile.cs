@@ -1,5 +1,7 @@
 // What commands read: entries, policies, proofs. Each has a largest size, and no more than that is ever held.
 
+using System.CommandLine;
+using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Cli;
@@ -48,13 +50,21 @@ internal static class InputFile
         };
     }
 
+    /// <summary>For commands that read a private key: the same name as the setting of the servers, which the refusal of a key file names.</summary>
+    public static Option<bool> AllowGroupOption() => new("--allow-group-readable-keys") { Description = "Read a key file to which its group has access, as a mounted secret of mode 0440." };
+
     public static string EntryRule => $"an entry has 1 to {EntryBundle.MaxEntrySize} bytes";
 
     /// <summary>A policy that is needed to go on.</summary>
     public static async Task<Policy> ReadPolicyAsync(string path, Surroundings around, CancellationToken stop)
     {
         byte[] text = await ReadAsync(path, Policy.MaxSize, around, stop) ?? throw new CliException(ExitCode.Usage, $"{path} has more than {Policy.MaxSize} bytes; no policy has");
-        return Policy.TryParse(text, out Policy? policy, out string error) ? policy : throw new CliException(ExitCode.Usage, $"{path}: {error}");
+        if (!Policy.TryParse(text, out Policy? policy, out string error)) throw new CliException(ExitCode.Usage, $"{path}: {error}");
+        // One bad key of many does not end a command that may not need it. With no good key of a log nothing can come of it.
+        string[] unusable = [.. PolicyKeys.Unusable(text, policy)];
+        if (policy.Logs.Count > 0 && policy.Logs.All(log => Verifiers.TryCreate(log.Key) is null)) throw new CliException(ExitCode.Usage, $"{path}: {unusable[0]}");
+        foreach (string one in unusable) await around.SayAsync($"warning: {path}: {one}");
+        return policy;
     }
 
     private static async Task<byte[]?> ReadAsync(Stream stream, int limit, CancellationToken stop)

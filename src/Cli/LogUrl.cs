@@ -18,6 +18,11 @@ internal static class LogUrl
     {
         try
         {
+            if (VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(text), out VerifierKey? parsed) && Signing.Verifiers.WhyUnusable(parsed) is string reason)
+            {
+                throw new CliException(ExitCode.Usage, $"--vkey {parsed.Name}: nothing can be verified with this key: {reason}");
+            }
+
             // A key that no log signs with is as wrong here as a text that is no key.
             if (VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(text), out VerifierKey? key) && CheckpointCheck.PolicyOf(key) is not null) return key;
         }

@@ -11,7 +11,7 @@ internal static class PolicyCommand
     public static Command Create(Surroundings around)
     {
         Argument<string> file = new("FILE") { Description = "A tlog-policy file; - is standard input." };
-        Command check = new("check", "Reads a policy and says in words what it believes. Exit code 1: it is not a policy.") { file };
+        Command check = new("check", "Reads a policy and says in words what it believes. Exit code 1: it is not a policy, or it lists a key that nothing can be verified with.") { file };
         check.SetAction((parsed, stop) => RunAsync(parsed.GetRequiredValue(file), around, stop));
         return new Command("policy", "Works on tlog-policy files.") { check };
     }
@@ -21,6 +21,13 @@ internal static class PolicyCommand
         byte[]? text = await InputFile.ReadAsync(path, Policy.MaxSize, around, stop);
         if (text is null) throw new CliException(ExitCode.DoesNotHold, $"{path} has more than {Policy.MaxSize} bytes; no policy has");
         if (!Policy.TryParse(text, out Policy? policy, out string error)) throw new CliException(ExitCode.DoesNotHold, $"{path}: {error}");
+        string[] unusable = [.. PolicyKeys.Unusable(text, policy)];
+        if (unusable.Length > 0)
+        {
+            foreach (string one in unusable[..^1]) await around.SayAsync($"{path}: {one}");
+            throw new CliException(ExitCode.DoesNotHold, $"{path}: {unusable[^1]}");
+        }
+
 
         foreach (PolicyLog log in policy.Logs) await around.PrintAsync($"log {log.Key.Name}, key {log.Key}, {At(log.Url)}", stop);
         foreach (PolicyWitness witness in policy.Witnesses) await around.PrintAsync($"witness {witness.Name}, key {witness.Key}, {At(witness.Url)}", stop);

@@ -49,14 +49,14 @@ internal static class Commands
     {
         string data = values.Required(LogSettings.Data), origin = values.Required(LogSettings.Origin);
         string? keyPath = values.Text(LogSettings.Key), mlDsaKeyPath = values.Text(LogSettings.MlDsaKey);
-        bool mlDsa = values.IsOn(LogSettings.MlDsa);
+        bool mlDsa = values.IsOn(LogSettings.MlDsa), allowGroup = values.IsOn(LogSettings.AllowGroupReadableKeys);
 
         // The same bound that ML-DSA-44 has for an origin and a name.
         if (!VerifierKey.IsKeyName(origin) || System.Text.Encoding.UTF8.GetByteCount(origin) > VerifierKey.MaxNameSize) throw values.Refusal(LogSettings.Origin, "is not a key name: 1 to 255 bytes, no white space, no +, no control characters");
         int fileBytes = values.Number(LogSettings.JournalFileBytes);
         string path = Path.GetFullPath(data);
-        using Ed25519PrivateKey key = keyPath is null ? Ed25519PrivateKey.Generate() : KeyFile.Read(keyPath, origin).Key;
-        using MlDsa44PrivateKey? second = mlDsaKeyPath is not null ? KeyFile.ReadMlDsa44(mlDsaKeyPath, origin).Key : mlDsa ? MlDsa44PrivateKey.Generate() : null;
+        using Ed25519PrivateKey key = keyPath is null ? Ed25519PrivateKey.Generate() : KeyFile.Read(keyPath, origin, allowGroup).Key;
+        using MlDsa44PrivateKey? second = mlDsaKeyPath is not null ? KeyFile.ReadMlDsa44(mlDsaKeyPath, origin, allowGroup).Key : mlDsa ? MlDsa44PrivateKey.Generate() : null;
         LogIdentity identity = new(origin, new NoteSigner(origin, key).Key.ToString(), keyPath is null ? LogDirectory.KeyName : Path.GetFullPath(keyPath), fileBytes);
         if (second is not null)
         {

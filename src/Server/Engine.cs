@@ -137,8 +137,9 @@ internal sealed class Engine : IAsyncDisposable
     {
         LogIdentity identity = LogDirectory.ReadIdentity(settings.Data);
         Policy policy = WitnessPolicy.Read(settings.Policy, identity);
-        NoteSigner signer = ReadSigner(settings.Data, identity);
-        MlDsa44Cosigner? cosigner = identity.MlDsa44 is LogKey second ? ReadCosigner(settings.Data, identity.Origin, second) : null;
+        foreach (string unusable in WitnessPolicy.Unusable(policy)) logger.PolicyKeyUnusable(unusable);
+        NoteSigner signer = ReadSigner(settings, identity);
+        MlDsa44Cosigner? cosigner = identity.MlDsa44 is LogKey second ? ReadCosigner(settings, identity.Origin, second) : null;
         LogDirectory directory = await OpenAsync(settings, signer.Key, time, seams?.Journal).ConfigureAwait(false);
         EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer, cosigner);
         Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, time, logger, seams?.Journal);
@@ -280,18 +281,18 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    private static NoteSigner ReadSigner(string data, LogIdentity identity)
+    private static NoteSigner ReadSigner(Settings settings, LogIdentity identity)
     {
-        string path = Path.Combine(data, identity.KeyPath);
-        KeyFile key = KeyFile.Read(path, identity.Origin);
+        string path = Path.Combine(settings.Data, identity.KeyPath);
+        KeyFile key = KeyFile.Read(path, identity.Origin, settings.AllowGroupReadableKeys);
         NoteSigner signer = new(identity.Origin, key.Key);
         return signer.Key.ToString() == identity.VerifierKey ? signer : throw AnotherKey(path, identity.VerifierKey, signer.Key);
     }
 
-    private static MlDsa44Cosigner ReadCosigner(string data, string origin, LogKey own)
+    private static MlDsa44Cosigner ReadCosigner(Settings settings, string origin, LogKey own)
     {
-        string path = Path.Combine(data, own.KeyPath);
-        MlDsa44Cosigner cosigner = new(origin, KeyFile.ReadMlDsa44(path, origin).Key);
+        string path = Path.Combine(settings.Data, own.KeyPath);
+        MlDsa44Cosigner cosigner = new(origin, KeyFile.ReadMlDsa44(path, origin, settings.AllowGroupReadableKeys).Key);
         return cosigner.Key.ToString() == own.VerifierKey ? cosigner : throw AnotherKey(path, own.VerifierKey, cosigner.Key);
     }
 

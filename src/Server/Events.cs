@@ -42,6 +42,9 @@ internal static partial class Events
     [LoggerMessage(13, LogLevel.Warning, "scrub: the check of the store has not passed and is made again later: {Reason}")]
     public static partial void ScrubFailed(this ILogger logger, string reason);
 
+    [LoggerMessage(14, LogLevel.Warning, "policy: nothing can be verified with the key of {Whose}")]
+    public static partial void PolicyKeyUnusable(this ILogger logger, string whose);
+
     [LoggerMessage(20, LogLevel.Critical, "size {Size} is public without the quorum of its policy, as all has been since {Since:yyyy-MM-ddTHH:mm:ssZ}: the witnesses do not answer in time")]
     public static partial void QuorumMissing(this ILogger logger, long size, DateTimeOffset since);
 

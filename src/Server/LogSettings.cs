@@ -34,6 +34,7 @@ internal static class LogSettings
     public static readonly TextSetting Key = new("key", "A key file to use instead of a new one. It stays where it is.") { HelpName = "FILE", Commands = ["create"] };
     public static readonly SwitchSetting MlDsa = new("ml-dsa", "Sign every checkpoint with ML-DSA-44 too, with a second new key: 3.3 kB more a checkpoint. Fixed for the life of the log.") { Commands = ["create"] };
     public static readonly TextSetting MlDsaKey = new("ml-dsa-key", "The same, with a key file to use instead of a new one. It stays where it is.") { HelpName = "FILE", Commands = ["create"] };
+    public static readonly SwitchSetting AllowGroupReadableKeys = new("allow-group-readable-keys", "Read key files to which their group has access, as a mounted secret of mode 0440. Files to which every user has access are refused in any case.") { Commands = ["create", "serve"] };
     public static readonly NumberSetting JournalFileBytes = new("journal-file-bytes", JournalOptions.MinFileBytes, JournalOptions.MaxFileBytes, JournalOptions.DefaultFileBytes, "Size of each journal file. Fixed for the life of the log.", multiple: 4096) { Commands = ["create"] };
 
     /// <summary>All of them, in the order of the documents.</summary>
@@ -42,5 +43,5 @@ internal static class LogSettings
         "TLOG_",
         Data, Listen, Policy, Guard, PublishGap, WaitLimit, RenewInterval, Quorum, DegradeAfter, WitnessTimeout, WitnessTotalTimeout, WitnessRequestsPerDay, WitnessBurst,
         IntakeBytes, IntakeCount, ReadCacheBytes, DuplicateTableBytes, DuplicateIndex, ScrubMegabytes, ScrubInterval, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit,
-        Origin, Key, MlDsa, MlDsaKey, JournalFileBytes);
+        AllowGroupReadableKeys, Origin, Key, MlDsa, MlDsaKey, JournalFileBytes);
 }

@@ -94,6 +94,9 @@ internal sealed record Settings
     /// <summary>Where evidence of this log's own contradictions is sent; none by default.</summary>
     public IReadOnlyList<Uri> EvidenceWebhooks { get; init; } = [];
 
+    /// <summary>Whether key files to which their group has access are read.</summary>
+    public bool AllowGroupReadableKeys { get; init; }
+
     /// <summary>Most open connections: at most half of the process's descriptors, which is the default too, up to 4,096.</summary>
     public int MaxConnections { get; init; } = 4096;
 
@@ -128,6 +131,7 @@ internal sealed record Settings
             ScrubInterval = TimeSpan.FromSeconds(values.Number(LogSettings.ScrubInterval)),
             BodyLimit = TimeSpan.FromSeconds(values.Number(LogSettings.BodyLimit)),
             EvidenceWebhooks = EvidenceWebhookOptions.Read(values, LogSettings.EvidenceWebhook),
+            AllowGroupReadableKeys = values.IsOn(LogSettings.AllowGroupReadableKeys),
             MaxConnections = connections,
             MaxConnectionsPerAddress = values.Number(LogSettings.MaxConnectionsPerAddress, connections / 2),
         };

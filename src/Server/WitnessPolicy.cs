@@ -43,9 +43,23 @@ internal static class WitnessPolicy
 
         if (!policy.IsQuorumMet(witness => Verifiers.TryCreate(witness.Key) is not null))
         {
-            throw new ConfigurationException($"policy: {path}: the quorum needs a witness whose key cannot verify anything: Ed25519 of small order");
+            throw new ConfigurationException($"policy: {path}: the quorum needs a witness whose key cannot verify anything: {string.Join("; ", Unusable(policy))}");
         }
 
         return policy;
+    }
+
+    /// <summary>What to say at the start about keys of the policy that nothing can be verified with. A policy may go on without them.</summary>
+    public static IEnumerable<string> Unusable(Policy policy)
+    {
+        foreach (PolicyLog log in policy.Logs)
+        {
+            if (Verifiers.WhyUnusable(log.Key) is string reason) yield return $"log {log.Key.Name}: {reason}";
+        }
+
+        foreach (PolicyWitness witness in policy.Witnesses)
+        {
+            if (Verifiers.WhyUnusable(witness.Key) is string reason) yield return $"witness {witness.Name} is not asked: {reason}";
+        }
     }
 }

@@ -9,8 +9,11 @@
 //
 //     PRIVATE+KEY+example.com/log42+530d903a+AYEKF...    what Go's note package writes; read, not written
 //
-// Who reads the file can sign as the log. So it is made with mode 0600, never over another file, and refused when
-// others may read it. Bytes that hold a key are in pinned memory and zeroed after use.
+// Who reads the file can sign as the log. So it is made with mode 0600, never over another file, and refused when its group or others
+// have access to it. A mounted secret of Kubernetes has mode 0440: its group is allowed where the operator says so, others never are.
+// Bytes that hold a key are in pinned memory and zeroed after use.
+//
+// Only ENOENT means that there is no file. Every other failure names the path, the user, and the mode where it is known.
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
@@ -43,7 +46,10 @@ public sealed class KeyFile
     public const int MaxSize = 16 * 1024;
 
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-    private const UnixFileMode Others = (UnixFileMode)0b000_111_111;
+    private const UnixFileMode Group = (UnixFileMode)0b000_111_000, Others = (UnixFileMode)0b000_000_111;
+
+    /// <summary>EEXIST: .NET has the errno in an IOException that has no type of its own.</summary>
+    private const int FileExists = 17;
 
     internal KeyFile(string? name, byte? signatureType, Ed25519PrivateKey key)
     {
@@ -94,11 +100,12 @@ public sealed class KeyFile
     /// <summary>Reads an Ed25519 key from a PEM file or a Go key file of at most <see cref="MaxSize"/> bytes.</summary>
     /// <param name="path">The file; a symbolic link is followed, and it is the target's mode that counts.</param>
     /// <param name="expectedName">The key name the file should give, or null for any.</param>
+    /// <param name="allowGroup">Whether the file's group may have access to it, as with a secret that is mounted with mode 0440.</param>
     /// <exception cref="KeyFileException">
-    /// The file is missing, readable by group or others, too large, not a key, a key of another type, or one of
-    /// another name.
+    /// The file is missing, cannot be read, is accessible to others or to a group that is not allowed, too large, not a key, a key of another
+    /// type, or one of another name.
     /// </exception>
-    public static KeyFile Read(string path, string? expectedName) => ReadAny(path, expectedName).Ed25519(path);
+    public static KeyFile Read(string path, string? expectedName, bool allowGroup = false) => ReadAny(path, expectedName, allowGroup).Ed25519(path);
 
     /// <summary>
     /// Reads an ML-DSA-44 key from a PEM file of at most <see cref="MaxSize"/> bytes: its seed, or seed and expanded key, which then have to
@@ -106,8 +113,9 @@ public sealed class KeyFile
     /// </summary>
     /// <param name="path">The file; a symbolic link is followed, and it is the target's mode that counts.</param>
     /// <param name="expectedName">The key name the file should give, or null for any.</param>
+    /// <param name="allowGroup">As with <see cref="Read"/>.</param>
     /// <exception cref="KeyFileException">As with <see cref="Read"/>, or the file has the expanded key alone.</exception>
-    public static MlDsa44KeyFile ReadMlDsa44(string path, string? expectedName) => ReadAny(path, expectedName).MlDsa44(path);
+    public static MlDsa44KeyFile ReadMlDsa44(string path, string? expectedName, bool allowGroup = false) => ReadAny(path, expectedName, allowGroup).MlDsa44(path);
 
     private static void Create(string path, Func<byte[], int> write)
     {
@@ -138,14 +146,13 @@ public sealed class KeyFile
         }
     }
 
-    private static KeyText.Found ReadAny(string path, string? expectedName)
+    private static KeyText.Found ReadAny(string path, string? expectedName, bool allowGroup)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        if (Directory.Exists(path)) throw new KeyFileException($"{path}: is a folder, not a key file");
         byte[] text = GC.AllocateArray<byte>(MaxSize + 1, pinned: true);
         try
         {
-            int length = ReadFile(path, text);
+            int length = ReadFile(path, text, allowGroup);
             if (length > MaxSize) throw new KeyFileException($"{path}: has more than {MaxSize} bytes, which no key file has");
             KeyText.Found found = KeyText.ReadAny(text.AsMemory(0, length), path);
             if (expectedName is null || found.Name is null || string.Equals(expectedName, found.Name, StringComparison.Ordinal)) return found;
@@ -164,17 +171,17 @@ public sealed class KeyFile
         {
             return new FileStream(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0, UnixCreateMode = OwnerOnly });
         }
-        catch (IOException e) when (File.Exists(path))
+        catch (IOException e) when (e.HResult == FileExists)
         {
             throw new KeyFileException($"{path}: exists already; a key is never overwritten", e);
         }
         catch (UnauthorizedAccessException e)
         {
-            throw new KeyFileException($"{path}: this user may not write there", e);
+            throw new KeyFileException($"{path}: the user {Environment.UserName} may not write there", e);
         }
     }
 
-    private static int ReadFile(string path, Span<byte> text)
+    private static int ReadFile(string path, Span<byte> text, bool allowGroup)
     {
         try
         {
@@ -183,25 +190,52 @@ public sealed class KeyFile
             UnixFileMode mode = File.GetUnixFileMode(handle);
             if ((mode & Others) != UnixFileMode.None)
             {
-                throw new KeyFileException($"{path}: mode is 0{Convert.ToString((int)mode, 8)}, so others than its owner have access; chmod 600 it, and replace the key if they may have read it");
+                throw new KeyFileException($"{path}: mode is {Octal(mode)}, so every user has access; chmod 600 it, and replace the key if another user may have read it (read as {Environment.UserName})");
+            }
+
+            if ((mode & Group) != UnixFileMode.None && !allowGroup)
+            {
+                throw new KeyFileException($"{path}: mode is {Octal(mode)}, so its group has access; chmod 600 it, or set allow-group-readable-keys where only {Environment.UserName}, who reads it, and users as trusted are in that group");
             }
 
             int length = 0;
             while (length < text.Length && RandomAccess.Read(handle, text[length..], length) is > 0 and int read) length += read;
             return length;
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch (FileNotFoundException e)
         {
             throw new KeyFileException($"{path}: there is no such file", e);
         }
+        catch (DirectoryNotFoundException e)
+        {
+            // ENOENT for a folder, or ENOTDIR.
+            throw new KeyFileException($"{path}: a folder on the way to it does not exist, or is a file", e);
+        }
         catch (UnauthorizedAccessException e)
         {
-            throw new KeyFileException($"{path}: this user may not read it", e);
+            throw new KeyFileException($"{path}: {WhyDenied(path)}", e);
         }
         catch (IOException e)
         {
-            // Loops of symbolic links, and disks that cannot be read.
-            throw new KeyFileException($"{path}: cannot be read: {e.Message}", e);
+            // Loops of symbolic links, names that are too long, and disks that cannot be read.
+            throw new KeyFileException($"{path}: the user {Environment.UserName} cannot read it: {e.Message}", e);
         }
     }
+
+    // .NET denies access to a folder as the system does to a file. This decides about the words alone.
+    private static string WhyDenied(string path)
+    {
+        try
+        {
+            return File.GetAttributes(path).HasFlag(FileAttributes.Directory)
+                ? "is a folder, not a key file"
+                : $"mode is {Octal(File.GetUnixFileMode(path))}, and the user {Environment.UserName} may not read it";
+        }
+        catch (Exception unknown) when (unknown is IOException or UnauthorizedAccessException)
+        {
+            return $"the user {Environment.UserName} may not enter its folder";
+        }
+    }
+
+    private static string Octal(UnixFileMode mode) => $"0{Convert.ToString((int)mode, 8)}";
 }

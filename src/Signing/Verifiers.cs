@@ -4,6 +4,7 @@
 //     0x04  timestamp || Ed25519 over the cosignature/v1 message    c2sp.org/tlog-cosignature
 //     0x06  timestamp || ML-DSA-44 over the subtree/v1 message      c2sp.org/tlog-cosignature
 using System.Buffers.Binary;
+using System.Globalization;
 
 namespace TransparencyLog.Signing;
 
@@ -24,6 +25,24 @@ public static class Verifiers
             VerifierKey.MlDsa44Cosignature => MlDsa44PublicKey.TryCreate(key.PublicKey.Span, out MlDsa44PublicKey? publicKey) ? new SubtreeVerifier(key, publicKey!) : null,
             _ => null,
         };
+    }
+
+    /// <summary>
+    /// Why <see cref="TryCreate"/> returns null for a key, as the end of a sentence for the person who listed it; null when it does not.
+    /// </summary>
+    public static string? WhyUnusable(VerifierKey key)
+    {
+        if (TryCreate(key) is not null) return null;
+        string? name = key.SignatureType switch
+        {
+            VerifierKey.Ecdsa => "ECDSA",
+            VerifierKey.Rfc6962 => "RFC 6962",
+            VerifierKey.Private => "private use",
+            _ => null,
+        };
+        return key.SignatureType is VerifierKey.Ed25519 or VerifierKey.Ed25519Cosignature
+            ? "its 32 bytes are no Ed25519 public key: they do not encode a point of the curve, or one of small or mixed order, which proves nothing"
+            : string.Create(CultureInfo.InvariantCulture, $"its type is 0x{key.SignatureType:x2}{(name is null ? "" : $" ({name})")}, and only Ed25519 (0x01, 0x04) and ML-DSA-44 (0x06) are verified");
     }
 
     // SPEC SN-20: Ed25519 over the note text.

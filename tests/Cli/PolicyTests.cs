@@ -34,6 +34,41 @@ public sealed class PolicyTests : IDisposable
             run.Lines);
     }
 
+    public static TheoryData<byte, int, string> Unusable => new()
+    {
+        { VerifierKey.Ecdsa, 91, "its type is 0x02 (ECDSA)" },
+        { VerifierKey.Rfc6962, 91, "its type is 0x05 (RFC 6962)" },
+        { VerifierKey.Private, 91, "its type is 0xff (private use)" },
+        { VerifierKey.Ed25519, 32, "its 32 bytes are no Ed25519 public key" },
+    };
+
+    [Theory, MemberData(nameof(Unusable))]
+    public async Task N22_a_log_key_that_nothing_can_be_verified_with_does_not_pass(byte type, int size, string reason)
+    {
+        // A y of 2, which no point of the curve has; for the other types the bytes do not matter.
+        VerifierKey key = VerifierKey.Create("example.com/unusable", type, [2, .. new byte[size - 1]]);
+        string bad = $"line 2: nothing can be verified with the key of log example.com/unusable: {reason}";
+        string alone = _scratch.Write("alone", $"# one\nlog {key}\nquorum none\n"), beside = _scratch.Write("beside", $"log {_log.Signer.Key}\nlog {key}\nquorum none\n");
+        (await Tlog.RunAsync("policy", "check", alone)).Fails(1, bad);
+        (await Tlog.RunAsync("policy", "check", beside)).Fails(1, bad);
+
+        // A command that needs the policy: with no other log it ends before it asks anybody, with another one it says so and goes on.
+        string entry = _scratch.Write("entry", "entry 0"), proof = _scratch.Write("proof", "no proof");
+        (await Tlog.RunAsync("verify", proof, "--entry", entry, "--policy", alone)).Fails(2, bad);
+        Tlog warned = await Tlog.RunAsync("verify", proof, "--entry", entry, "--policy", beside);
+        Assert.Equal(1, warned.Code);
+        Assert.Contains($"warning: {beside}: {bad}", warned.Error);
+        (await Tlog.RunAsync("fsck", "http://127.0.0.1:1", "--vkey", key.ToString())).Fails(2, "--vkey example.com/unusable: nothing can be verified with this key");
+    }
+
+    [Fact]
+    public async Task N22_a_witness_key_that_nothing_can_be_verified_with_does_not_pass()
+    {
+        VerifierKey mixed = VerifierKey.Create("w", VerifierKey.Ed25519Cosignature, [3, .. new byte[31]]);
+        string policy = _scratch.Write("policy", $"log {_log.Signer.Key}\nwitness w {mixed}\nquorum none\n");
+        (await Tlog.RunAsync("policy", "check", policy)).Fails(1, "line 2: nothing can be verified with the key of witness w");
+    }
+
     /// <summary>The three witnesses with two keys of one name among them: groups that count the two once, and some that do not.</summary>
     [Theory]
     [InlineData("quorum all\n", "group all 2 a1 a2 b", true)]

@@ -58,6 +58,17 @@ public sealed class PolicyTests : IDisposable
         Assert.Equal(("http://127.0.0.1:2", Witness, "v"), (address.SubmissionPrefix, Assert.Single(address.Keys).Key, Assert.Single(address.Witnesses).Name));
     }
 
+    [Fact]
+    public void N22_keys_of_a_policy_that_verify_nothing_are_named_with_the_reason()
+    {
+        VerifierKey ecdsa = VerifierKey.Create("example.com/ecdsa", VerifierKey.Ecdsa, new byte[91]);
+        string[] named = [.. WitnessPolicy.Unusable(Read($"log {Log}\nlog {ecdsa}\nwitness w {Unusable} http://127.0.0.1:1\nwitness v {Witness} http://127.0.0.1:2/\ngroup g any v w\nquorum g\n"))];
+        Assert.Equal(2, named.Length);
+        Assert.Contains("log example.com/ecdsa: its type is 0x02 (ECDSA)", named[0]);
+        Assert.Contains("witness w is not asked: its 32 bytes are no Ed25519 public key", named[1]);
+        Assert.Empty(WitnessPolicy.Unusable(Read($"log {Log}\nwitness v {Witness} http://127.0.0.1:2/\nquorum v\n")));
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private static LogIdentity Identity => new("example.com/log", Log.ToString(), "key.pem");

@@ -110,6 +110,42 @@ public sealed class KeyFileTests : IDisposable
 
         KeyFileException e = Assert.Throws<KeyFileException>(() => KeyFile.Read(path, null));
         Assert.Contains($"mode is 0{Convert.ToString((int)mode, 8)}", e.Message, StringComparison.Ordinal);
+        Assert.Contains(Environment.UserName, e.Message, StringComparison.Ordinal);
+
+        // N-21: the setting that allows the group is named where it would help, and it helps nowhere else.
+        bool forOthers = (mode & (UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute)) != UnixFileMode.None;
+        Assert.Equal(forOthers, !e.Message.Contains("allow-group-readable-keys", StringComparison.Ordinal));
+        if (forOthers) Assert.Contains("every user has access", Assert.Throws<KeyFileException>(() => KeyFile.Read(path, null, allowGroup: true)).Message, StringComparison.Ordinal);
+        else KeyFile.Read(path, null, allowGroup: true).Key.Dispose();
+    }
+
+    [Fact]
+    public void N21_a_mounted_secret_of_mode_0440_is_read_where_its_group_is_allowed()
+    {
+        const UnixFileMode Mounted = UnixFileMode.UserRead | UnixFileMode.GroupRead;
+        string ed25519 = Write(Utf8(Pem(Der)), Mounted);
+        Assert.Contains("mode is 0440, so its group has access", Assert.Throws<KeyFileException>(() => KeyFile.Read(ed25519, null)).Message, StringComparison.Ordinal);
+        KeyFile.Read(ed25519, null, allowGroup: true).Key.Dispose();
+        string mlDsa = Write(Utf8(Pem(MlDsaDer)), Mounted);
+        Assert.Contains("mode is 0440, so its group has access", Assert.Throws<KeyFileException>(() => KeyFile.ReadMlDsa44(mlDsa, null)).Message, StringComparison.Ordinal);
+        KeyFile.ReadMlDsa44(mlDsa, null, allowGroup: true).Key.Dispose();
+    }
+
+    [Fact]
+    public void N01_what_cannot_be_looked_at_is_not_said_to_be_missing()
+    {
+        Write(Utf8(Pem(Der)));
+        string belowAFile = Assert.Throws<KeyFileException>(() => KeyFile.Read(Path("key/key"), null)).Message;
+        Assert.DoesNotContain("no such file", belowAFile, StringComparison.Ordinal);
+        Assert.Contains("or is a file", belowAFile, StringComparison.Ordinal);
+        File.CreateSymbolicLink(Path("a"), Path("a"));
+        Assert.Contains($"the user {Environment.UserName} cannot read it", Assert.Throws<KeyFileException>(() => KeyFile.Read(Path("a"), null)).Message, StringComparison.Ordinal);
+        string tooLong = Assert.Throws<KeyFileException>(() => KeyFile.Read(Path(new string('k', 300)), null)).Message;
+        Assert.DoesNotContain("no such file", tooLong, StringComparison.Ordinal);
+
+        // And a name that is taken by something that cannot be read is taken: a link to itself.
+        using Ed25519PrivateKey key = Ed25519PrivateKey.Generate();
+        Assert.Contains("exists already", Assert.Throws<KeyFileException>(() => KeyFile.Create(Path("a"), "k", VerifierKey.Ed25519, key)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -125,7 +161,7 @@ public sealed class KeyFileTests : IDisposable
         File.CreateSymbolicLink(Path("b"), Path("a"));
         Assert.Throws<KeyFileException>(() => KeyFile.Read(Path("a"), null));
         Assert.Contains("no such file", Assert.Throws<KeyFileException>(() => KeyFile.Read(Path("missing"), null)).Message, StringComparison.Ordinal);
-        Assert.Contains("no such file", Assert.Throws<KeyFileException>(() => KeyFile.Read(Path("no/folder/key"), null)).Message, StringComparison.Ordinal);
+        Assert.Contains("a folder on the way to it", Assert.Throws<KeyFileException>(() => KeyFile.Read(Path("no/folder/key"), null)).Message, StringComparison.Ordinal);
         Assert.Contains("folder", Assert.Throws<KeyFileException>(() => KeyFile.Read(folder.FullName, null)).Message, StringComparison.Ordinal);
     }
 

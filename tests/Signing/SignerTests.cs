@@ -77,4 +77,28 @@ public sealed class SignerTests
         Assert.Null(Verifiers.TryCreate(VerifierKey.Create("k", VerifierKey.Ed25519Cosignature, (byte[])[1, .. new byte[31]])));
         Assert.Null(Verifiers.TryCreate(VerifierKey.Create("k", VerifierKey.Ecdsa, new byte[32])));
     }
+
+    [Theory]
+    [InlineData(VerifierKey.Ed25519, 2, "no Ed25519 public key")] // no point of the curve has this y
+    [InlineData(VerifierKey.Ed25519, 1, "no Ed25519 public key")] // the identity
+    [InlineData(VerifierKey.Ed25519Cosignature, 3, "no Ed25519 public key")] // a point of mixed order
+    [InlineData(VerifierKey.Ecdsa, 9, "type is 0x02 (ECDSA)")]
+    [InlineData(VerifierKey.Rfc6962, 9, "type is 0x05 (RFC 6962)")]
+    [InlineData(VerifierKey.Private, 9, "type is 0xff (private use)")]
+    public void N22_a_key_that_verifies_nothing_says_why(byte type, byte first, string says)
+    {
+        VerifierKey key = VerifierKey.Create("k", type, [first, .. new byte[31]]);
+        Assert.Null(Verifiers.TryCreate(key));
+        Assert.Contains(says, Verifiers.WhyUnusable(key));
+    }
+
+    [Fact]
+    public void N22_keys_that_verify_have_nothing_said_about_them()
+    {
+        using Ed25519PrivateKey key = Ed25519PrivateKey.Generate();
+        using MlDsa44PrivateKey second = MlDsa44PrivateKey.Generate();
+        Assert.Null(Verifiers.WhyUnusable(new NoteSigner("k", key).Key));
+        Assert.Null(Verifiers.WhyUnusable(new Cosigner("k", key).Key));
+        Assert.Null(Verifiers.WhyUnusable(new MlDsa44Cosigner("k", second).Key));
+    }
 }

@@ -315,6 +315,28 @@ public sealed class LogListsTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task N22_a_key_in_a_list_of_others_that_verifies_nothing_is_named_and_skipped_and_the_list_may_correct_it()
+    {
+        await using ListServer server = await ListServer.StartAsync();
+        VerifierKey ecdsa = VerifierKey.Create("example.com/ecdsa", VerifierKey.Ecdsa, new byte[91]), noPoint = VerifierKey.Create(_other.Origin, VerifierKey.Ed25519, [2, .. new byte[31]]);
+        server.Lists(Entry(ecdsa), Entry(noPoint), ListServer.Entry(_log));
+        await using LogLists lists = Open(server.Url);
+        using WitnessedLogs logs = Load(lists);
+        await lists.PollAsync(logs, _messages, default);
+        Assert.Equal([_log.Origin], Trusted(logs));
+        Assert.Equal(2, lists.Refused);
+        Assert.Contains(_messages.Said, one => one.Contains($"{ecdsa.KeyId:x8}: the type of the key is 0x02", StringComparison.Ordinal));
+        Assert.Contains(_messages.Said, one => one.Contains($"{noPoint.KeyId:x8}: nothing can be verified with its key", StringComparison.Ordinal));
+
+        // It was never used, so it is not the key that stays.
+        server.Lists(ListServer.Entry(_other), ListServer.Entry(_log));
+        await lists.PollAsync(logs, _messages, default);
+        Assert.Equal([_log.Origin, _other.Origin], Trusted(logs).Order(StringComparer.Ordinal));
+
+        static string Entry(VerifierKey key) => $"vkey {key}\nqpd 1\ncontact c\n";
+    }
+
+    [Fact]
     public async Task W10_what_could_be_mistaken_for_this_witness_is_left_out_of_a_list_of_others_and_told()
     {
         await using ListServer server = await ListServer.StartAsync();

@@ -204,7 +204,9 @@ public sealed class SettingsTests : IDisposable
         Assert.Contains("line 3: after vkey", Refusal($"logs/v0\nvkey {log.NoteSigner.Key}\nqpd 0\ncontact c\n"));
         Assert.Contains("line 2", Refusal($"{log.PolicyLine}{Line("example.com/p", VerifierKey.Ecdsa, new byte[91])}"));
         // The identity point: a signature by it proves nothing.
-        Assert.Contains("small order", Refusal(Line("example.com/p", VerifierKey.Ed25519, [1, .. new byte[31]])));
+        Assert.Contains("small or mixed order", Refusal(Line("example.com/p", VerifierKey.Ed25519, [1, .. new byte[31]])));
+        // N-22: no point of the curve has this y.
+        Assert.Contains("line 1: nothing can be verified with its key", Refusal(Line("example.com/p", VerifierKey.Ed25519, [2, .. new byte[31]])));
         Assert.Contains("logs:", Assert.Throws<ConfigurationException>(() => LogList.Read(Path.Combine(_root, "none"), [Witness])).Message);
         Assert.Contains("at most 16 keys", Refusal(string.Concat(Enumerable.Range(0, 17).Select(i => log.WithKey(i).PolicyLine))));
     }

@@ -28,18 +28,19 @@ internal static class ConformCommand
         Option<string> key = new("--key") { HelpName = "FILE", Description = "The private key of a log that the witness has been configured with, and that nothing else uses: made by tlog keygen, or a Go note key. The tester plays this log.", Required = true };
         Option<string?> origin = new("--origin") { HelpName = "NAME", Description = "The log's origin; the name in the key file when left out." };
         Option<string?> second = new("--second-key") { HelpName = "FILE", Description = "A second key of the same origin that the witness trusts too (row TW-12)." };
+        Option<bool> allowGroup = InputFile.AllowGroupOption();
         Option<string?> monitor = new("--monitor") { HelpName = "URL", Description = "The monitoring prefix, where it is not the submission prefix." };
         (Option<int> patience, Option<bool> json) = Common();
         Command command = new("witness", "Plays a log towards a witness. It needs `log VKEY` of --key on the witness's list of logs; a second run goes on where the first ended, and some rows take a witness that has never seen the origin.")
         {
-            url, vkey, key, origin, second, monitor, patience, json,
+            url, vkey, key, origin, second, allowGroup, monitor, patience, json,
         };
         command.SetAction(async (parsed, stop) =>
         {
             string target = parsed.GetRequiredValue(url);
             INoteVerifier[] keys = [.. parsed.GetRequiredValue(vkey).Select(text => ReadKey(text, cosigner: true))];
-            using KeyFile file = ReadKeyFile(parsed.GetRequiredValue(key), parsed.GetValue(origin));
-            using KeyFile? other = parsed.GetValue(second) is string path ? ReadKeyFile(path, file.Name) : null;
+            using KeyFile file = ReadKeyFile(parsed.GetRequiredValue(key), parsed.GetValue(origin), parsed.GetValue(allowGroup));
+            using KeyFile? other = parsed.GetValue(second) is string path ? ReadKeyFile(path, file.Name, parsed.GetValue(allowGroup)) : null;
             using Prefix submission = Open(target, parsed.GetValue(patience), around, stop);
             using Prefix? monitoring = parsed.GetValue(monitor) is string elsewhere ? Open(elsewhere, parsed.GetValue(patience), around, stop) : null;
             WitnessTester witness = new(submission, monitoring ?? submission, file.Signer, other?.Signer, keys, around.Time);
@@ -142,6 +143,7 @@ internal static class ConformCommand
         string whose = cosigner ? "a witness's" : "a log's";
         if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(text), out VerifierKey? key)) throw new CliException(ExitCode.Usage, $"--vkey is {whose} verifier key, name+id+base64");
         bool fits = key.SignatureType == VerifierKey.MlDsa44Cosignature || key.SignatureType == (cosigner ? VerifierKey.Ed25519Cosignature : VerifierKey.Ed25519);
+        if (fits && Verifiers.WhyUnusable(key) is string reason) throw new CliException(ExitCode.Usage, $"--vkey {key.Name}: nothing can be verified with this key: {reason}");
         return (fits ? Verifiers.TryCreate(key) : null) ?? throw new CliException(ExitCode.Usage, string.Create(CultureInfo.InvariantCulture, $"--vkey {key.Name}: no key of type 0x{key.SignatureType:x2} is {whose} that tlog can verify with"));
     }
 
@@ -153,9 +155,9 @@ internal static class ConformCommand
         return policy.Logs.Count > 0 ? [.. policy.Logs.Select(log => ReadKey(log.Key.ToString(), cosigner: false))] : throw new CliException(ExitCode.Usage, $"{policyPath}: there is no log in this policy");
     }
 
-    private static KeyFile ReadKeyFile(string path, string? origin)
+    private static KeyFile ReadKeyFile(string path, string? origin, bool allowGroup)
     {
-        Signing.KeyFile file = Signing.KeyFile.Read(path, origin);
+        Signing.KeyFile file = Signing.KeyFile.Read(path, origin, allowGroup);
         string? name = origin ?? file.Name;
         if (name is not null && VerifierKey.IsKeyName(name) && file.SignatureType is null or VerifierKey.Ed25519) return new KeyFile(file.Key, new NoteSigner(name!, file.Key));
         file.Key.Dispose();
