@@ -3,6 +3,8 @@ using System.Text;
 
 namespace TransparencyLog.Bench;
 
+// Load at a fixed rate. NBomber, which would do this, is not served by the registry that this builds from.
+
 /// <summary>What an open loop has seen. Latencies in milliseconds, from the moment each request was due.</summary>
 internal sealed record OpenFigures(double Offered, double Achieved, List<double> Milliseconds)
 {
