@@ -42,6 +42,9 @@ internal static partial class Log
     [LoggerMessage(18, LogLevel.Warning, "{List} could not be read, what was known of it stays: {Reason}")]
     public static partial void ListFailed(this ILogger log, string list, string reason);
 
+    [LoggerMessage(30, LogLevel.Warning, "{What}")]
+    public static partial void KeyWithdrawn(this ILogger log, string what);
+
     [LoggerMessage(19, LogLevel.Warning, "{Reason}")]
     public static partial void LogRefused(this ILogger log, string reason);
 }

@@ -49,6 +49,12 @@ internal sealed class WitnessDirectory : IDisposable
     /// </summary>
     public bool IsHeld => _lock.IsHeld;
 
+    /// <summary>The file that says whose directory this is.</summary>
+    public string IdentityPath => Path.Combine(Root, IdentityName);
+
+    /// <summary>The key files.</summary>
+    public IEnumerable<string> KeyPaths => Cosigners.Select(one => Path.Combine(Root, one.Key.SignatureType == VerifierKey.Ed25519Cosignature ? KeyName : MlDsa44KeyName));
+
     /// <summary>Makes a new witness in a directory that does not exist or is empty; its vkeys, Ed25519 first.</summary>
     /// <param name="path">The directory.</param>
     /// <param name="name">The name of its keys.</param>

@@ -24,8 +24,10 @@ internal sealed class WitnessHost : IAsyncDisposable
     private readonly LogLists _lists;
     private readonly EvidenceWebhooks _webhooks;
     private readonly ITimer _reminder;
+    private readonly CancellationTokenSource _stop;
+    private readonly Task _watching;
 
-    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, LogLists lists, EvidenceWebhooks webhooks, ITimer reminder, string url)
+    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, LogLists lists, EvidenceWebhooks webhooks, ITimer reminder, CancellationTokenSource stop, Task watching, string url)
     {
         _webhooks = webhooks;
         _app = app;
@@ -34,6 +36,8 @@ internal sealed class WitnessHost : IAsyncDisposable
         _logs = logs;
         _lists = lists;
         _reminder = reminder;
+        _stop = stop;
+        _watching = watching;
         Url = url;
     }
 
@@ -85,9 +89,11 @@ internal sealed class WitnessHost : IAsyncDisposable
             await ListenAsync(app, settings);
             string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
             log.Started(vkeys[0].Name, lists.Logs.Count, url, store.Loaded.Count);
+            CancellationTokenSource stop = new();
+            Task watching = WatchAsync(store, store.Watch(log.KeyWithdrawn, time), log, stop.Token);
             ITimer reminder = time.CreateTimer(_ => Remind(witness, log), null, HaltedReminder, HaltedReminder);
             lists.Start(logs, log);
-            return new WitnessHost(app, directory, store, logs, lists, webhooks, reminder, url);
+            return new WitnessHost(app, directory, store, logs, lists, webhooks, reminder, stop, watching, url);
         }
         catch
         {
@@ -107,6 +113,9 @@ internal sealed class WitnessHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _reminder.DisposeAsync();
+        await _stop.CancelAsync();
+        await _watching;
+        _stop.Dispose();
         await _lists.DisposeAsync();
         await _app.StopAsync();
         await _app.DisposeAsync();
@@ -114,6 +123,24 @@ internal sealed class WitnessHost : IAsyncDisposable
         await _store.DisposeAsync();
         _logs.Dispose();
         _directory.Dispose();
+    }
+
+    /// <summary>A file that was removed or replaced halts the witness as a failed write does.</summary>
+    private static async Task WatchAsync(WitnessStore store, FileWatch watch, ILogger log, CancellationToken stop)
+    {
+        try
+        {
+            await watch.RunAsync(stop);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // The orderly end.
+        }
+        catch (StorageException lost)
+        {
+            store.Fail(lost);
+            log.Halted(lost, lost.Message);
+        }
     }
 
     private static WebApplication Build(Settings settings)

@@ -35,6 +35,7 @@ internal sealed class WitnessStore : IAsyncDisposable
     private readonly ulong _identity;
     private readonly int _snapshotEvery;
     private readonly IJournal _journal;
+    private readonly Journal _opened; // the same, or what a test has put a fault around
     private readonly Guard? _guard;
     private readonly StoredNotes _notes; // the writer's, once it runs
     private readonly JournalFrame _frame = new();
@@ -48,14 +49,16 @@ internal sealed class WitnessStore : IAsyncDisposable
     private readonly Queue<Update> _waiting = new();
     private int _coming;  // announced, and neither here nor refused yet
     private bool _closed;
+    private readonly CancellationTokenSource _closing = new();
 
-    private WitnessStore(WitnessDirectory directory, ulong identity, int journalFileBytes, IJournal journal, Guard? guard, StoredNotes notes)
+    private WitnessStore(WitnessDirectory directory, ulong identity, int journalFileBytes, Journal opened, IJournal journal, Guard? guard, StoredNotes notes)
     {
         _directory = directory;
         _snapshotPath = SnapshotPath(directory.Root);
         _identity = identity;
         // Half a file of entries: with the frames' rounding to sectors that is about one file behind the snapshot.
         _snapshotEvery = journalFileBytes / 2;
+        _opened = opened;
         _journal = journal;
         _guard = guard;
         _notes = notes;
@@ -65,6 +68,11 @@ internal sealed class WitnessStore : IAsyncDisposable
 
     /// <summary>The newest notes as they were when the store was opened, by origin.</summary>
     public IReadOnlyDictionary<string, byte[]> Loaded { get; }
+
+    /// <summary>Watches the files of this store and of its directory.</summary>
+    /// <param name="keyGone">Called once for each key file that can no longer be read.</param>
+    /// <param name="time">The clock.</param>
+    public FileWatch Watch(Action<string> keyGone, TimeProvider time) => FileWatch.Of(_opened, [_directory.IdentityPath], [_snapshotPath], _directory.KeyPaths, keyGone, time);
 
     /// <summary>What opening cut away as a frame that was never answered, in words; null when there was nothing.</summary>
     public string? Cut { get; private init; }
@@ -127,7 +135,7 @@ internal sealed class WitnessStore : IAsyncDisposable
             throw;
         }
 
-        return new WitnessStore(directory, options.Identity, journalFileBytes, wrap?.Invoke(journal) ?? journal, guard, notes)
+        return new WitnessStore(directory, options.Identity, journalFileBytes, journal, wrap?.Invoke(journal) ?? journal, guard, notes)
         {
             Cut = journal.Cut,
             _sinceSnapshot = sinceSnapshot,
@@ -162,12 +170,20 @@ internal sealed class WitnessStore : IAsyncDisposable
         return update.Done.Task;
     }
 
+    /// <summary>Takes nothing more, as after a failure of its own.</summary>
+    public void Fail(Exception failure)
+    {
+        Interlocked.CompareExchange(ref _failure, failure, null);
+        Close();
+    }
+
     /// <summary>Finishes what was taken, and closes the journal.</summary>
     public async ValueTask DisposeAsync()
     {
         Close();
         await _writer;
         await _journal.DisposeAsync();
+        _closing.Dispose();
     }
 
     private void Close()
@@ -177,6 +193,8 @@ internal sealed class WitnessStore : IAsyncDisposable
             _closed = true;
             Monitor.Pulse(_gate);
         }
+
+        _closing.Cancel();
     }
 
     private void Arrived()
@@ -202,7 +220,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         catch (Exception failure)
         {
             // Sticky, and before the callers hear of it: nobody may see the failure and a store that seems well.
-            Volatile.Write(ref _failure, failure);
+            Interlocked.CompareExchange(ref _failure, failure, null);
             Close();
             foreach (Update update in batch) update.Done.TrySetException(failure);
             lock (_gate)
@@ -239,7 +257,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         if (!_directory.IsHeld) throw new StorageException($"the lock file of {_directory.Root} was removed or replaced: another process may be using this directory");
 
         // 3. One write, one sync. A crash before its end: the frame is torn and cut at the next start, or whole; no caller has been answered.
-        long first = Wait(_journal.AppendAsync(_frame, CancellationToken.None));
+        long first = Wait(_journal.AppendAsync(_frame, _closing.Token));
         foreach (Update update in batch) _notes.Apply(update.Note, $"update {first}");
         if (_notes.Index != first + batch.Count) throw new StorageException($"the journal gave index {first} to an update that is number {_notes.Index - batch.Count}");
         _sinceSnapshot += _frame.EntryBytes;

@@ -44,10 +44,11 @@ internal sealed class Engine : IAsyncDisposable
     private readonly Settings _settings;
     private readonly ILogger _logger;
     private readonly Intake _intake;
-    private readonly CancellationTokenSource _stopPublishing = new(), _stopReading = new();
+    private readonly CancellationTokenSource _stopPublishing = new(), _stopReading = new(), _stopWaiting = new();
+    private readonly FileWatch _watch;
     private Sequencer _sequencer = null!;
     private StoredTree? _stored;
-    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask, _scrubbing = Task.CompletedTask;
+    private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask, _scrubbing = Task.CompletedTask, _watching = Task.CompletedTask;
     private readonly Lock _stopping = new(); // so that one reason wins
     private long _sealedAtStart; // segments that the journal's tail did not bring
     private readonly ITimer _reminder;
@@ -73,6 +74,7 @@ internal sealed class Engine : IAsyncDisposable
         Evidence = new EvidenceFolder(directory.Root);
         Webhooks = new EvidenceWebhooks(Evidence, settings.EvidenceWebhooks, new EvidenceWebhookOptions(), time, logger);
         Scrub = new Scrub(directory.Root, journal, settings.ScrubMegabytes * 1_000_000L, settings.ScrubInterval, time, logger);
+        _watch = FileWatch.Of(directory, logger.KeyWithdrawn, time);
         _reminder = time.CreateTimer(_ => Remind(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -85,8 +87,11 @@ internal sealed class Engine : IAsyncDisposable
     /// <summary>The disk. Below its reserve no entries are taken; what was taken is written, signed and published.</summary>
     public DiskSpace Space { get; }
 
+    /// <summary>Whether nothing new is taken for want of room: the reserve is touched, or the journal waits for its next file.</summary>
+    private bool IsFull => Space.IsLow || _directory.Journal.WaitsForRoom;
+
     /// <summary>Whether entries are taken now.</summary>
-    public bool TakesEntries => State is EngineState.Ready && !Space.IsLow;
+    public bool TakesEntries => State is EngineState.Ready && !IsFull;
 
     /// <summary>The check of the store in the background.</summary>
     public Scrub Scrub { get; }
@@ -116,7 +121,7 @@ internal sealed class Engine : IAsyncDisposable
         EngineState.Halted => "it was halted; its operator has to look into the reason and resume",
         EngineState.Failed => "storage or the key failed; a restart decides",
         EngineState.Stopping => "the process is ending",
-        EngineState.Ready when Space.IsLow => "the disk is nearly full; entries are taken again once there is room",
+        EngineState.Ready when IsFull => "the disk is nearly full; entries are taken again once there is room",
         _ => "entries are taken",
     };
 
@@ -198,6 +203,7 @@ internal sealed class Engine : IAsyncDisposable
         Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Starting);
         await _reminder.DisposeAsync().ConfigureAwait(false);
         _intake.Close();
+        await _stopWaiting.CancelAsync().ConfigureAwait(false);
         await _sequencing.ConfigureAwait(false);
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
         await _publishing.ConfigureAwait(false);
@@ -205,6 +211,7 @@ internal sealed class Engine : IAsyncDisposable
         await _stopReading.CancelAsync().ConfigureAwait(false);
         await _indexing.ConfigureAwait(false);
         await _scrubbing.ConfigureAwait(false);
+        await _watching.ConfigureAwait(false);
         Publisher?.Dispose();
         await Webhooks.DisposeAsync().ConfigureAwait(false);
         if (_running && State == EngineState.Stopping)
@@ -226,6 +233,7 @@ internal sealed class Engine : IAsyncDisposable
         _intake.Dispose();
         _stopPublishing.Dispose();
         _stopReading.Dispose();
+        _stopWaiting.Dispose();
     }
 
     /// <summary>The table with a chance of its own at every start, which no stranger learns. Null when there is no room for one.</summary>
@@ -251,10 +259,10 @@ internal sealed class Engine : IAsyncDisposable
         {
             case EngineState.Ready:
                 // Before a write can fail: a log that has failed half-way needs a restart, one that waits for room does not.
-                if (!Space.IsLow) return;
+                if (!IsFull) return;
                 if (Interlocked.Exchange(ref _full, 1) == 0)
                 {
-                    _logger.DiskLow(Space.Free, Space.Reserve);
+                    _logger.DiskLow(Space.Describe());
                     _reminder.Change(Reminder, Reminder);
                 }
 
@@ -342,6 +350,7 @@ internal sealed class Engine : IAsyncDisposable
         _indexing = Task.WhenAll(ReadingAsync(stop => Duplicates.RebuildAsync(_parts.Tiles, _sealedAtStart, stop)), ReadingAsync(stop => Duplicates.Full?.RunAsync(stop) ?? Task.CompletedTask));
         _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token), registerIsIdle: Task.CompletedTask);
         _sequencing = SequenceAsync();
+        _watching = Guarded(_watch.RunAsync(_stopPublishing.Token), _publishing);
         _feeding = Task.WhenAll(Publisher.RunFeeds(_stopPublishing.Token).Select(feeding => Guarded(feeding, _publishing)));
     }
 
@@ -447,9 +456,9 @@ internal sealed class Engine : IAsyncDisposable
         {
             _logger.StillStopped(State.ToString().ToLowerInvariant(), _stopped!);
         }
-        else if (Space.IsLow)
+        else if (IsFull)
         {
-            _logger.DiskLow(Space.Free, Space.Reserve);
+            _logger.DiskLow(Space.Describe());
         }
         else if (Interlocked.Exchange(ref _full, 0) == 1)
         {
@@ -461,7 +470,7 @@ internal sealed class Engine : IAsyncDisposable
     private async Task SequenceAsync()
     {
         CancellationToken stop = _stopPublishing.Token;
-        Task sequencing = Task.Factory.StartNew(() => _sequencer.Run(stop), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task sequencing = Task.Factory.StartNew(() => _sequencer.Run(stop, _stopWaiting.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         await Guarded(sequencing, _publishing).ConfigureAwait(false);
 
         // The intake has one reader, and it has just ended: whoever still waits gets an answer.

@@ -33,8 +33,11 @@ internal static partial class Events
     [LoggerMessage(10, LogLevel.Critical, "still {State}, no entries are taken: {Reason}")]
     public static partial void StillStopped(this ILogger logger, string state, string reason);
 
-    [LoggerMessage(11, LogLevel.Critical, "the disk is nearly full, no entries are taken: {Free} bytes are free, {Reserve} are kept for what is under way")]
-    public static partial void DiskLow(this ILogger logger, long free, long reserve);
+    [LoggerMessage(11, LogLevel.Critical, "the disk is nearly full, no entries are taken: {Room}")]
+    public static partial void DiskLow(this ILogger logger, string room);
+
+    [LoggerMessage(14, LogLevel.Warning, "{What}")]
+    public static partial void KeyWithdrawn(this ILogger logger, string what);
 
     [LoggerMessage(12, LogLevel.Information, "scrub: {Entries} entries checked from their bytes up in {Seconds} s, nothing is damaged")]
     public static partial void ScrubPassed(this ILogger logger, long entries, long seconds);

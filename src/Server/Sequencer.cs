@@ -71,7 +71,9 @@ internal sealed class Sequencer
     }
 
     /// <summary>Runs on the calling thread until the intake is closed and empty. Throws when storage fails: then nothing more is answered with success.</summary>
-    public void Run(CancellationToken stop)
+    /// <param name="stop">Ends it.</param>
+    /// <param name="closing">Ends a wait for room on the disk: what waits for it is not stored.</param>
+    public void Run(CancellationToken stop, CancellationToken closing)
     {
         while (_intake.Take() is Group group)
         {
@@ -83,7 +85,7 @@ internal sealed class Sequencer
                 //    in whole. A crash after this: the entries are in the log, answered or not.
                 _tiles.ThrowIfFailed();
                 Check(group);
-                long first = Wait(_journal.AppendAsync(group.Frame, stop));
+                long first = Wait(_journal.AppendAsync(group.Frame, closing));
                 if (first != group.FirstIndex) throw new StorageException($"the journal gave index {first} to what was to be entry {group.FirstIndex}");
             }
             catch (Exception failure)

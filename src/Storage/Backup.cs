@@ -69,12 +69,19 @@ public static class Backup
     {
         options ??= new BackupOptions();
         LogIdentity identity = LogDirectory.ReadIdentity(directory);
+        LogDirectory.RequireOutside(to, directory, "a backup");
         BackupManifest? manifest = Paths.DirectoryExists(to) ? BackupManifest.Read(to) : null;
         if (manifest is null)
         {
-            LogDirectory.RequireEmpty(to);
-            DurableFile.CreateDirectory(Path.Combine(to, "segments"));
-            DurableFile.CreateDirectory(Path.Combine(to, "tree"));
+            // Both directories, empty, are what a first run leaves that ends before it has written its manifest.
+            string[] begun = ["segments", "tree", BackupManifest.Name + ".new", "lock"];
+            LogDirectory.RequireEmpty(to, begun);
+            foreach (string part in begun[..2].Select(name => Path.Combine(to, name)))
+            {
+                LogDirectory.RequireEmpty(part);
+                DurableFile.CreateDirectory(part);
+            }
+
             manifest = new BackupManifest(identity.Origin, identity.VerifierKey, 0, 0, 0, 0, 0, MerkleHash.Empty);
             manifest.Write(to);
         }

@@ -123,6 +123,9 @@ internal sealed class FasterDevice : StorageDeviceBase
         _queue.Dispose();
     }
 
+    /// <summary>The descriptor of a file that is open; null when it is not.</summary>
+    public SafeFileHandle? HandleOf(int segment) => _files.GetValueOrDefault(segment);
+
     private void Run()
     {
         foreach (Action work in _queue.GetConsumingEnumerable()) work();

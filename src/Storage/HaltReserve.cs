@@ -25,7 +25,7 @@ internal static class HaltReserve
             Posix.Sync(file, path);
             Posix.SyncDirectory(directory);
         }
-        catch (StorageException failure) when (IsFull(failure))
+        catch (StorageException failure) when (failure.IsFull)
         {
             Release(directory);
         }
@@ -38,7 +38,7 @@ internal static class HaltReserve
         {
             return write();
         }
-        catch (StorageException failure) when (IsFull(failure) && Release(directory))
+        catch (StorageException failure) when (failure.IsFull && Release(directory))
         {
             return write();
         }
@@ -51,6 +51,4 @@ internal static class HaltReserve
         Posix.Unlink(path);
         return true;
     }
-
-    private static bool IsFull(StorageException failure) => failure.Errno is 28 /* ENOSPC */ or 122 /* EDQUOT */;
 }

@@ -40,6 +40,9 @@ internal sealed class HeadHistory : IDisposable
     /// <summary>Whether a line that was not written to its end lies behind the newest one.</summary>
     public bool Torn => _tornEnd > 0;
 
+    /// <summary>The file in use.</summary>
+    public SafeFileHandle Handle => Volatile.Read(ref _file);
+
     /// <summary>Makes the file with its first line.</summary>
     public static void Create(string path, byte[] line) => DurableFile.Replace(path, [.. line, .. new byte[Ahead - line.Length]]);
 
@@ -173,10 +176,20 @@ internal sealed class HeadHistory : IDisposable
         string next = _path + ".next";
         Create(next, start);
         DurableFile.Replace(_path + ".old", _file, _end, _path);
-        Posix.Rename(next, _path);
+        SafeFileHandle before = _file, opened = Posix.Open(next, Posix.ReadWrite | Posix.NoFollow);
+        try
+        {
+            Posix.Rename(next, _path);
+        }
+        catch
+        {
+            opened.Dispose();
+            throw;
+        }
+
+        Volatile.Write(ref _file, opened);
+        before.Dispose();
         Posix.SyncDirectory(Path.GetDirectoryName(_path)!);
-        _file.Dispose();
-        _file = Posix.Open(_path, Posix.ReadWrite | Posix.NoFollow);
         _end = start.Length;
         _filled = Ahead;
     }

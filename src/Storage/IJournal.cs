@@ -15,7 +15,8 @@ public interface IJournal : IAsyncDisposable
     /// <summary>
     /// Appends all entries of the frame, or none. Returns the index of the first once all of them are durable: the answer is final.
     /// When it throws, whether the frame is stored is unknown; every later call throws too, and only a new opening decides.
-    /// The frame may be reused once the call has returned.
+    /// The frame may be reused once the call has returned. Where the disk has no room for a new file, nothing was touched: then the call waits for room until
+    /// <paramref name="stop"/> is cancelled; with a token that cannot be cancelled it throws at once.
     /// </summary>
     ValueTask<long> AppendAsync(JournalFrame frame, CancellationToken stop);
 

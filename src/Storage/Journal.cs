@@ -41,6 +41,9 @@ public sealed class Journal : IJournal
 {
     private static readonly byte[] Zeros = new byte[1024 * 1024];
 
+    /// <summary>Between two attempts to make the next file on a full disk.</summary>
+    private static readonly TimeSpan RoomPause = TimeSpan.FromSeconds(1);
+
     private readonly string _directory;
     private readonly JournalOptions _options;
     private readonly DirectoryLock? _held;
@@ -52,6 +55,7 @@ public sealed class Journal : IJournal
     private Task<SafeFileHandle>? _next;  // the next file, being filled
     private long _nextIndex;
     private bool _inFlight;
+    private bool _waitsForRoom;
     private bool _closed;
     private Exception? _failure;          // sticky: after it nothing is acknowledged
 
@@ -87,6 +91,9 @@ public sealed class Journal : IJournal
 
     /// <summary>What was cut away at opening as a torn frame, in words; null when nothing was.</summary>
     public string? Cut { get; }
+
+    /// <summary>Whether an append waits for room on the disk: for the next file, none of which is written yet.</summary>
+    public bool WaitsForRoom => Volatile.Read(ref _waitsForRoom);
 
     /// <summary>How many data syncs were done: one per frame.</summary>
     public long Syncs { get; private set; }
@@ -142,7 +149,7 @@ public sealed class Journal : IJournal
         {
             ObjectDisposedException.ThrowIf(_closed, this);
             if (_failure is Exception before) return ValueTask.FromException<long>(Failed(before));
-            return ValueTask.FromResult(Write(frame));
+            return ValueTask.FromResult(Write(frame, stop));
         }
         catch (Exception failure) when (failure is not ObjectDisposedException)
         {
@@ -212,11 +219,11 @@ public sealed class Journal : IJournal
         _file.Dispose();
     }
 
-    private long Write(JournalFrame frame)
+    private long Write(JournalFrame frame, CancellationToken stop)
     {
         long first = NextIndex;
         ReadOnlyMemory<byte> bytes = frame.Seal(_sequence, first, _sequence - 1, _options.Identity);
-        if (_offset + bytes.Length > _options.FileBytes) Switch();
+        if (_offset + bytes.Length > _options.FileBytes) Switch(stop);
 
         // Asked before, so that no frame of another process is overwritten, and after, so that no index is told that it has given as well.
         _held?.ThrowIfLost();
@@ -233,30 +240,57 @@ public sealed class Journal : IJournal
         return first;
     }
 
-    private void Switch()
+    private void Switch(CancellationToken stop)
     {
-        SafeFileHandle next;
-        try
-        {
-            next = (_next ?? FillNextAsync()).GetAwaiter().GetResult();
-        }
-        catch (StorageException) when (_next is not null)
-        {
-            // It failed in the background, perhaps because the disk was full; nothing of the journal was touched. Space may have come back.
-            next = FillNextAsync().GetAwaiter().GetResult();
-        }
-
-        _next = null;
-        _file.Dispose();
-        _file = next;
+        SafeFileHandle next = Next(stop);
         lock (_files)
         {
+            _file.Dispose();
+            _file = next;
             long number = _files[^1].Number + 1;
             _files.Add((number, NextIndex));
             _path = JournalScan.PathOf(_directory, number);
         }
 
         _offset = 0;
+    }
+
+    /// <summary>
+    /// The next file. A disk without bytes or inodes for it is no failure of the journal, nothing of which was touched: a caller that can stop waits until there is room.
+    /// </summary>
+    private SafeFileHandle Next(CancellationToken stop)
+    {
+        try
+        {
+            while (true)
+            {
+                Task<SafeFileHandle>? prepared = _next;
+                _next = null;
+                try
+                {
+                    return (prepared ?? FillNextAsync()).GetAwaiter().GetResult();
+                }
+                catch (StorageException) when (prepared is not null)
+                {
+                    // It failed in the background, perhaps because the disk was full. Room may have come back.
+                }
+                catch (StorageException failure) when (failure.IsFull && stop.CanBeCanceled && !stop.IsCancellationRequested)
+                {
+                    Volatile.Write(ref _waitsForRoom, true);
+                    stop.WaitHandle.WaitOne(RoomPause);
+                }
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref _waitsForRoom, false);
+        }
+    }
+
+    /// <summary>Its files, oldest first; the newest with its descriptor.</summary>
+    internal IEnumerable<WatchedFile> FilesInUse()
+    {
+        lock (_files) return [.. _files.Select((file, i) => new WatchedFile(JournalScan.PathOf(_directory, file.Number), i == _files.Count - 1 ? _file : null))];
     }
 
     private Task<SafeFileHandle> FillNextAsync()

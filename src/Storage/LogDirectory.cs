@@ -128,6 +128,23 @@ public sealed class LogDirectory : IAsyncDisposable
         if (other is not null) throw new StorageException($"{path} is not empty: it holds {other}; a log is created in an empty directory");
     }
 
+    /// <summary>Refuses a place for <paramref name="what"/> that is a directory or lies below it: what is in a data directory belongs to the log, and fsck would name it as damage.</summary>
+    internal static void RequireOutside(string path, string directory, string what)
+    {
+        if (Paths.IsWithin(path, directory)) throw new StorageException($"{path} is inside of {directory}: choose a folder outside of it for {what}");
+    }
+
+    /// <summary>The same for the directory of any log.</summary>
+    internal static void RequireOutsideOfLogs(string path, string what)
+    {
+        foreach (string above in Paths.RealFolders(path))
+        {
+            string identity = Path.Combine(above, "log");
+            if (Posix.Stat(identity) is not { Kind: PathKind.File, Length: <= LogIdentity.MaxSize }) continue;
+            if (DurableFile.TryRead(identity, LogIdentity.MaxSize, out byte[] bytes) && LogIdentity.TryParse(bytes, out _)) throw new StorageException($"{path} is inside of {above}, the directory of a log: choose a folder outside of it for {what}");
+        }
+    }
+
     /// <summary>Reads whose log it is, and changes nothing.</summary>
     /// <exception cref="StorageException">The directory is not a log.</exception>
     public static LogIdentity ReadIdentity(string path)
@@ -174,6 +191,10 @@ public sealed class LogDirectory : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>The files that this process relies on.</summary>
+    internal IEnumerable<WatchedFile> FilesInUse() =>
+        [new WatchedFile(Path.Combine(Root, "log")), .. Register.FilesInUse(), .. Tiles.FilesInUse(), .. Journal.FilesInUse()];
 
     /// <summary>Why journal, segments and commit record cannot belong together; null when they can.</summary>
     internal static string? Reconcile(long journalFirst, long journalNext, long sealedSize, long signed)

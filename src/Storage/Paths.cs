@@ -43,6 +43,21 @@ public static class Paths
     public static FileVersion? VersionOf(string path) =>
         Posix.Stat(path) is PathInfo info ? new FileVersion(info.Device, info.Inode, info.Length, info.Modified) : null;
 
+    /// <summary>Whether a path, which need not exist yet, is a directory or lies below it, however symbolic links and mounts lead there.</summary>
+    internal static bool IsWithin(string path, string directory)
+    {
+        return Posix.Stat(directory) is PathInfo outer
+            && RealFolders(path).Any(folder => Posix.Stat(folder) is PathInfo info && info.Device == outer.Device && info.Inode == outer.Inode);
+    }
+
+    /// <summary>What exists of a path, without symbolic links: from its last part upwards to the root.</summary>
+    internal static IEnumerable<string> RealFolders(string path)
+    {
+        string? there = Path.GetFullPath(path);
+        while (there is not null && Posix.Stat(there) is null) there = Path.GetDirectoryName(there);
+        for (there = there is null ? null : Posix.RealPath(there); there is not null; there = Path.GetDirectoryName(there)) yield return there;
+    }
+
     /// <summary>
     /// Whether a name belongs to the file system or its server, which put it there: <c>lost+found</c> of ext4, the snapshots of a filer, what NFS keeps of a removed
     /// file that is open. An empty directory may hold such names, and they are no damage anywhere.

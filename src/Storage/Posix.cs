@@ -22,7 +22,7 @@ internal static partial class Posix
 
     private const int LockExclusive = 2, LockNonBlocking = 4;
     private const int AdviceDontNeed = 4;
-    private const int MaySearch = 1;
+    private const int MaySearch = 1, MaxPath = 4096;
 
     // statx(2): the one form of stat whose structure is the same on every processor. 256 bytes; its first 0x7ff bits of fields are those of stat.
     private const int StatxBytes = 256, AtWorkingDirectory = -100, NoFollowLink = 0x100, EmptyPath = 0x1000, StatxBasic = 0x7ff;
@@ -294,8 +294,7 @@ internal static partial class Posix
         catch (IOException failure)
         {
             // On Linux the runtime leaves errno here.
-            int errno = failure.HResult is > 0 and < 4096 ? failure.HResult : ErrnoIo;
-            throw new StorageException($"{path} cannot be listed: {failure.Message}", errno);
+            throw Failure("readdir", path, failure.HResult is > 0 and < 4096 ? failure.HResult : ErrnoIo);
         }
     }
 
@@ -319,6 +318,27 @@ internal static partial class Posix
     {
         byte* bytes = stackalloc byte[StatxBytes];
         return statx(AtWorkingDirectory, path, NoFollowLink, StatxBasic, bytes) == 0 ? InfoOf(new ReadOnlySpan<byte>(bytes, StatxBytes)) : null;
+    }
+
+    /// <summary>Bytes and inodes that the file system of a path has left for this user. A file system that makes inodes as it needs them (btrfs) has no number of them.</summary>
+    public static unsafe (long Bytes, long Inodes) FreeOf(string path)
+    {
+        // struct statfs of 64-bit Linux, 120 bytes, all fields of 8 up to here: type, block size, blocks, free, available, files, free files.
+        ulong* fields = stackalloc ulong[32];
+        while (statfs(path, fields) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno != ErrnoIntr) throw Failure("statfs", path, errno);
+        }
+
+        return ((long)UInt128.Min(long.MaxValue, (UInt128)fields[1] * fields[4]), fields[5] == 0 ? long.MaxValue : (long)Math.Min((ulong)long.MaxValue, fields[6]));
+    }
+
+    /// <summary>The path without symbolic links, of something that exists.</summary>
+    public static unsafe string RealPath(string path)
+    {
+        byte* bytes = stackalloc byte[MaxPath];
+        return realpath(path, bytes) != null ? Marshal.PtrToStringUTF8((nint)bytes)! : throw Failure("realpath", path, Marshal.GetLastPInvokeError());
     }
 
     /// <summary>Takes an exclusive flock; false when another open file has one. It never waits.</summary>
@@ -414,6 +434,12 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int access(string path, int mode);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int statfs(string path, ulong* fields);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial byte* realpath(string path, byte* resolved);
 
     [LibraryImport("libc")]
     private static partial uint geteuid();

@@ -108,6 +108,18 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     /// <param name="uncached">Whether what is read is taken from the disk and not from the page cache, as far as the system goes along.</param>
     public static RecordLog OpenReadOnly(string directory, bool uncached = false) => new(directory, readOnly: true, uncached);
 
+    /// <summary>The files that this process relies on. Data files without a descriptor here are compared with what they were at first.</summary>
+    internal IEnumerable<WatchedFile> FilesInUse()
+    {
+        yield return new WatchedFile(Path.Combine(_directory, "commit"), IsReplaced: true);
+        yield return new WatchedFile(_addressesPath, _addresses);
+        long until = Volatile.Read(ref _committedUntil);
+        for (int number = 0; until > FirstAddress && number <= (until - 1) >> DeviceSegmentBits; number++)
+        {
+            yield return new WatchedFile(DataPath(_directory, number), _readers.TryGetValue(number, out DataFile reader) ? reader.Handle : _device?.HandleOf(number));
+        }
+    }
+
     /// <summary>Of a log that was opened for reading: looks what was committed since.</summary>
     public void Refresh()
     {

@@ -70,6 +70,8 @@ public static class Repair
         string path, string to, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions? options = null, CancellationToken stop = default)
     {
         options ??= new RepairOptions();
+        LogDirectory.RequireOutside(to, path, "the repaired copy");
+        LogDirectory.RequireOutsideOfLogs(to, "the repaired copy");
         using StagedDirectory staged = new(to, ".repairing");
         using DirectoryLock held = DirectoryLock.Acquire(path);
         Original original = await ReadAsync(path, verifiers, options, stop).ConfigureAwait(false);

@@ -12,12 +12,12 @@ public static class Restore
     /// Copies the last whole copy of a backup to a new directory and checks all of it. The log is halted: it starts for readers, and signs once its operator has resumed it.
     /// </summary>
     /// <param name="from">The backup.</param>
-    /// <param name="directory">The data directory to be: it does not exist, or is empty. Until all is checked it is made under this name with <c>.restoring</c> behind it.</param>
+    /// <param name="directory">The data directory to be: it does not exist, or is empty. Until all is checked it is made in the folder of this name with <c>.restoring</c> appended.</param>
     /// <param name="verifiers">Gives the verifiers of the keys in the backup's identity.</param>
     /// <param name="key">The bytes of the key's file; null to take that of the backup, or the one that the identity names by an absolute path.</param>
     /// <param name="options">The journal's layout and the progress of the check.</param>
     /// <param name="mlDsa44Key">The same for the ML-DSA-44 key of a log that has one.</param>
-    /// <param name="stop">Ends it; what was made so far is removed.</param>
+    /// <param name="stop">Ends it; what was made so far is removed. What a killed process leaves, the next call removes.</param>
     /// <exception cref="DamageException">The backup is not whole.</exception>
     /// <exception cref="StorageException">Not a backup, none that is complete, no key, or a directory that is there.</exception>
     public static async Task<DirectoryReport> RunAsync(
@@ -25,6 +25,8 @@ public static class Restore
         CancellationToken stop = default)
     {
         (BackupManifest manifest, string state, LogIdentity identity) = Read(from);
+        LogDirectory.RequireOutside(directory, from, "what is restored");
+        LogDirectory.RequireOutsideOfLogs(directory, "what is restored");
         using StagedDirectory staged = new(directory, ".restoring");
         using DirectoryLock held = DirectoryLock.Acquire(from);
         List<(string Path, byte[] Bytes)> keys = [];

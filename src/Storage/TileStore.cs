@@ -58,6 +58,9 @@ public sealed class TileStore : ITileStore
     /// <inheritdoc/>
     public long DurableSegmentCount => Volatile.Read(ref _durableSegmentCount);
 
+    /// <summary>The files that this process relies on.</summary>
+    internal IEnumerable<WatchedFile> FilesInUse() => [.. _segments.FilesInUse(), .. _tree.FilesInUse()];
+
     /// <summary>Makes an empty store in two new directories below <paramref name="directory"/>.</summary>
     public static void Create(string directory)
     {

@@ -174,6 +174,9 @@ public sealed class TreeRegister : ITreeRegister
         return ValueTask.CompletedTask;
     }
 
+    /// <summary>The files of heads that this process relies on.</summary>
+    internal IEnumerable<WatchedFile> FilesInUse() => [new WatchedFile(_commitPath), new WatchedFile(_historyPath, _history.Handle)];
+
     /// <inheritdoc/>
     public void Dispose() => _history.Dispose();
 

@@ -64,6 +64,37 @@ public sealed class FullDiskTests
         Assert.True(fsck.ExitCode == 0, fsck.ToString());
     }
 
+    [Fact]
+    public async Task N10_without_inodes_appends_are_refused_and_come_back_without_a_restart()
+    {
+        using Scratch scratch = new();
+        (SmallDisk? made, string whyNot) = await SmallDisk.TryCreateAsync(scratch["disk"], Megabytes, inodes: 1000);
+        if (made is null) Privileges.Skip(whyNot);
+        await using SmallDisk disk = made!;
+        string directory = Path.Combine(disk.Root, "log");
+        FullCheck check = new(await Programs.CreateLogAsync(directory, "--journal-file-bytes", "4194304"));
+        Observed observed = new();
+        await using RunningProgram server = Programs.Serve(directory, Small);
+        using LogClient client = new(await server.ListeningAsync());
+
+        // More than one journal file in all, so that its next file is due while there are no inodes.
+        byte[][] batch = [.. Enumerable.Range(0, 30).Select(i => new byte[60_000])];
+        for (int round = 0; round < 3; round++)
+        {
+            foreach (byte[] entry in batch) Random.Shared.NextBytes(entry);
+            Assert.True(await observed.AddAsync(client, batch));
+            disk.TakeInodes();
+            AddAnswer refused = await RefusedAsync(client);
+            Assert.Contains("nearly full", refused.Body, StringComparison.Ordinal);
+            Assert.Contains("inodes", server.Errors, StringComparison.Ordinal);
+            disk.GiveInodes();
+            Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync("readyz")).Status == HttpStatusCode.OK, Until.Patience));
+        }
+
+        Assert.Equal(observed.Acknowledged.Count, await check.RunAsync(client, observed.Acknowledged));
+        Assert.Equal(0, (await server.StopAsync()).ExitCode);
+    }
+
     /// <summary>An append that is refused. The log looks 20 times a second how much room there is: until it has, one may still be taken.</summary>
     private static async Task<AddAnswer> RefusedAsync(LogClient client)
     {

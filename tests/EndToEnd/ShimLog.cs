@@ -7,6 +7,9 @@ namespace TransparencyLog.Tests.EndToEnd;
 internal enum CallKinds
 {
     None = 0, Open = 1, OpenDirectory = 2, Write = 4, Sync = 8, Truncate = 16, Allocate = 32, Rename = 64, Unlink = 128, MakeDirectory = 256, Link = 512, All = 1023,
+
+    /// <summary>Changes nothing; counted only where it is asked for.</summary>
+    Question = 1024,
 }
 
 /// <summary>One counted storage call, as the shim wrote it down.</summary>
@@ -32,6 +35,7 @@ internal sealed record ShimCall(int Number, string Name, string Path, long Bytes
         "unlink" or "unlinkat" or "rmdir" => CallKinds.Unlink,
         "mkdir" or "mkdirat" => CallKinds.MakeDirectory,
         "link" or "linkat" or "symlink" => CallKinds.Link,
+        "stat" or "lstat" or "fstat" or "statx" or "access" or "faccessat" or "opendir(3)" or "readdir" or "openread" => CallKinds.Question,
         _ => throw new ArgumentException($"the shim knows no call {Name}"),
     };
 

@@ -15,11 +15,11 @@ internal sealed class SmallDisk : IAsyncDisposable
     private string Filler => Path.Combine(Root, "filler");
 
     /// <summary>Mounts it; null, with the reason in one line, where that cannot be done.</summary>
-    public static async Task<(SmallDisk? Disk, string WhyNot)> TryCreateAsync(string root, int megabytes)
+    public static async Task<(SmallDisk? Disk, string WhyNot)> TryCreateAsync(string root, int megabytes, int inodes = 0)
     {
         if (!Environment.IsPrivilegedProcess || FileSystem.Find("mount") is not string mount) return (null, "a full disk needs root and mount: it is a file system of its own");
         Directory.CreateDirectory(root);
-        Ended mounted = await Programs.RunAsync(mount, "-t", "tmpfs", "-o", string.Create(CultureInfo.InvariantCulture, $"size={megabytes}m,mode=0700"), "tlog-soak", root);
+        Ended mounted = await Programs.RunAsync(mount, "-t", "tmpfs", "-o", string.Create(CultureInfo.InvariantCulture, $"size={megabytes}m,mode=0700,nr_inodes={inodes}"), "tlog-soak", root);
         return mounted.ExitCode == 0 ? (new SmallDisk(root), "") : (null, $"a full disk needs a file system that can be mounted here: {mounted.Errors.Trim()}");
     }
 
@@ -37,6 +37,23 @@ internal sealed class SmallDisk : IAsyncDisposable
             // Full.
         }
     }
+
+    /// <summary>Takes every inode, in empty files.</summary>
+    public void TakeInodes()
+    {
+        Directory.CreateDirectory(Path.Combine(Root, "many"));
+        try
+        {
+            for (int file = 0; ; file++) File.WriteAllBytes(Path.Combine(Root, "many", file.ToString(CultureInfo.InvariantCulture)), []);
+        }
+        catch (IOException)
+        {
+            // None is left.
+        }
+    }
+
+    /// <summary>Gives the inodes back.</summary>
+    public void GiveInodes() => Directory.Delete(Path.Combine(Root, "many"), recursive: true);
 
     /// <summary>Gives the space back.</summary>
     public void Empty() => File.Delete(Filler);

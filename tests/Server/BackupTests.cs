@@ -231,6 +231,90 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public async Task N12_what_a_killed_restore_or_a_first_backup_leaves_is_removed_by_the_next_one()
+    {
+        await using TestLog log = await TestLog.StartAsync();
+        string to = Path.Combine(log.Root, "backup"), restored = Path.Combine(log.Root, "restored"), stage = restored + ".restoring";
+        await FillAsync(log, 3);
+
+        // Killed before its manifest was written.
+        foreach (string part in (string[])["segments", "tree"]) Directory.CreateDirectory(Path.Combine(to, part));
+        await File.WriteAllTextAsync(Path.Combine(to, "backup.new"), "tlog-b");
+        await BackUpAsync(log, to);
+
+        // Killed at every point of a restore: its stage is what is copied here while it is at work.
+        foreach (bool marked in (bool[])[false, true])
+        {
+            Directory.CreateDirectory(stage);
+            if (marked)
+            {
+                await File.WriteAllTextAsync(Path.Combine(stage, "stage"), "tlog-st");
+                StartTests.CopyDirectory(Path.Combine(to, "segments"), Path.Combine(stage, "data/segments"));
+            }
+
+            Assert.Equal(3 * 256, (await RestoreAsync(to, restored)).Entries);
+            Assert.False(Directory.Exists(stage));
+            Directory.Delete(restored, recursive: true);
+        }
+
+        // One that is still at work is not disturbed.
+        Directory.CreateDirectory(stage);
+        using (Microsoft.Win32.SafeHandles.SafeFileHandle held = Posix.Open(Path.Combine(stage, "stage"), Posix.ReadWrite | Posix.Create))
+        {
+            Assert.True(Posix.TryLock(held, stage));
+            Assert.Contains("another process", (await Assert.ThrowsAsync<StorageException>(() => RestoreAsync(to, restored))).Message);
+        }
+
+        Assert.Equal(3 * 256, (await RestoreAsync(to, restored)).Entries);
+    }
+
+    [Fact]
+    public async Task N21_a_backup_or_a_restored_copy_inside_of_a_log_or_backup_is_refused_with_both_names()
+    {
+        await using TestLog log = await TestLog.StartAsync();
+        string to = Path.Combine(log.Root, "backup"), link = Path.Combine(log.Root, "link");
+        await FillAsync(log, 2);
+        Directory.CreateSymbolicLink(link, log.Data);
+        string before = string.Join('\n', Names(log.Data));
+        foreach (string inside in (string[])[log.Data, Path.Combine(log.Data, "backup"), Path.Combine(log.Data, "evidence/a/b"), Path.Combine(link, "backup"), Path.Combine(log.Data, "../data/segments/b")])
+        {
+            StorageException refused = await Assert.ThrowsAsync<StorageException>(() => BackUpAsync(log, inside));
+            Assert.Contains(inside, refused.Message);
+            Assert.Contains($"inside of {log.Data}", refused.Message);
+        }
+
+        await BackUpAsync(log, to);
+        foreach (string inside in (string[])[Path.Combine(to, "copy"), Path.Combine(log.Data, "copy"), Path.Combine(link, "copy")])
+        {
+            Assert.Contains("inside of", (await Assert.ThrowsAsync<StorageException>(() => RestoreAsync(to, inside))).Message);
+        }
+
+        Assert.Equal(before, string.Join('\n', Names(log.Data)));
+        await log.StopAsync();
+        Assert.Contains("inside of", (await Assert.ThrowsAsync<StorageException>(() => Repair.ApplyAsync(log.Data, Path.Combine(link, "copy"), Verifiers.TryCreate, new RepairOptions { Journal = TestLog.Journal }))).Message);
+    }
+
+    [Fact]
+    public async Task N21_what_a_file_system_keeps_in_its_root_is_no_damage()
+    {
+        await using TestLog log = await TestLog.StartAsync();
+        await FillAsync(log, 2);
+        await log.StopAsync();
+        foreach (string part in (string[])["", "segments", "tree", "journal"])
+        {
+            Directory.CreateDirectory(Path.Combine(log.Data, part, "lost+found"));
+            Directory.CreateDirectory(Path.Combine(log.Data, part, ".snapshot"));
+            await File.WriteAllTextAsync(Path.Combine(log.Data, part, ".nfs00000000000a1b2c0000002d"), "");
+        }
+
+        DirectoryReport report = await DirectoryCheck.RunAsync(log.Data, Verifiers.TryCreate, Small);
+        Assert.Equal(2 * 256, report.Entries);
+        await log.ServeAsync(new LogSetup());
+        Assert.Equal(2 * 256, await log.AddAsync("one more"));
+        await BackUpAsync(log, Path.Combine(log.Root, "backup"));
+    }
+
+    [Fact]
     public async Task Refusals_name_what_is_wrong_and_change_nothing()
     {
         await using TestLog log = await TestLog.StartAsync(), other = await TestLog.StartAsync();
@@ -240,9 +324,9 @@ public sealed class BackupTests
         await Refused("without the key key.pem", () => Restore.RunAsync(to, restored, Verifiers.TryCreate));
         await Refused("is a backup of", () => BackUpAsync(other, to));
         await Refused("is not empty", () => BackUpAsync(log, other.Data));
-        await Refused("is not empty", () => RestoreAsync(to, other.Data));
+        await Refused("inside of", () => RestoreAsync(to, other.Data));
         using (DirectoryLock held = DirectoryLock.Acquire(to)) await Refused("is in use by process", () => BackUpAsync(log, to));
-        Directory.CreateDirectory(restored + ".restoring");
+        Directory.CreateDirectory(restored + ".restoring/segments");
         await Refused("remove it", () => RestoreAsync(to, restored));
 
         // An older copy of the log does not take the place of what is newer.

@@ -65,6 +65,56 @@ public sealed class HaltTests
         Assert.Equal(checkpoint, await log.CheckLog(100));
     }
 
+    [Theory]
+    [InlineData("heads")]
+    [InlineData("segments/addresses")]
+    [InlineData("journal/000000000001")]
+    [InlineData("log")]
+    public async Task N11_a_file_that_is_removed_under_a_running_log_stops_its_appends_within_a_minute(string name)
+    {
+        FakeTime time = new();
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Time = time });
+        await log.AddAsync("one");
+        await log.CheckLog(1);
+        File.Delete(Path.Combine(log.Data, name));
+        TimeSpan passed = TimeSpan.Zero;
+        await Eventually.TrueAsync(
+            () =>
+            {
+                if (time.Next is TimeSpan next && passed + next <= TimeSpan.FromMinutes(1))
+                {
+                    time.Advance(next);
+                    passed += next;
+                }
+
+                return log.Engine.State == EngineState.Failed;
+            },
+            "the engine stops before a minute has passed");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.PostAsync("/add", [1])).Status);
+        Assert.Equal(HttpStatusCode.OK, (await log.GetAsync("/checkpoint")).Status);
+        await log.Logged.WaitAsync(7, $"{Path.Combine(log.Data, name)} was removed while this process uses it");
+        if (name != "log") await log.Logged.WaitAsync(7, $"/proc/{Environment.ProcessId}/fd/");
+    }
+
+    [Fact]
+    public async Task N11_a_key_file_that_is_withdrawn_is_said_once_and_the_log_goes_on()
+    {
+        FakeTime time = new();
+        await using TestLog log = await TestLog.StartAsync(new LogSetup { Time = time });
+        File.Delete(Path.Combine(log.Data, "key.pem"));
+        await Eventually.TrueAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromSeconds(20));
+                return log.Logged.Count(14) > 0;
+            },
+            "the key is missed");
+        for (int i = 0; i < 5; i++) time.Advance(TimeSpan.FromSeconds(20));
+        Assert.Equal(0, await log.AddAsync("one"));
+        await log.CheckLog(1);
+        Assert.Equal(1, log.Logged.Count(14));
+    }
+
     [Fact]
     public async Task I10_a_signature_that_does_not_verify_is_never_published_and_the_log_stops()
     {

@@ -47,6 +47,67 @@ public sealed class JournalFailureTests : IDisposable
     }
 
     [Fact]
+    public async Task N10_without_bytes_or_inodes_for_the_next_file_an_append_waits_and_goes_on_by_itself_once_there_is_room()
+    {
+        Journal.Create(Folder, Options);
+        byte[] entry = Entry(new Random(1), 65_000);
+        List<byte[]> entries = [];
+        await using Journal journal = Journal.Open(Folder, Options, 0);
+        bool full = true;
+        using CancellationTokenSource closing = new();
+        using (FaultScope.On(Folder, (call, path) => Volatile.Read(ref full) && call == "open" && path.EndsWith(".new", StringComparison.Ordinal) ? FaultScope.Fail(FaultScope.NoSpace) : FaultScope.None))
+        {
+            JournalFrame frame = new();
+            Assert.True(frame.TryAdd(entry));
+            Task<long> append;
+            do
+            {
+                append = Task.Run(() => journal.AppendAsync(frame, closing.Token).AsTask());
+                await Task.WhenAny(append, Task.Run(() => SpinWait.SpinUntil(() => append.IsCompleted || journal.WaitsForRoom, TimeSpan.FromMinutes(1))));
+                entries.Add(entry);
+            }
+            while (append.IsCompletedSuccessfully);
+
+            Assert.True(journal.WaitsForRoom);
+            Assert.False(append.IsCompleted);
+            Assert.Single(Directory.GetFiles(Folder));
+            Volatile.Write(ref full, false);
+            Assert.Equal(entries.Count - 1, await append.WaitAsync(TimeSpan.FromMinutes(1)));
+            Assert.False(journal.WaitsForRoom);
+            Holds(journal, entries);
+        }
+    }
+
+    [Fact]
+    public async Task N10_a_wait_for_room_ends_when_the_log_closes_and_nothing_is_half_there()
+    {
+        Journal.Create(Folder, Options);
+        byte[] entry = Entry(new Random(1), 65_000);
+        long stored = 0;
+        await using (Journal journal = Journal.Open(Folder, Options, 0))
+        {
+            using CancellationTokenSource closing = new();
+            using FaultScope scope = FaultScope.On(Folder, (call, path) => call == "open" && path.EndsWith(".new", StringComparison.Ordinal) ? FaultScope.Fail(FaultScope.NoSpace) : FaultScope.None);
+            JournalFrame frame = new();
+            Assert.True(frame.TryAdd(entry));
+            Task<long> append;
+            do
+            {
+                append = Task.Run(() => journal.AppendAsync(frame, closing.Token).AsTask());
+                await Task.WhenAny(append, Task.Run(() => SpinWait.SpinUntil(() => append.IsCompleted || journal.WaitsForRoom, TimeSpan.FromMinutes(1))));
+                if (append.IsCompletedSuccessfully) stored++;
+            }
+            while (append.IsCompletedSuccessfully);
+
+            await closing.CancelAsync();
+            Assert.Equal(FaultScope.NoSpace, (await Assert.ThrowsAsync<StorageException>(() => append.WaitAsync(TimeSpan.FromMinutes(1)))).Errno);
+        }
+
+        await using Journal again = Journal.Open(Folder, Options, 0);
+        Assert.Equal(stored, again.NextIndex);
+    }
+
+    [Fact]
     public async Task D08_a_full_disk_while_the_next_file_is_prepared_gives_its_space_back_and_is_tried_once_more()
     {
         Journal.Create(Folder, Options);

@@ -44,6 +44,62 @@ public sealed class StoreTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("journal/000000000001", true)]
+    [InlineData("snapshot", false)]
+    [InlineData("witness", false)]
+    public async Task N11_a_file_that_is_removed_under_a_running_witness_halts_it(string name, bool isOpen)
+    {
+        await using TestWitness witness = TestWitness.Create(new TestLog("example.com/watched"));
+        witness.Time = new HurriedTime();
+        await witness.StartAsync();
+        File.Delete(Path.Combine(witness.Data, name));
+        Answer health = await witness.GetAsync("/healthz");
+        for (long start = Environment.TickCount64; health.Status != 503 && Environment.TickCount64 - start < 60_000; await Task.Delay(20)) health = await witness.GetAsync("/healthz");
+        Assert.Equal(503, health.Status);
+
+        await using WitnessCopy copy = new(_root);
+        List<string> keys = [];
+        FileWatch watch = copy.Store.Watch(keys.Add, TimeProvider.System);
+        File.Delete(Path.Combine(copy.Directory.Root, name));
+        File.Delete(Path.Combine(copy.Directory.Root, "key.pem"));
+        Assert.Null(watch.Look());
+        string? trouble = watch.Look();
+        Assert.NotNull(trouble);
+        Assert.StartsWith($"{Path.Combine(copy.Directory.Root, name)} was removed", trouble);
+        Assert.Equal(isOpen, trouble.Contains("/proc/", StringComparison.Ordinal));
+        Assert.Contains("key.pem", Assert.Single(keys), StringComparison.Ordinal);
+    }
+
+    /// <summary>The pause of the watch is over at once; all other waits are what they are.</summary>
+    private sealed class HurriedTime : TimeProvider
+    {
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            base.CreateTimer(callback, state, dueTime == FileWatch.Interval ? TimeSpan.FromMilliseconds(10) : dueTime, period);
+    }
+
+    /// <summary>A store of its own, opened.</summary>
+    private sealed class WitnessCopy : IAsyncDisposable
+    {
+        public WitnessCopy(string root)
+        {
+            string data = Path.Combine(root, Guid.NewGuid().ToString("N"));
+            WitnessDirectory.Create(data, "witness.example", journalFileBytes: FileBytes);
+            Directory = WitnessDirectory.Open(data);
+            Store = WitnessStore.Open(Directory, null, FileBytes, null);
+        }
+
+        public WitnessDirectory Directory { get; }
+
+        public WitnessStore Store { get; }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Store.DisposeAsync();
+            Directory.Dispose();
+        }
+    }
+
     [Fact]
     public async Task A_frame_waits_for_the_requests_that_are_announced_and_not_for_ever()
     {

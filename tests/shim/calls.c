@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "fault.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -24,9 +26,9 @@ static int open_at(const char *op, int folder, const char *path, int flags, mode
     bool directory = (flags & O_DIRECTORY) != 0 && (flags & O_TMPFILE) != O_TMPFILE;
     bool counts = directory || (flags & (O_CREAT | O_TRUNC)) != 0 || (flags & O_ACCMODE) != O_RDONLY;
     struct call call = {
-        .kind = directory ? OPENDIR : OPEN, .op = directory ? "opendir" : op, .path = full,
+        .kind = directory ? OPENDIR : counts ? OPEN : READ, .op = directory ? "opendir" : counts ? op : "openread", .path = full,
         .number = SYS_openat, .argument = {folder, (long)path, flags, (long)mode}};
-    return (int)(counts && concerns_path(folder, path, full) ? run(&call) : perform(&call));
+    return (int)(concerns_path(folder, path, full) ? run(&call) : perform(&call));
 }
 
 #define MODE_IF_TAKEN(mode, flags) \
@@ -213,6 +215,77 @@ EXPORT int symlink(const char *target, const char *path)
     return on_path(LINK, "symlink", AT_FDCWD, path, 0, SYS_symlinkat, ARGUMENTS((long)target, AT_FDCWD, (long)path));
 }
 
+// ---- questions
+
+// On a 64-bit system libc's struct stat is the kernel's.
+EXPORT int fstatat(int folder, const char *path, struct stat *info, int flags)
+{
+    if ((flags & AT_EMPTY_PATH) != 0 && *path == 0) return (int)on_fd(STAT, "fstat", folder, 0, 0, SYS_newfstatat, ARGUMENTS(folder, (long)path, (long)info, flags));
+    return on_path(STAT, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? "lstat" : "stat", folder, path, 0, SYS_newfstatat, ARGUMENTS(folder, (long)path, (long)info, flags));
+}
+
+EXPORT int stat(const char *path, struct stat *info) { return fstatat(AT_FDCWD, path, info, 0); }
+EXPORT int lstat(const char *path, struct stat *info) { return fstatat(AT_FDCWD, path, info, AT_SYMLINK_NOFOLLOW); }
+EXPORT int fstat(int fd, struct stat *info) { return (int)on_fd(STAT, "fstat", fd, 0, 0, SYS_fstat, ARGUMENTS(fd, (long)info)); }
+
+EXPORT int statx(int folder, const char *path, int flags, unsigned mask, struct statx *info)
+{
+    if ((flags & AT_EMPTY_PATH) != 0 && *path == 0) return (int)on_fd(STAT, "statx", folder, 0, 0, SYS_statx, ARGUMENTS(folder, (long)path, flags, mask, (long)info));
+    return on_path(STAT, "statx", folder, path, 0, SYS_statx, ARGUMENTS(folder, (long)path, flags, mask, (long)info));
+}
+
+ALIAS(stat) int stat64(const char *path, struct stat64 *info);
+ALIAS(lstat) int lstat64(const char *path, struct stat64 *info);
+ALIAS(fstat) int fstat64(int fd, struct stat64 *info);
+ALIAS(fstatat) int fstatat64(int folder, const char *path, struct stat64 *info, int flags);
+
+// What programs call that were built for a libc before 2.33; the version is always that of the machine.
+int __xstat(int version, const char *path, struct stat *info);
+int __lxstat(int version, const char *path, struct stat *info);
+int __fxstat(int version, int fd, struct stat *info);
+int __fxstatat(int version, int folder, const char *path, struct stat *info, int flags);
+EXPORT int __xstat(int version, const char *path, struct stat *info) { (void)version; return stat(path, info); }
+EXPORT int __lxstat(int version, const char *path, struct stat *info) { (void)version; return lstat(path, info); }
+EXPORT int __fxstat(int version, int fd, struct stat *info) { (void)version; return fstat(fd, info); }
+EXPORT int __fxstatat(int version, int folder, const char *path, struct stat *info, int flags) { (void)version; return fstatat(folder, path, info, flags); }
+ALIAS(__xstat) int __xstat64(int version, const char *path, struct stat64 *info);
+ALIAS(__lxstat) int __lxstat64(int version, const char *path, struct stat64 *info);
+ALIAS(__fxstat) int __fxstat64(int version, int fd, struct stat64 *info);
+ALIAS(__fxstatat) int __fxstatat64(int version, int folder, const char *path, struct stat64 *info, int flags);
+
+EXPORT int access(const char *path, int mode)
+{
+    return on_path(ACCESS, "access", AT_FDCWD, path, 0, SYS_faccessat, ARGUMENTS(AT_FDCWD, (long)path, mode));
+}
+
+EXPORT int faccessat(int folder, const char *path, int mode, int flags)
+{
+    return on_path(ACCESS, "faccessat", folder, path, 0, flags == 0 ? SYS_faccessat : SYS_faccessat2, ARGUMENTS(folder, (long)path, mode, flags));
+}
+
+static void *next_of(const char *name);
+
+EXPORT DIR *opendir(const char *path)
+{
+    char full[PATH_MAX];
+    struct call call = {
+        .kind = LIST, .op = "opendir(3)", .path = full, .number = SYS_openat,
+        .argument = {AT_FDCWD, (long)path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK}};
+    int fd = (int)(concerns_path(AT_FDCWD, path, full) ? run(&call) : perform(&call));
+    return fd < 0 ? NULL : fdopendir(fd);
+}
+
+EXPORT struct dirent *readdir(DIR *directory)
+{
+    static struct dirent *(*libc_readdir)(DIR *);
+    char path[PATH_MAX];
+    struct call call = {.kind = LIST, .op = "readdir", .path = path, .number = -1};
+    if (libc_readdir == NULL) *(void **)&libc_readdir = next_of("readdir");
+    return concerns_fd(dirfd(directory), path) && run(&call) != 0 ? NULL : libc_readdir(directory);
+}
+
+ALIAS(readdir) struct dirent64 *readdir64(DIR *directory);
+
 // Counts when either name is ours.
 static int on_two(enum kind kind, const char *op, long number, int folder, const char *path, int to_folder, const char *to, unsigned flags)
 {
@@ -278,10 +351,17 @@ static void find_libc_dlsym(void)
     libc_base = base_of(libc_dlsym(RTLD_NEXT, "write"));
 }
 
+static pthread_once_t found_dlsym = PTHREAD_ONCE_INIT;
+
+static void *next_of(const char *name)
+{
+    pthread_once(&found_dlsym, find_libc_dlsym);
+    return libc_dlsym(RTLD_NEXT, name);
+}
+
 EXPORT void *dlsym(void *handle, const char *name)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_libc_dlsym);
+    pthread_once(&found_dlsym, find_libc_dlsym);
     // RTLD_NEXT goes by the caller's place in memory: this has to stay a tail call.
     if (handle == RTLD_NEXT || self == NULL) return libc_dlsym(handle, name);
 

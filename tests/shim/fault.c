@@ -11,7 +11,7 @@
 //                      killafter    SIGKILL after it
 //                      torn         a write of its first KEEP bytes, then SIGKILL; any other call: as kill
 //                      short        a write of KEEP bytes that says so
-//                      eio enospc edquot erofs emfile eintr      fails with that error, does nothing
+//                      eio eacces eloop enospc edquot erofs emfile eintr      fails with that error, does nothing
 //                      lie          says done; a write keeps KEEP bytes, any other call does nothing
 //                      flip         a write that says done, with the lowest bit of byte KEEP inverted
 //                      persistfail  does it, and says EIO
@@ -19,14 +19,15 @@
 //   DEVTLOG_FAULT_KEEP    bytes, for torn and short (default: half of the call's) and lie (default: 0); for flip the byte, from 0
 //                      (default: the middle one)
 //   DEVTLOG_FAULT_REPEAT  1: every later call of the same kind goes wrong too; all: of any kind, as on a dead disk
-//   DEVTLOG_FAULT_ONLY    kinds to count, with commas: open,opendir,write,sync,trunc,alloc,rename,unlink,mkdir,link (default: all)
+//   DEVTLOG_FAULT_ONLY    kinds to count, with commas: open,opendir,write,sync,trunc,alloc,rename,unlink,mkdir,link (default: all of these),
+//                      and the questions: stat, access, list (opendir(3), readdir), read (an open that only reads)
 //   DEVTLOG_FAULT_LOG     file: one line for each counted call, "n op path bytes result"
 //
 // In the log, n is unique and without gaps, but lines of two threads may change places. op is the name of the call, or
 // opendir for an open with O_DIRECTORY. path is absolute, rename and link give "from>to"; blanks become '?'. bytes is the
 // length asked for, 0 where there is none. result is the number returned, the error by name, or "!action" where the shim
 // decided: a sweep that finds no '!' has not injected anything, because the action does not apply to that kind (no EINTR
-// from rename, no lie about an open). Opens that only read do not count.
+// from rename, no lie about an open). An open that only reads is a question.
 //
 // A descriptor's file is asked of /proc/self/fd at each call: true after dup, rename, unlink and inheritance, and nothing
 // to keep in step. Calls are made as raw system calls, so there is nothing to resolve and no order of loading to respect.
@@ -48,7 +49,7 @@
 #include <unistd.h>
 
 // In the order of the bits.
-static const char *const kind_names[] = {"open", "opendir", "write", "sync", "trunc", "alloc", "rename", "unlink", "mkdir", "link"};
+static const char *const kind_names[] = {"open", "opendir", "write", "sync", "trunc", "alloc", "rename", "unlink", "mkdir", "link", "stat", "access", "list", "read"};
 
 enum what { NOTHING, KILL, KILLAFTER, TORN, SHORT, FAIL, LIE, FLIP, PERSISTFAIL, HANG };
 
@@ -56,11 +57,13 @@ enum what { NOTHING, KILL, KILLAFTER, TORN, SHORT, FAIL, LIE, FLIP, PERSISTFAIL,
 static const struct action { const char *name; enum what what; int error; unsigned kinds; } actions[] =
 {
     {"count", NOTHING, 0, 0},
-    {"kill", KILL, 0, ALL},
-    {"killafter", KILLAFTER, 0, ALL},
+    {"kill", KILL, 0, ALL | QUESTIONS},
+    {"killafter", KILLAFTER, 0, ALL | QUESTIONS},
     {"torn", TORN, 0, ALL},
     {"short", SHORT, 0, WRITE},
-    {"eio", FAIL, EIO, ALL},
+    {"eio", FAIL, EIO, ALL | QUESTIONS},
+    {"eacces", FAIL, EACCES, OPEN | OPENDIR | RENAME | UNLINK | MKDIR | LINK | QUESTIONS},
+    {"eloop", FAIL, ELOOP, OPEN | OPENDIR | STAT | ACCESS | READ},
     {"enospc", FAIL, ENOSPC, ALL & ~(OPENDIR | UNLINK)},
     {"edquot", FAIL, EDQUOT, ALL & ~(OPENDIR | UNLINK)},
     {"erofs", FAIL, EROFS, ALL & ~OPENDIR},
@@ -228,6 +231,7 @@ bool concerns_fd(int fd, char *out)
 long perform(const struct call *c)
 {
     const long *a = c->argument;
+    if (c->number < 0) return 0;
     return syscall(c->number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

@@ -11,7 +11,10 @@
 
 enum kind
 {
-    OPEN = 1, OPENDIR = 2, WRITE = 4, SYNC = 8, TRUNC = 16, ALLOC = 32, RENAME = 64, UNLINK = 128, MKDIR = 256, LINK = 512, ALL = 1023
+    OPEN = 1, OPENDIR = 2, WRITE = 4, SYNC = 8, TRUNC = 16, ALLOC = 32, RENAME = 64, UNLINK = 128, MKDIR = 256, LINK = 512, ALL = 1023,
+
+    // Questions, which change nothing. They count only where DEVTLOG_FAULT_ONLY names them: a runtime asks thousands, at any time.
+    STAT = 1024, ACCESS = 2048, LIST = 4096, READ = 8192, QUESTIONS = STAT | ACCESS | LIST | READ
 };
 
 struct call
@@ -21,7 +24,7 @@ struct call
     size_t bytes;   // asked for
     int length_at;  // of a write: index of the argument that holds the length, if it is no vector
     bool vector;    // arguments 1 and 2 are an iovec array and its count
-    long number;    // of the system call
+    long number;    // of the system call; -1: none, the caller asks libc when the answer is 0
     long argument[6];
 };
 

@@ -3,7 +3,9 @@
 //
 //   victim DIR          the steps below, in DIR
 //   victim DIR threads  8 threads, each with a file of its own and 100 writes of 10 bytes
+//   victim DIR ask      questions: the stat family, access, listing, an open that only reads
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -56,6 +58,36 @@ static int threads(void)
     return failed;
 }
 
+// Questions about names and files, in the order of the self-test's list.
+static int questions(void)
+{
+    struct stat info;
+    struct statx more;
+    mkdir("d", 0755);
+    close(open("d/a", O_WRONLY | O_CREAT, 0644));
+    step("stat", stat("d/a", &info));
+    step("lstat", lstat("d/a", &info));
+    int reader = open("d/a", O_RDONLY);
+    opened("read", reader);
+    step("fstat", fstat(reader, &info));
+    step("fstatat", fstatat(AT_FDCWD, "d/a", &info, 0));
+    step("statx", statx(AT_FDCWD, "d/a", 0, STATX_BASIC_STATS, &more));
+    step("statx_fd", statx(reader, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &more));
+    step("access", access("d/a", R_OK));
+    step("faccessat", faccessat(AT_FDCWD, "d/a", R_OK, AT_EACCESS));
+    DIR *folder = opendir("d");
+    step("opendir", folder == NULL ? -1 : 0);
+    for (int i = 0; folder != NULL && i < 4; i++)
+    {
+        errno = 0;
+        struct dirent *entry = readdir(folder);
+        step("readdir", entry == NULL && errno != 0 ? -1 : entry != NULL);
+    }
+    step("stat_absent", stat("d/none", &info));
+    step("stat_outside", stat("../outside", &info));
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     char bytes[1000];
@@ -64,7 +96,7 @@ int main(int count, char **arguments)
     memset(others, 'y', sizeof others);
     struct iovec three[] = {{others, 10}, {others, 20}, {others + 30, 30}};
     if (count < 2 || chdir(arguments[1]) != 0) return 2;
-    if (count == 3) return threads();
+    if (count == 3) return strcmp(arguments[2], "ask") == 0 ? questions() : threads();
 
     step("mkdir", mkdir("d", 0755));                                       // 1
     int a = open("d/a", O_RDWR | O_CREAT, 0644);                           // 2

@@ -5,6 +5,7 @@
 //     early-answer       the log's journal answers before it has written anything, and never tells that a write has failed
 //     swallowed-error    the log's journal takes a failed write for a good one
 //     skipped-sync       the log's journal writes and does not sync
+//     exists             the log asks File.Exists whether it is halted
 //     unlocked           the log gives back the lock of its directory once it has started
 //     early-witness      the witness's journal answers before it has written anything
 
@@ -19,6 +20,7 @@ return args[0] switch
     "early-answer" => await ServeAsync(parts => parts with { Journal = new EarlyJournal(parts.Journal) }),
     "swallowed-error" => await ServeAsync(parts => parts with { Journal = new SwallowingJournal(parts.Journal) }),
     "skipped-sync" => await ServeAsync(parts => parts with { Journal = new UnsyncedJournal(parts.Journal, rest[Array.IndexOf(rest, "--data") + 1]) }),
+    "exists" => await ServeAsync(parts => parts with { Register = new ForgetfulRegister(parts.Register, rest[Array.IndexOf(rest, "--data") + 1]) }),
     "unlocked" => await ServeAsync(parts =>
     {
         Unlocking.GiveBack(rest[Array.IndexOf(rest, "--data") + 1]);
