@@ -19,7 +19,7 @@ internal sealed class Bed(string work) : IDisposable
     /// <summary>Serves the log of this name, which is made first when there is none.</summary>
     public async Task<Served> LogAsync(string name, IReadOnlyDictionary<string, string>? environment, params string[] arguments)
     {
-        if (!Directory.Exists(PathOf(name))) await Tool.CreateLogAsync(PathOf(name), $"bench.example/{name}");
+        if (!TransparencyLog.Storage.Paths.DirectoryExists(PathOf(name))) await Tool.CreateLogAsync(PathOf(name), $"bench.example/{name}");
         return await ServeAsync(name, environment, "bin/tlog-server", ["serve", "--data", PathOf(name), "--listen", "http://127.0.0.1:0", .. arguments]);
     }
 

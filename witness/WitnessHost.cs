@@ -85,12 +85,13 @@ internal sealed class WitnessHost : IAsyncDisposable
 
             if (store.Cut is string cut) log.FrameCut(cut);
             if (settings.Guard is null) log.NoGuard();
+            FileWatch watch = store.Watch(log.KeyWithdrawn, time);
             app.Lifetime.ApplicationStopping.Register(log.Stopping);
             await ListenAsync(app, settings);
             string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
             log.Started(vkeys[0].Name, lists.Logs.Count, url, store.Loaded.Count);
             CancellationTokenSource stop = new();
-            Task watching = WatchAsync(store, store.Watch(log.KeyWithdrawn, time), log, stop.Token);
+            Task watching = WatchAsync(store, watch, log, stop.Token);
             ITimer reminder = time.CreateTimer(_ => Remind(witness, log), null, HaltedReminder, HaltedReminder);
             lists.Start(logs, log);
             return new WitnessHost(app, directory, store, logs, lists, webhooks, reminder, stop, watching, url);

@@ -31,13 +31,21 @@ public sealed class FileWatch
         _keys = [.. keys];
         _keyGone = keyGone;
         _time = time;
-        Look();
+
+        // At a start nothing is replaced, so nothing is forgiven.
+        foreach (WatchedFile file in files())
+        {
+            if (Differs(file) is string how) throw new StorageException($"{file.Path} {how}");
+        }
+
+        _keys.RemoveAll(IsGone);
     }
 
-    /// <summary>Watches what an open log uses.</summary>
+    /// <summary>Watches what an open log uses. To be called before it does anything.</summary>
     /// <param name="log">The log.</param>
     /// <param name="keyGone">Called once for each key file that can no longer be read: the key is in memory, and only the next start needs the file.</param>
     /// <param name="time">The clock.</param>
+    /// <exception cref="StorageException">A file is not the one that was opened, or that cannot be known.</exception>
     public static FileWatch Of(LogDirectory log, Action<string> keyGone, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(log);
@@ -51,6 +59,7 @@ public sealed class FileWatch
     /// <param name="keys">Key files.</param>
     /// <param name="keyGone">As above.</param>
     /// <param name="time">The clock.</param>
+    /// <exception cref="StorageException">As above.</exception>
     public static FileWatch Of(Journal journal, IEnumerable<string> stays, IEnumerable<string> replaced, IEnumerable<string> keys, Action<string> keyGone, TimeProvider time)
     {
         WatchedFile[] named = [.. stays.Select(path => new WatchedFile(path)), .. replaced.Select(path => new WatchedFile(path, IsReplaced: true))];

@@ -86,7 +86,7 @@ public sealed class FullDiskTests
             disk.TakeInodes();
             AddAnswer refused = await RefusedAsync(client);
             Assert.Contains("nearly full", refused.Body, StringComparison.Ordinal);
-            Assert.Contains("inodes", server.Errors, StringComparison.Ordinal);
+            Assert.True(await Until.TrueAsync(() => Task.FromResult(server.Errors.Contains("inodes", StringComparison.Ordinal)), Until.Patience), server.Errors);
             disk.GiveInodes();
             Assert.True(await Until.TrueAsync(async () => (await client.TryGetAsync("readyz")).Status == HttpStatusCode.OK, Until.Patience));
         }

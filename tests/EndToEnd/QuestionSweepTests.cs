@@ -96,6 +96,7 @@ public sealed class QuestionSweepTests(ITestOutputHelper output)
         string data = Path.Combine(folder, "data");
         if (File.Exists(Path.Combine(data, "guarded"))) await File.WriteAllTextAsync(Path.Combine(data, "guarded"), Path.Combine(folder, "guard") + "\n");
         Directory.CreateDirectory(Path.Combine(data, "evidence"));
+        Directory.CreateDirectory(Path.Combine(data, "lists"));
     }
 
     /// <summary>Empty when nothing was taken.</summary>
