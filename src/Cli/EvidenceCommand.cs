@@ -55,6 +55,25 @@ internal static class EvidenceCommand
             : $"the log has signed what cannot both be true: keep {path}, and show it to others; tlog evidence verify judges it");
     }
 
+    /// <summary>Writes what was noticed of a witness, durably. One of that name is about the same, and is replaced.</summary>
+    public static async Task KeepNoteAsync(string name, byte[] note, string? folder, Surroundings around)
+    {
+        string path = Path.Combine(Path.GetFullPath(folder ?? "."), name);
+        try
+        {
+            DurableFile.CreateDirectory(Path.GetDirectoryName(path)!);
+            DurableFile.Replace(path, note);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            await around.SayAsync($"a note on the witness could not be written ({failure.Message}); these are its lines, without the \"tlog: \" before each:");
+            foreach (string line in Encoding.UTF8.GetString(note)[..^1].Split('\n')) await around.SayAsync(line);
+            return;
+        }
+
+        await around.SayAsync($"its old cosignature and its answer are kept in {path}");
+    }
+
     private static async Task<int> VerifyAsync(string path, string? policyPath, string[] vkeys, Surroundings around, CancellationToken stop)
     {
         (TlogEvidence evidence, INoteVerifier[] keys) = await ReadAsync(path, policyPath, vkeys, around, stop);

@@ -115,11 +115,22 @@ internal static class FeedCommand
                 if (fed.Evidence is TlogEvidence found) await EvidenceCommand.KeepAsync(found, evidence, around);
             }
 
+            foreach (FedWitness fed in round.Witnesses.Where(fed => fed.WentBack is not null)) await TellRegressAsync(fed.Witness, fed.WentBack!);
             bool contradicts = round.Witnesses.Any(fed => fed.Contradicts);
             HasContradiction |= contradicts;
-            if (round.MeetsQuorum) await GiveAsync(round.Note, stop);
+            if (round.IsHeld) await around.SayAsync($"size {round.Checkpoint.Size.ToString(CultureInfo.InvariantCulture)} is not given out: the witnesses that have not cosigned it could meet the quorum for what the contradicting one claims");
+            else if (round.MeetsQuorum) await GiveAsync(round.Note, stop);
             else await around.SayAsync($"size {round.Checkpoint.Size.ToString(CultureInfo.InvariantCulture)} has {round.Cosignatures.ToString(CultureInfo.InvariantCulture)} cosignatures, which do not meet the quorum");
             return contradicts ? ExitCode.DoesNotHold : round.MeetsQuorum ? ExitCode.Ok : ExitCode.Trouble;
+        }
+
+        /// <summary>A fault of the witness, not of the log: told and kept, and no reason to stop.</summary>
+        private async Task TellRegressAsync(WitnessAddress witness, WitnessRegress regress)
+        {
+            string name = string.Join(", ", witness.Witnesses.Select(one => one.Name));
+            string what = string.Create(CultureInfo.InvariantCulture, $"it has cosigned size {regress.Held.Checkpoint.Size} and now answers size {regress.Size}");
+            await around.SayAsync($"witness {name} at {witness.SubmissionPrefix} WENT BACK: {what}{(regress.IsProven ? ", and has cosigned a smaller size at a later time: its lines do not count" : "")}");
+            await EvidenceCommand.KeepNoteAsync(regress.FileName, regress.ToBytes(name, witness.SubmissionPrefix), evidence, around);
         }
 
         private async Task GiveAsync(ReadOnlyMemory<byte> note, CancellationToken stop)

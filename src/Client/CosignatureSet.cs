@@ -10,7 +10,7 @@ public sealed class CosignatureSet(Policy policy)
     private readonly Dictionary<(string Name, uint KeyId), NoteSignature> _lines = [];
 
     /// <summary>Whether the policy's quorum is met by these lines; true at once when it needs nobody.</summary>
-    public bool MeetsQuorum => policy.IsQuorumMet(witness => _lines.ContainsKey((witness.Key.Name, witness.Key.KeyId)));
+    public bool MeetsQuorum => policy.IsQuorumMet(Contains);
 
     /// <summary>The lines, in the order of the policy: the same lines are always in the same order.</summary>
     public IEnumerable<NoteSignature> Lines =>
@@ -21,6 +21,20 @@ public sealed class CosignatureSet(Policy policy)
     {
         ArgumentNullException.ThrowIfNull(lines);
         foreach (NoteSignature line in lines) _lines[(line.Name, line.KeyId)] = line;
+    }
+
+    /// <summary>Whether a witness has a line here.</summary>
+    public bool Contains(PolicyWitness witness)
+    {
+        ArgumentNullException.ThrowIfNull(witness);
+        return _lines.ContainsKey((witness.Key.Name, witness.Key.KeyId));
+    }
+
+    /// <summary>Takes the lines of witnesses away.</summary>
+    public void Remove(IEnumerable<PolicyWitness> witnesses)
+    {
+        ArgumentNullException.ThrowIfNull(witnesses);
+        foreach (PolicyWitness witness in witnesses) _lines.Remove((witness.Key.Name, witness.Key.KeyId));
     }
 
     /// <summary>The signed note of a checkpoint with these lines behind its own.</summary>

@@ -27,7 +27,11 @@ public sealed record LogFeederOptions
 /// </param>
 /// <param name="Ahead">The larger size that it has cosigned; null when it has not.</param>
 /// <param name="Evidence">What the witness shows that bears the log's signature and does not go with what the log serves, to be kept; null when there is none.</param>
-public sealed record FedWitness(WitnessAddress Witness, string? Trouble, bool Contradicts = false, long? Ahead = null, TlogEvidence? Evidence = null);
+public sealed record FedWitness(WitnessAddress Witness, string? Trouble, bool Contradicts = false, long? Ahead = null, TlogEvidence? Evidence = null)
+{
+    /// <summary>What it had cosigned before and forgotten in this round, whether or not it has cosigned since; null when it has not gone back.</summary>
+    public WitnessRegress? WentBack { get; init; }
+}
 
 /// <summary>What came of feeding one checkpoint.</summary>
 /// <param name="Checkpoint">The checkpoint, verified.</param>
@@ -35,7 +39,14 @@ public sealed record FedWitness(WitnessAddress Witness, string? Trouble, bool Co
 /// <param name="Cosignatures">How many those are.</param>
 /// <param name="MeetsQuorum">Whether they are enough for the policy; with quorum none: whether there is one.</param>
 /// <param name="Witnesses">What each witness said.</param>
-public sealed record FeedRound(Checkpoint Checkpoint, ReadOnlyMemory<byte> Note, int Cosignatures, bool MeetsQuorum, IReadOnlyList<FedWitness> Witnesses);
+public sealed record FeedRound(Checkpoint Checkpoint, ReadOnlyMemory<byte> Note, int Cosignatures, bool MeetsQuorum, IReadOnlyList<FedWitness> Witnesses)
+{
+    /// <summary>
+    /// Whether a witness that the quorum counts says that it has cosigned more than the log shows, and the witnesses that have not cosigned this checkpoint could meet the quorum among
+    /// themselves: then readers elsewhere may have been shown another branch under a quorum as good as this one (<see cref="RivalQuorum"/>).
+    /// </summary>
+    public bool IsHeld { get; init; }
+}
 
 /// <summary>
 /// Feeds one log to the witnesses of a policy, round by round. Between rounds the feeds keep what each witness has answered, so the next proof begins there. One round
@@ -55,7 +66,8 @@ public sealed class LogFeeder : IAsyncDisposable
     private readonly List<Fed> _fed = [];
     private Checkpoint? _newest; // verified, and consistent with those before
     private CosignatureSet _lines;
-    private long _signedSize;    // of _newest; read by the feeds' loops
+    private OfferedCheckpoint? _shown; // _newest with the log's signature; read by the feeds' loops, as the next
+    private long _signedSize;    // of _newest
 
     /// <summary>A feeder; it asks nobody before the first round.</summary>
     /// <param name="log">The log.</param>
@@ -80,7 +92,7 @@ public sealed class LogFeeder : IAsyncDisposable
             if (!WitnessClient.TryGetUri(address.SubmissionPrefix, out _)) throw new ArgumentException($"the URL of witness {address.Witnesses[0].Name} is not an http or https URL", nameof(policy));
         }
 
-        OwnWords words = new([.. _logs.Logs.Select(one => Verifiers.TryCreate(one.Key)).OfType<INoteVerifier>()], PrefixAsync);
+        OwnWords words = new([.. _logs.Logs.Select(one => Verifiers.TryCreate(one.Key)).OfType<INoteVerifier>()], () => Volatile.Read(ref _shown), PrefixAsync);
         foreach (WitnessAddress address in addresses)
         {
             WitnessClient client = new(address.SubmissionPrefix, address.Keys, new WitnessClientOptions { AttemptTimeout = options.AttemptTimeout, Time = _time });
@@ -153,7 +165,9 @@ public sealed class LogFeeder : IAsyncDisposable
         // SPEC TW-07: the log's own lines alone. What others added is theirs to send.
         if (!Note.TryParse(verified.Bytes.Span, out Note? note)) throw new System.Diagnostics.UnreachableException("it was parsed before");
         IEnumerable<NoteSignature> own = note.Verify([.. verified.Keys.Select(key => Verifiers.TryCreate(key)!)]).Verified.Select(line => line.Signature);
-        return (checkpoint, new Note(note.Text, [.. own]).ToBytes());
+        byte[] signed = new Note(note.Text, [.. own]).ToBytes();
+        if (checkpoint.Size == _newest.Size) Volatile.Write(ref _shown, new OfferedCheckpoint(checkpoint.Size, checkpoint.Root, signed));
+        return (checkpoint, signed);
     }
 
     private async Task RequireGrowthAsync(Checkpoint checkpoint, CancellationToken stop)
@@ -181,6 +195,7 @@ public sealed class LogFeeder : IAsyncDisposable
         foreach (Fed fed in _fed)
         {
             fed.Said = new FedWitness(fed.Address, "no answer within the time of a round");
+            fed.WentBack = null;
             waiting.Add(fed.Feed);
             if (fed.Running.IsCompleted) fed.Running = fed.Feed.RunAsync(_stop.Token);
             fed.Feed.Submit(offered);
@@ -208,7 +223,9 @@ public sealed class LogFeeder : IAsyncDisposable
         // A feed ends by itself only when the log gave it no proof.
         foreach (Fed fed in _fed.Where(fed => fed.Running.IsFaulted)) await fed.Running.ConfigureAwait(false);
         int count = _lines.Lines.Count();
-        return new FeedRound(checkpoint, _lines.On(note), count, _lines.MeetsQuorum && count > 0, [.. _fed.Select(fed => fed.Said!)]);
+        HashSet<PolicyWitness> ahead = [.. _fed.Where(fed => fed.Said!.Ahead is not null).SelectMany(fed => fed.Address.Witnesses)];
+        bool held = _policy.QuorumWitnesses.Any(ahead.Contains) && RivalQuorum.IsPossible(_policy, witness => _lines.Contains(witness) && !ahead.Contains(witness));
+        return new FeedRound(checkpoint, _lines.On(note), count, _lines.MeetsQuorum && count > 0, [.. _fed.Select(fed => fed.Said! with { WentBack = fed.WentBack })]) { IsHeld = held };
     }
 
     private void Take(WitnessEvent reported, Checkpoint checkpoint, HashSet<WitnessFeed> waiting)
@@ -217,12 +234,17 @@ public sealed class LogFeeder : IAsyncDisposable
         Fed fed = _fed.Single(fed => fed.Feed == reported.Feed);
         switch (reported)
         {
+            case WitnessEvent.WentBack went:
+                fed.WentBack = went.Regress;
+                break;
             case WitnessEvent.Cosigned cosigned:
-                _lines.Add(cosigned.Lines);
+                // A witness whose own lines prove that it broke its promise is no witness of anything.
+                if (fed.WentBack is not { IsProven: true }) _lines.Add(cosigned.Lines);
                 fed.Said = new FedWitness(fed.Address, Trouble: null);
                 waiting.Remove(fed.Feed);
                 break;
             case WitnessEvent.Ahead ahead:
+                _lines.Remove(fed.Address.Witnesses);
                 fed.Said = new FedWitness(fed.Address, $"it has cosigned size {ahead.Size}, and the log shows {checkpoint.Size}: the log has lost entries, shows others a longer history, or has not published what it signed", Contradicts: true, ahead.Size, ahead.Evidence);
                 waiting.Remove(fed.Feed);
                 break;
@@ -250,5 +272,7 @@ public sealed class LogFeeder : IAsyncDisposable
         public Task Running { get; set; } = Task.CompletedTask;
 
         public FedWitness? Said { get; set; }
+
+        public WitnessRegress? WentBack { get; set; }
     }
 }

@@ -24,6 +24,9 @@ public enum WitnessFailure
 
     /// <summary>429: it is asked too often.</summary>
     Limited,
+
+    /// <summary>409 with a size that the log has not signed, and nothing that proves it.</summary>
+    Contradicting,
 }
 
 /// <summary>What a witness answered.</summary>
@@ -98,6 +101,9 @@ public sealed class WitnessClient : IDisposable
 
     /// <summary>Where it sends.</summary>
     public string SubmissionPrefix { get; }
+
+    /// <summary>The keys whose lines it returns.</summary>
+    internal IReadOnlyList<INoteVerifier> Keys => _keys;
 
     /// <summary>
     /// Asks for cosignatures on a checkpoint. Every line that is returned was verified against <paramref name="request"/>'s checkpoint.

@@ -4,7 +4,11 @@
 //     our limit of requests -> circuit breaker -> one exchange, with a limit for all of it -> add-checkpoint, with a limit for each request
 //            ^                                        409: the proof from the size it names, and again
 //            '-- a failed one: after a pause, with the newest checkpoint of then
+//
+// A witness is checked against what it has said: a 409 beyond everything that the log has signed is a claim, which is checked against the checkpoint that the witness shows; a 409
+// below what it has cosigned for us is a witness that went back. Neither is believed or ignored: both are reported, and the witness is asked again.
 
+using System.Globalization;
 using System.Threading.Channels;
 using Polly;
 using Polly.CircuitBreaker;
@@ -12,92 +16,6 @@ using Polly.Retry;
 using Polly.Timeout;
 
 namespace TransparencyLog.Client;
-
-/// <summary>A checkpoint that witnesses are asked to cosign.</summary>
-/// <param name="Size">Its tree size.</param>
-/// <param name="Root">Its root hash.</param>
-/// <param name="Note">The signed note, with the log's own signature lines alone: some witnesses cap a request at 16 KiB.</param>
-public sealed record OfferedCheckpoint(long Size, Hash Root, ReadOnlyMemory<byte> Note);
-
-/// <summary>What a feed tells of its witness.</summary>
-/// <param name="Feed">Whose witness.</param>
-/// <param name="Checkpoint">What was asked for.</param>
-public abstract record WitnessEvent(WitnessFeed Feed, OfferedCheckpoint Checkpoint)
-{
-    /// <summary>Verified cosignature lines for the checkpoint. <paramref name="Dropped"/>: how many other lines the answer had.</summary>
-    public sealed record Cosigned(WitnessFeed Feed, OfferedCheckpoint Checkpoint, IReadOnlyList<NoteSignature> Lines, int Dropped) : WitnessEvent(Feed, Checkpoint);
-
-    /// <summary>The witness says that it has cosigned <paramref name="Size"/>, which the log has not signed: a rollback or a second writer, if it is true.</summary>
-    /// <param name="Feed">Whose witness.</param>
-    /// <param name="Checkpoint">What was asked for.</param>
-    /// <param name="Size">What the witness says.</param>
-    /// <param name="Evidence">What the witness shows, with the log's signature; null when it shows nothing such.</param>
-    public sealed record Ahead(WitnessFeed Feed, OfferedCheckpoint Checkpoint, long Size, TlogEvidence? Evidence) : WitnessEvent(Feed, Checkpoint);
-
-    /// <summary>The witness shows a checkpoint with the log's signature that cannot be true beside <paramref name="Checkpoint"/>: proven.</summary>
-    /// <param name="Feed">Whose witness.</param>
-    /// <param name="Checkpoint">What was asked for.</param>
-    /// <param name="Evidence">Both.</param>
-    public sealed record Contradicted(WitnessFeed Feed, OfferedCheckpoint Checkpoint, TlogEvidence Evidence) : WitnessEvent(Feed, Checkpoint);
-
-    /// <summary>It was asked and did not cosign; it is asked again by itself.</summary>
-    public sealed record Failed(WitnessFeed Feed, OfferedCheckpoint Checkpoint, WitnessAnswer.Failed Answer) : WitnessEvent(Feed, Checkpoint);
-}
-
-/// <summary>How a witness answers now.</summary>
-public enum WitnessCondition
-{
-    /// <summary>It has not answered yet.</summary>
-    Unknown,
-
-    /// <summary>Its last answer was a cosignature, or said how far it is.</summary>
-    Well,
-
-    /// <summary>It gave no answer, or a wrong one: <see cref="WitnessFailure.Trouble"/>.</summary>
-    Failing,
-
-    /// <summary><see cref="WitnessFailure.Refused"/>.</summary>
-    Refusing,
-
-    /// <summary><see cref="WitnessFailure.Inconsistent"/>.</summary>
-    Inconsistent,
-
-    /// <summary><see cref="WitnessFailure.Limited"/>.</summary>
-    Limited,
-}
-
-/// <summary>What became of requests, each counted once.</summary>
-public enum WitnessOutcome
-{
-    /// <summary>200 with at least one good line.</summary>
-    Cosigned,
-
-    /// <summary>409 with a size.</summary>
-    Conflict,
-
-    /// <summary><see cref="WitnessFailure.Trouble"/>.</summary>
-    Trouble,
-
-    /// <summary><see cref="WitnessFailure.Refused"/>.</summary>
-    Refused,
-
-    /// <summary><see cref="WitnessFailure.Inconsistent"/>.</summary>
-    Inconsistent,
-
-    /// <summary><see cref="WitnessFailure.Limited"/>.</summary>
-    Limited,
-}
-
-/// <summary>How a witness stands at one moment.</summary>
-/// <param name="Condition">How it answers.</param>
-/// <param name="Breaker">closed: it is asked; open: it failed too often and is left alone for a moment; half-open: the next request decides.</param>
-/// <param name="CosignedSize">The size that it is known to have cosigned; null before its first answer.</param>
-/// <param name="Owed">How long a checkpoint has been wanted that it has not cosigned; zero when it has cosigned everything.</param>
-/// <param name="Latency">Of its last answer, from the request's first byte to the answer's last; null before it.</param>
-/// <param name="Trouble">What was wrong with the last answer, in our words; null when nothing was.</param>
-/// <param name="Requests">Requests by outcome, indexed by <see cref="WitnessOutcome"/>.</param>
-public sealed record WitnessState(
-    WitnessCondition Condition, string Breaker, long? CosignedSize, TimeSpan Owed, TimeSpan? Latency, string? Trouble, IReadOnlyList<long> Requests);
 
 /// <summary>Limits of a feed.</summary>
 public sealed record WitnessFeedOptions
@@ -157,6 +75,10 @@ public sealed class WitnessFeed
     private OfferedCheckpoint? _wanted;  // not sent yet
     private OfferedCheckpoint? _current; // being sent, or to be sent again
     private long? _cosignedSize;         // what the witness last told us; null before its first answer
+    private HeldCosignature? _held;      // the largest head that it has cosigned for us
+    private WitnessClaim? _claim;
+    private WitnessRegress? _wentBack;
+    private long _timesWentBack;
     private long? _owedSince, _wantedSince;
     private TimeSpan? _latency;
     private WitnessCondition _condition = WitnessCondition.Unknown;
@@ -166,9 +88,9 @@ public sealed class WitnessFeed
     /// <param name="client">The witness.</param>
     /// <param name="options">Limits.</param>
     /// <param name="consistency">Makes the consistency proof from a size to a checkpoint. What it throws ends <see cref="RunAsync"/>.</param>
-    /// <param name="words">What the log has signed, against what a witness shows that does not accept it.</param>
+    /// <param name="words">Compares what a witness shows that contradicts the log with what the log has signed.</param>
     /// <param name="signedSize">The largest size that the log is known to have signed.</param>
-    /// <param name="report">Is told what comes, one call at a time; should not block.</param>
+    /// <param name="report">Called with each event, one call at a time; should not block.</param>
     public WitnessFeed(
         WitnessClient client, WitnessFeedOptions options, Func<long, OfferedCheckpoint, CancellationToken, ValueTask<Hash[]>> consistency, OwnWords words, Func<long> signedSize, Action<WitnessEvent> report)
     {
@@ -214,7 +136,7 @@ public sealed class WitnessFeed
         {
             lock (_lock)
             {
-                return _condition is WitnessCondition.Unknown or WitnessCondition.Well or WitnessCondition.Failing && _breaker.CircuitState == CircuitState.Closed;
+                return _claim is null && (_condition is WitnessCondition.Unknown or WitnessCondition.Well or WitnessCondition.Failing) && _breaker.CircuitState == CircuitState.Closed;
             }
         }
     }
@@ -231,8 +153,23 @@ public sealed class WitnessFeed
             {
                 string breaker = _breaker.CircuitState switch { CircuitState.Closed => "closed", CircuitState.HalfOpen => "half-open", _ => "open" };
                 TimeSpan owed = _owedSince is long since ? _options.Time.GetElapsedTime(since) : TimeSpan.Zero;
-                return new WitnessState(_condition, breaker, _cosignedSize, owed, _latency, _trouble, [.. _requests]);
+                WitnessCondition condition = _claim is not null ? WitnessCondition.Contradicting
+                    : _wentBack is not null && _condition == WitnessCondition.Well ? WitnessCondition.WentBack : _condition;
+                return new WitnessState(condition, breaker, _cosignedSize, owed, _latency, _trouble, [.. _requests]) { Claim = _claim, WentBack = _wentBack, TimesWentBack = _timesWentBack };
             }
+        }
+    }
+
+    /// <summary>
+    /// What the witness is known to have cosigned before, from an earlier run of the log: so that a witness that went back meanwhile is noticed. Kept when it is larger than what is
+    /// known. The lines have to be verified.
+    /// </summary>
+    public void Remember(HeldCosignature held)
+    {
+        ArgumentNullException.ThrowIfNull(held);
+        lock (_lock)
+        {
+            if (_held is null || held.Checkpoint.Size >= _held.Checkpoint.Size) _held = held;
         }
     }
 
@@ -293,21 +230,32 @@ public sealed class WitnessFeed
             answer = new WitnessAnswer.Failed("conflicts and proofs took longer than the time limit for all of them");
         }
 
-        Settle(answer);
+        long? claimed = null;
+        if (answer is WitnessAnswer.Conflict conflict && conflict.Size > _signedSize())
+        {
+            claimed = conflict.Size;
+            answer = new WitnessAnswer.Failed(string.Create(CultureInfo.InvariantCulture, $"409: it says that it has cosigned size {conflict.Size}, which the log has not signed"), WitnessFailure.Contradicting);
+        }
+
+        Settle(answer, claimed);
         switch (answer)
         {
             case WitnessAnswer.Cosigned cosigned:
+                Remember(new HeldCosignature(checkpoint, cosigned.Lines));
                 _report(new WitnessEvent.Cosigned(this, checkpoint, cosigned.Lines, cosigned.Dropped));
                 break;
-            case WitnessAnswer.Failed { Kind: WitnessFailure.Inconsistent } when await _words.CompareAsync(_client, checkpoint, stop).ConfigureAwait(false) is { Kind: not EvidenceKind.Unproven } evidence:
-                // Only what the log has signed counts, not what the witness says.
-                _report(new WitnessEvent.Contradicted(this, checkpoint, evidence));
+            case WitnessAnswer.Failed { Kind: WitnessFailure.Inconsistent or WitnessFailure.Contradicting } failed:
+                // Only what the log has signed proves anything, not what the witness says.
+                _report(await _words.CompareAsync(_client, checkpoint, stop).ConfigureAwait(false) switch
+                {
+                    { Kind: EvidenceKind.Unproven } larger => new WitnessEvent.Ahead(this, checkpoint, Math.Max(claimed ?? 0, larger.Checkpoints[^1].Size), larger),
+                    TlogEvidence evidence => new WitnessEvent.Contradicted(this, checkpoint, evidence),
+                    null when claimed is long size => new WitnessEvent.Ahead(this, checkpoint, size, Evidence: null),
+                    null => new WitnessEvent.Failed(this, checkpoint, failed),
+                });
                 break;
             case WitnessAnswer.Failed failed:
                 _report(new WitnessEvent.Failed(this, checkpoint, failed));
-                break;
-            case WitnessAnswer.Conflict conflict when conflict.Size > _signedSize():
-                _report(new WitnessEvent.Ahead(this, checkpoint, conflict.Size, await _words.CompareAsync(_client, checkpoint, stop).ConfigureAwait(false)));
                 break;
         }
 
@@ -337,11 +285,39 @@ public sealed class WitnessFeed
             long started = _options.Time.GetTimestamp();
             WitnessAnswer answer = await _client.AddCheckpointAsync(new AddCheckpointRequest(old, proof, checkpoint.Note), stop).ConfigureAwait(false);
             Count(answer, checkpoint, _options.Time.GetElapsedTime(started));
+            if (answer is WitnessAnswer.Conflict { Size: long smaller }) await CheckWentBackAsync(smaller, checkpoint, stop).ConfigureAwait(false);
             if (answer is not WitnessAnswer.Conflict conflict || conflict.Size > checkpoint.Size) return answer;
             if (conflict.Size == old) return new WitnessAnswer.Failed($"409 with size {conflict.Size}, which is the old size of the request");
         }
 
         return new WitnessAnswer.Failed($"{MaxConflicts} conflicts in a row");
+    }
+
+    /// <summary>
+    /// Compares a 409 with what the witness has cosigned for us. What it shows now is read before the exchange goes on, since the next request brings it to a larger size.
+    /// </summary>
+    private async Task CheckWentBackAsync(long size, OfferedCheckpoint checkpoint, CancellationToken stop)
+    {
+        WitnessRegress regress;
+        bool isNew;
+        lock (_lock)
+        {
+            if (_held is null || size >= _held.Checkpoint.Size) return;
+            isNew = _wentBack is null || _wentBack.Size != size || _wentBack.Held != _held;
+            regress = isNew ? new WitnessRegress(_held, size, _options.Time.GetUtcNow(), Shown: null) : _wentBack! with { Noticed = _options.Time.GetUtcNow() };
+            _wentBack = regress;
+            _timesWentBack++;
+        }
+
+        // Once for each finding: a witness that does not answer this is fed all the same.
+        byte[]? shown = isNew ? await _client.TryReadCheckpointAsync(regress.Held.Origin, stop).ConfigureAwait(false) : null;
+        if (shown is not null && regress.Held.IsBrokenBy(shown, _client.Keys, out byte[] proof))
+        {
+            regress = regress with { Shown = proof };
+            lock (_lock) _wentBack = regress;
+        }
+
+        _report(new WitnessEvent.WentBack(this, checkpoint, regress));
     }
 
     private long? Known
@@ -367,10 +343,13 @@ public sealed class WitnessFeed
     }
 
     /// <summary>What came of the exchange.</summary>
-    private void Settle(WitnessAnswer answer)
+    private void Settle(WitnessAnswer answer, long? claimed)
     {
         lock (_lock)
         {
+            // Only a cosignature takes a claim back: no other answer says anything about the branch that the witness follows.
+            if (claimed is long size) _claim = new WitnessClaim(size, _claim?.Since ?? _options.Time.GetUtcNow());
+            else if (answer is WitnessAnswer.Cosigned) _claim = null;
             (_condition, _trouble) = answer is WitnessAnswer.Failed failed ? (ConditionOf(failed.Kind), failed.Reason) : (WitnessCondition.Well, null);
             if (answer is WitnessAnswer.Failed) return;
             _current = null;
@@ -393,6 +372,7 @@ public sealed class WitnessFeed
         WitnessFailure.Refused => WitnessCondition.Refusing,
         WitnessFailure.Inconsistent => WitnessCondition.Inconsistent,
         WitnessFailure.Limited => WitnessCondition.Limited,
+        WitnessFailure.Contradicting => WitnessCondition.Contradicting,
         _ => WitnessCondition.Failing,
     };
 }

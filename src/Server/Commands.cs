@@ -11,6 +11,8 @@ namespace TransparencyLog.Server;
 internal static class Commands
 {
     private static readonly Option<string> Reason = new("--reason") { Description = "Why it is right to go on; kept in the history.", HelpName = "TEXT", Required = true };
+    private static readonly Option<string> Distrust = new("--distrust") { Description = "The name in the policy of a witness whose unsigned word is not to hold this log any more; stays so until --trust.", HelpName = "NAME" };
+    private static readonly Option<string> Trust = new("--trust") { Description = "Ends --distrust for a witness.", HelpName = "NAME" };
 
     public static async Task<int> RunAsync(string[] args, EngineSeams? seams = null)
     {
@@ -29,9 +31,9 @@ internal static class Commands
         Command serve = new("serve", "Serve a log. Never creates one. Every option is also a key of the file of --config and an environment variable (TLOG_LISTEN ...).");
         CommandSettings ofServe = new(serve, LogSettings.Table);
         serve.SetAction((result, stop) => Guarded(() => ServeAsync(ofServe.Read(result), seams, stop)));
-        Command resume = new("resume", "End a halt, after its evidence was looked into. A log with a guard needs it here too.") { Reason };
+        Command resume = new("resume", "End a halt, after its evidence was looked into, or decide whose unsigned word may hold this log. A log with a guard needs it here too.") { Reason, Distrust, Trust };
         CommandSettings ofResume = new(resume, LogSettings.Table);
-        resume.SetAction((result, _) => Guarded(() => ResumeAsync(ofResume.Read(result), result.GetValue(Reason)!)));
+        resume.SetAction((result, _) => Guarded(() => ResumeAsync(ofResume.Read(result), result)));
         root.Subcommands.Add(create);
         root.Subcommands.Add(serve);
         root.Subcommands.Add(resume);
@@ -126,19 +128,8 @@ internal static class Commands
         return engine.HasFailed ? ExitCode.Trouble : ExitCode.Ok;
     }
 
-    private static async Task<int> ResumeAsync(SettingValues values, string reason)
-    {
-        if (reason.Length is 0 or > 1000) throw new ConfigurationException("reason: 1 to 1,000 characters");
-        LogDirectory directory = await LogDirectory.OpenAsync(values.Required(LogSettings.Data), values.Text(LogSettings.Guard), TimeProvider.System).ConfigureAwait(false);
-        await using (directory.ConfigureAwait(false))
-        {
-            string? evidence = directory.Register.Halted;
-            await directory.Register.ResumeAsync(reason, CancellationToken.None).ConfigureAwait(false);
-            await Console.Error.WriteLineAsync($"resumed; the halt was: {evidence}").ConfigureAwait(false);
-        }
-
-        return 0;
-    }
+    private static Task<int> ResumeAsync(SettingValues values, ParseResult result) => ResumeCommand.RunAsync(
+        values.Required(LogSettings.Data), values.Text(LogSettings.Guard), result.GetValue(Reason)!, result.GetValue(Distrust), result.GetValue(Trust));
 
     private static void End(PosixSignalContext signal, CancellationTokenSource ending)
     {

@@ -91,7 +91,7 @@ internal sealed class Engine : IAsyncDisposable
     private bool IsFull => Space.IsLow || _directory.Journal.WaitsForRoom;
 
     /// <summary>Whether entries are taken now.</summary>
-    public bool TakesEntries => State is EngineState.Ready && !IsFull;
+    public bool TakesEntries => State is EngineState.Ready && !IsFull && Publisher.Held is not { What: Hold.Signing };
 
     /// <summary>The check of the store in the background.</summary>
     public Scrub Scrub { get; }
@@ -116,12 +116,15 @@ internal sealed class Engine : IAsyncDisposable
     /// <summary>Why it is not ready, in words for a stranger. What was found, with paths and hosts, is in the operator's log.</summary>
     public string Reason => State switch
     {
+        EngineState.Starting when Publisher?.Held is HeldState held => held.Reason,
         EngineState.Starting => "witnesses are being asked for their newest size",
         EngineState.Halted when Scrub.Status.Damage is Damage damage => $"damage was found in the store: {damage.Kind}{(damage.Segment is long segment ? $", segment {segment}" : "")}{(damage.Index is long index ? $", index {index}" : "")}; its operator has to look into it",
         EngineState.Halted => "it was halted; its operator has to look into the reason and resume",
         EngineState.Failed => "storage or the key failed; a restart decides",
         EngineState.Stopping => "the process is ending",
         EngineState.Ready when IsFull => "the disk is nearly full; entries are taken again once there is room",
+        EngineState.Ready when Publisher.Held is { What: Hold.Signing } held => $"appends and signatures are held: {held.Reason}",
+        EngineState.Ready when Publisher.Held is HeldState held => $"publication is held, entries are taken: {held.Reason}",
         _ => "entries are taken",
     };
 
@@ -158,7 +161,13 @@ internal sealed class Engine : IAsyncDisposable
             engine._stored = await StoredTree.RestoreAsync(engine._parts.Tiles, engine._parts.Journal, signed, stop).ConfigureAwait(false);
             engine._sequencer = await Sequencer.RecoverAsync(
                 engine._intake, engine._parts.Journal, engine._parts.Tiles, signed, engine._stored, engine.Duplicates, _ => engine.Grown(), stop).ConfigureAwait(false);
-            engine.StartPublishing(policy, time);
+            WitnessTrust trust = new(directory.Register.GuardAgrees, DistrustedWitnesses.Read(settings.Data));
+            foreach (DistrustedWitness one in trust.Distrusted)
+            {
+                logger.WitnessDistrusted(one.Name, one.Since, one.Reason, policy.Witnesses.Any(witness => witness.Name == one.Name) ? "" : "; the policy has no witness of that name");
+            }
+
+            engine.StartPublishing(policy, time, trust);
             await engine.Publisher.RestoreAsync(stop).ConfigureAwait(false);
             engine.Run();
             return engine;
@@ -258,6 +267,9 @@ internal sealed class Engine : IAsyncDisposable
         switch (State)
         {
             case EngineState.Ready:
+                // A witness that was out of reach at the start may know a newer history.
+                if (Publisher.Held is { What: Hold.Signing }) throw new UnavailableException(Reason, 30);
+
                 // Before a write can fail: a log that has failed half-way needs a restart, one that waits for room does not.
                 if (!IsFull) return;
                 if (Interlocked.Exchange(ref _full, 1) == 0)
@@ -320,9 +332,9 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    private void StartPublishing(Policy policy, TimeProvider time) => Publisher = new Publisher(
+    private void StartPublishing(Policy policy, TimeProvider time, WitnessTrust trust) => Publisher = new Publisher(
         Identity.Origin, _parts.Signer, _parts.Cosigner, _parts.Register, Tiles, _stored!, () => _sequencer.Latest, policy,
-        policy.Witnesses.Count > 0 ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger,
+        policy.Witnesses.Count > 0 ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger, trust,
         quorumMet: Open, mayAppend: () => Volatile.Read(ref _opened) && State is EngineState.Ready or EngineState.Stopping);
 
     /// <summary>This directory is the newest, as far as anybody can say.</summary>
@@ -345,7 +357,12 @@ internal sealed class Engine : IAsyncDisposable
 
         // A guard that agrees, or a policy that asks no one, opens the log at once; otherwise the first quorum does.
         if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Open();
-        if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees) _logger.NoWitness();
+        if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees)
+        {
+            if (Publisher.Peers.Count == 0) _logger.NoWitness();
+            else _logger.QuorumNone();
+        }
+
         _running = true;
         _indexing = Task.WhenAll(ReadingAsync(stop => Duplicates.RebuildAsync(_parts.Tiles, _sealedAtStart, stop)), ReadingAsync(stop => Duplicates.Full?.RunAsync(stop) ?? Task.CompletedTask));
         _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token), registerIsIdle: Task.CompletedTask);

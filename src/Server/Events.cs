@@ -53,4 +53,28 @@ internal static partial class Events
 
     [LoggerMessage(21, LogLevel.Information, "size {Size} has the quorum of its policy again")]
     public static partial void QuorumBack(this ILogger logger, long size);
+
+    [LoggerMessage(40, LogLevel.Critical, "witness {Witness} contradicts this log: it says, without proof, that it has cosigned size {Size}, and this log has never signed more than {Signed}. Its lines do not count until it cosigns again")]
+    public static partial void WitnessContradicts(this ILogger logger, string witness, long size, long signed);
+
+    [LoggerMessage(41, LogLevel.Critical, "publication is held; entries are taken: {Reason}. It ends when the witness cosigns again; see 'A witness that contradicts the log' in spec/operations.md")]
+    public static partial void PublicationHeld(this ILogger logger, string reason);
+
+    [LoggerMessage(42, LogLevel.Critical, "no entries are taken and nothing is signed: {Reason}. It ends when the witness cosigns again, or with tlog-server resume --data DIR --distrust NAME --reason TEXT; see 'A witness that contradicts the log' in spec/operations.md")]
+    public static partial void SigningHeld(this ILogger logger, string reason);
+
+    [LoggerMessage(43, LogLevel.Information, "no witness's word holds this log any more")]
+    public static partial void HoldEnded(this ILogger logger);
+
+    [LoggerMessage(44, LogLevel.Error, "witness {Witness} went back: it has cosigned size {Held} and now answers size {Size}. It is fed from there; {Kept}")]
+    public static partial void WitnessWentBack(this ILogger logger, string witness, long held, long size, string kept);
+
+    [LoggerMessage(45, LogLevel.Critical, "witness {Witness} broke its promise: after size {Held} it has cosigned a smaller size at a later time. Its lines do not count any more: take it out of the policy; {Kept}")]
+    public static partial void WitnessBrokePromise(this ILogger logger, string witness, long held, string kept);
+
+    [LoggerMessage(46, LogLevel.Warning, "the unsigned word of witness {Name} does not hold this log, by decision of {Since:yyyy-MM-ddTHH:mm:ssZ}: {Reason}{Note}")]
+    public static partial void WitnessDistrusted(this ILogger logger, string name, DateTimeOffset since, string reason, string note);
+
+    [LoggerMessage(47, LogLevel.Warning, "the quorum is none, and no guard agrees: only a checkpoint with this log's signature, shown by a witness, would stop a second copy of this log (spec/trust.md)")]
+    public static partial void QuorumNone(this ILogger logger);
 }

@@ -27,6 +27,12 @@ internal sealed class Publisher : IDisposable
     /// </summary>
     private static readonly TimeSpan WholeEvery = TimeSpan.FromSeconds(57), StayFor = TimeSpan.FromSeconds(1), HoldFor = TimeSpan.FromSeconds(2);
 
+    /// <summary>
+    /// At a start without a guard that agrees: how long a quorum that has cosigned waits for the first answers of the other witnesses that the policy counts. The word of one of them
+    /// decides whether the log opens, and the fastest answers should not decide for it. Longer than a healthy witness takes, and no burden once a start.
+    /// </summary>
+    private static readonly TimeSpan FirstAnswers = TimeSpan.FromSeconds(2);
+
     private readonly string _origin;
     private readonly INoteSigner _signer;
     private readonly ICosigner? _cosigner;
@@ -37,6 +43,8 @@ internal sealed class Publisher : IDisposable
     private readonly Policy _policy;
     private readonly Witnesses _witnesses;
     private readonly QuorumAlarm _alarm;
+    private readonly WitnessClaims _claims;
+    private readonly HoldAlarm _holdAlarm;
     private readonly string? _cachePath;
     private readonly Settings _settings;
     private readonly TimeProvider _time;
@@ -52,6 +60,7 @@ internal sealed class Publisher : IDisposable
     private TreeHead? _publicHead;      // what the public checkpoint is made of, with _publicLines
     private bool _linesJoined;          // since it was shown last
     private bool _isHeld;               // it stays for witnesses that have not answered
+    private Hold _hold;                 // what witnesses hold that contradict the log
 
     // Timestamps, of the loop:
     private long _nextSigning;          // before it nothing is signed
@@ -59,10 +68,12 @@ internal sealed class Publisher : IDisposable
     private long _heldUntil;            // before it the public checkpoint stays
     private long _wholeAt;              // when one was cosigned by all, or was held for them
     private long _renewAt;
+    private long _vouchedAt = Never;    // since when a quorum has cosigned since the start
+    private bool _hasOpened;
 
     public Publisher(
         string origin, INoteSigner signer, ICosigner? cosigner, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy policy,
-        string? cachePath, Settings settings, TimeProvider time, ILogger logger, Action quorumMet, Func<bool> mayAppend)
+        string? cachePath, Settings settings, TimeProvider time, ILogger logger, WitnessTrust trust, Action quorumMet, Func<bool> mayAppend)
     {
         _origin = origin;
         _signer = signer;
@@ -79,9 +90,18 @@ internal sealed class Publisher : IDisposable
         _mayAppend = mayAppend;
         _publicLines = new CosignatureSet(policy);
         _alarm = new QuorumAlarm(time, logger);
-        OwnWords words = new([.. Keys(signer, cosigner)], ProvePrefixAsync);
+        OwnWords words = new([.. Keys(signer, cosigner)], () => _register.Current is TreeHead head ? Offered(head) : null, ProvePrefixAsync);
         _witnesses = new Witnesses(policy, settings, time, logger, ProveAsync, words, () => SignedSize, reported => _events.Writer.TryWrite(reported));
+        _claims = new WitnessClaims(policy, _witnesses.Peers, trust);
+        _holdAlarm = new HoldAlarm(time, logger);
+        Trust = trust;
     }
+
+    /// <summary>What was known at the start.</summary>
+    public WitnessTrust Trust { get; }
+
+    /// <summary>What is held because of a witness that contradicts the log; null while nothing is.</summary>
+    public HeldState? Held => _holdAlarm.State;
 
     /// <summary>The public state; null before the first publication.</summary>
     public Published? Current => Volatile.Read(ref _public);
@@ -152,6 +172,7 @@ internal sealed class Publisher : IDisposable
                 if (witnessEvent is not null) Take(witnessEvent);
             }
 
+            Review();
             Arm(timer, await ActAsync(stop).ConfigureAwait(false));
         }
     }
@@ -188,6 +209,13 @@ internal sealed class Publisher : IDisposable
         if (_linesJoined) Show(_public!.Tree);
         if (DegradeAt <= now) Publish();
         if (_alarm.RemindAt <= now) _alarm.Raise(_public!.Size);
+        if (OpenAt <= now)
+        {
+            // A quorum has cosigned since the start, and nobody contradicts: this directory is the newest, as far as anybody can say.
+            _hasOpened = true;
+            _quorumMet();
+        }
+
         if (_renewAt <= now) Renew();
         if (SignAt(now) <= now)
         {
@@ -195,16 +223,17 @@ internal sealed class Publisher : IDisposable
             now = _time.GetTimestamp();
         }
 
-        return Math.Min(Math.Min(SignAt(now), DegradeAt), Math.Min(_alarm.RemindAt, Peers.Count == 0 ? Never : _renewAt));
+        long alarms = Math.Min(_alarm.RemindAt, Math.Min(_holdAlarm.RemindAt, StuckAt));
+        return Math.Min(Math.Min(Math.Min(SignAt(now), DegradeAt), OpenAt), Math.Min(alarms, Peers.Count == 0 ? Never : _renewAt));
     }
 
-    /// <summary>When what is signed becomes public without its quorum.</summary>
-    private long DegradeAt => _settings.QuorumMode == QuorumMode.Degrade && _waitingSince != Never ? _waitingSince + Ticks(_settings.DegradeAfter) : Never;
+    /// <summary>When what is signed becomes public without its quorum; never while another branch could have one.</summary>
+    private long DegradeAt => _settings.QuorumMode == QuorumMode.Degrade && _waitingSince != Never && _hold == Hold.None ? _waitingSince + Ticks(_settings.DegradeAfter) : Never;
 
     /// <summary>When the next head is to be signed.</summary>
     private long SignAt(long now)
     {
-        if (!_mayAppend()) return Never;
+        if (!_mayAppend() || _hold == Hold.Signing) return Never;
         if (_latest().Size <= SignedSize)
         {
             // From here on whoever appends says so; what came before is seen now.
@@ -220,21 +249,27 @@ internal sealed class Publisher : IDisposable
     private void Take(WitnessEvent witnessEvent)
     {
         _witnesses.Take(witnessEvent);
+        _claims.Take(witnessEvent);
         switch (witnessEvent)
         {
+            case WitnessEvent.Cosigned cosigned when _claims.IsConvicted(cosigned.Feed):
+                break;
             case WitnessEvent.Cosigned cosigned when _candidate is Candidate candidate && IsOn(cosigned, candidate.Head):
                 candidate.Lines.Add(cosigned.Lines);
-                if (candidate.Lines.MeetsQuorum) Publish();
                 break;
             case WitnessEvent.Cosigned cosigned when _publicHead is TreeHead head && IsOn(cosigned, head):
                 // 9. Late or renewed lines join the checkpoint that is public.
                 _publicLines.Add(cosigned.Lines);
                 _linesJoined = true;
                 break;
+            case WitnessEvent.Ahead { Evidence: null } or WitnessEvent.WentBack { Regress.IsProven: true }:
+                // Its lines do not count. What is public stays: they were true when it was made.
+                _candidate?.Lines.Remove(Peers.Single(peer => peer.Feed == witnessEvent.Feed).Lines);
+                break;
             case WitnessEvent.Ahead ahead:
                 throw new ConflictException(
                     $"the witness at {ahead.Feed.SubmissionPrefix} has cosigned size {ahead.Size} of {_origin}, but this log has never signed more than {SignedSize}: "
-                    + $"this directory is an older copy, or a second log runs with the same key{(ahead.Evidence is null ? "" : "; what the witness shows bears this log's signature")}",
+                    + "this directory is an older copy, or a second log runs with the same key; what the witness shows bears this log's signature",
                     ahead.Evidence);
             case WitnessEvent.Contradicted contradicted:
                 throw new ConflictException(
@@ -245,6 +280,40 @@ internal sealed class Publisher : IDisposable
 
         LookWhetherWhole();
     }
+
+    /// <summary>
+    /// After the events: decides what is held, and makes the candidate public when its quorum is met and nothing is held. Throws when so many witnesses are ahead at their first contact
+    /// that no quorum is left.
+    /// </summary>
+    private void Review()
+    {
+        _hold = _claims.HoldOf(_candidate?.Lines ?? _publicLines, _mayAppend());
+        if (_hold == Hold.Halt)
+        {
+            throw new ConflictException(
+                $"{_claims.Describe(SignedSize)}, and the other witnesses are too few for the quorum: this directory is an older copy, or a second log runs with the same key. "
+                + "If it is not, resume with --distrust NAME for each witness whose word should not count");
+        }
+
+        if (_hold == Hold.None && _candidate is { Lines.MeetsQuorum: true }) Publish();
+        TellHold();
+        _vouchedAt = !_claims.HasQuorumVouched ? Never : _vouchedAt == Never ? _time.GetTimestamp() : _vouchedAt;
+    }
+
+    /// <summary>When the log opens, where no guard has opened it at the start.</summary>
+    private long OpenAt => _hasOpened || _mayAppend() || _hold != Hold.None || _vouchedAt == Never ? Never : _claims.HaveAllAnswered ? _vouchedAt : _vouchedAt + Ticks(FirstAnswers);
+
+    /// <summary>The alarm is on for what no further cosignature can end, and for what none has ended in the time in which a head may wait for its quorum.</summary>
+    private void TellHold()
+    {
+        if (_hold == Hold.None || (_waitingSince == Never && _hold == Hold.Publication && !_claims.IsCertain)) _holdAlarm.Clear();
+        else if (_hold == Hold.Signing || _claims.IsCertain || _holdAlarm.State is not null || StuckAt <= _time.GetTimestamp()) RaiseHold();
+    }
+
+    private void RaiseHold() => _holdAlarm.Raise(_hold, _claims.Describe(SignedSize));
+
+    /// <summary>When a head that waits for a held publication is worth an alarm.</summary>
+    private long StuckAt => _hold == Hold.Publication && _holdAlarm.State is null && _waitingSince != Never ? _waitingSince + Ticks(_settings.WitnessTimeout) : Never;
 
     private static bool IsOn(WitnessEvent.Cosigned cosigned, TreeHead head) => cosigned.Checkpoint.Size == head.Size && cosigned.Checkpoint.Root == head.Root;
 
@@ -357,7 +426,6 @@ internal sealed class Publisher : IDisposable
         {
             Volatile.Write(ref _witnessed, next);
             _alarm.Clear(head.Size);
-            _quorumMet();
         }
         else
         {
@@ -382,13 +450,21 @@ internal sealed class Publisher : IDisposable
         CosignatureSet lines = new(_policy);
         lines.Add(cosigned.Verified.Select(line => line.Signature));
         TreeSnapshot tree = _latest();
-        if (!lines.MeetsQuorum && _settings.QuorumMode == QuorumMode.Require) return;
         if (checkpoint.Size > 0)
         {
             Hash[] root = await _tiles.BuildAsync(ProofPlan.Root(checkpoint.Size), tree, stop).ConfigureAwait(false);
             if (root[0] != checkpoint.Root) return;
         }
 
+        // What each witness has cosigned, so that one that went back meanwhile is noticed.
+        ReadOnlyMemory<byte> own = new Note(note.Text, [.. note.Verify([.. Keys(_signer, _cosigner)]).Verified.Select(line => line.Signature)]).ToBytes();
+        foreach (PolicyPeer peer in Peers)
+        {
+            NoteSignature[] held = [.. cosigned.Verified.Where(line => peer.Lines.Any(witness => witness.Key.Equals(line.Verifier.Key))).Select(line => line.Signature)];
+            if (held.Length > 0) peer.Feed.Remember(new HeldCosignature(new OfferedCheckpoint(checkpoint.Size, checkpoint.Root, own), held));
+        }
+
+        if (!lines.MeetsQuorum && _settings.QuorumMode == QuorumMode.Require) return;
         _publicLines = lines;
         Published restored = new(checkpoint.Size, checkpoint.Root, bytes, tree);
         Volatile.Write(ref _public, restored);
@@ -409,6 +485,8 @@ internal sealed class Publisher : IDisposable
         _renewAt = In(_settings.RenewInterval);
         if (_register.Current is TreeHead head) _witnesses.Offer(head);
     }
+
+    private static OfferedCheckpoint Offered(TreeHead head) => new(head.Size, head.Root, head.Checkpoint);
 
     private long Ticks(TimeSpan span) => (long)(span.TotalSeconds * _time.TimestampFrequency);
 

@@ -26,6 +26,8 @@ internal sealed class Witnesses : IDisposable
     private readonly List<WitnessClient> _clients = [];
     private readonly Dictionary<WitnessFeed, long> _answered = []; // the newest size it has cosigned for us
     private readonly Dictionary<(WitnessFeed, Type), long> _toldAt = [];
+    private readonly WitnessNotes _notes;
+    private readonly Func<long> _signedSize;
 
     public Witnesses(
         Policy policy, Settings settings, TimeProvider time, ILogger logger,
@@ -34,6 +36,8 @@ internal sealed class Witnesses : IDisposable
         _policy = policy;
         _time = time;
         _logger = logger;
+        _signedSize = signedSize;
+        _notes = new WitnessNotes(settings.Data);
         IReadOnlyList<PolicyWitness> quorum = policy.QuorumWitnesses;
         List<PolicyPeer> peers = [];
         foreach (WitnessAddress address in WitnessAddress.Of(policy, Verifiers.TryCreate))
@@ -93,6 +97,15 @@ internal sealed class Witnesses : IDisposable
             case WitnessEvent.Cosigned cosigned:
                 _answered[cosigned.Feed] = cosigned.Checkpoint.Size;
                 if (cosigned.Dropped > 0 && MayTell(reported)) _logger.WitnessLinesDropped(cosigned.Feed.SubmissionPrefix, cosigned.Dropped);
+                break;
+            case WitnessEvent.Ahead { Evidence: null } ahead:
+                if (MayTell(reported)) _logger.WitnessContradicts(ahead.Feed.SubmissionPrefix, ahead.Size, _signedSize());
+                break;
+            case WitnessEvent.WentBack { Regress: WitnessRegress regress } went:
+                string kept = _notes.Keep(regress, Peers.Single(peer => peer.Feed == went.Feed));
+                if (!MayTell(reported)) break;
+                if (regress.IsProven) _logger.WitnessBrokePromise(went.Feed.SubmissionPrefix, regress.Held.Checkpoint.Size, kept);
+                else _logger.WitnessWentBack(went.Feed.SubmissionPrefix, regress.Held.Checkpoint.Size, regress.Size, kept);
                 break;
             case WitnessEvent.Failed failed:
                 if (MayTell(reported)) _logger.WitnessFailed(failed.Feed.SubmissionPrefix, failed.Checkpoint.Size, failed.Answer.Reason);

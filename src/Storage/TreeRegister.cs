@@ -174,6 +174,14 @@ public sealed class TreeRegister : ITreeRegister
         return ValueTask.CompletedTask;
     }
 
+    /// <summary>Adds a line to the history that changes no head: a decision of the operator. Durable when it returns.</summary>
+    public ValueTask RecordAsync(string decision, CancellationToken stop)
+    {
+        if (_failed) throw new StorageException("the register has failed and takes nothing more");
+        Note(decision);
+        return ValueTask.CompletedTask;
+    }
+
     /// <summary>The files of heads that this process relies on.</summary>
     internal IEnumerable<WatchedFile> FilesInUse() => [new WatchedFile(_commitPath), new WatchedFile(_historyPath, _history.Handle)];
 

@@ -1,5 +1,4 @@
-// Two witnesses that no log may depend on: one takes every request and never answers, one answers each in another wrong way. What it must not say is
-// a size above the one the log has signed: that is evidence against the log, and halts it by design (G-07).
+// Two witnesses that no log may depend on: one takes every request and never answers, one answers each in another wrong way, a size that the log has never signed among them.
 
 using System.Net;
 using System.Text;
@@ -10,7 +9,7 @@ namespace TransparencyLog.Tests.EndToEnd;
 internal sealed class BadWitness : IAsyncDisposable
 {
     /// <summary>How many wrong answers the byzantine one knows.</summary>
-    public const int Ways = 11;
+    public const int Ways = 12;
 
     private readonly HttpListener _listener;
     private readonly Ed25519PrivateKey _key = Ed25519PrivateKey.Generate();
@@ -77,7 +76,9 @@ internal sealed class BadWitness : IAsyncDisposable
     {
         try
         {
-            await _answer(this, context, Interlocked.Increment(ref _requests) - 1);
+            // What it shows to monitors: nothing.
+            if (context.Request.HttpMethod == "GET") context.Response.StatusCode = 404;
+            else await _answer(this, context, Interlocked.Increment(ref _requests) - 1);
             context.Response.Close();
         }
         catch (Exception gone) when (gone is OperationCanceledException or HttpListenerException or IOException or ObjectDisposedException or InvalidOperationException)
@@ -106,6 +107,7 @@ internal sealed class BadWitness : IAsyncDisposable
             7 => (200, "\0\uFFFD garbage without a newline"),
             8 => (409, ""),
             9 => (200, "\u2014 example.com/log AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"),
+            10 => (409, "999999999\n"), // a claim, which holds nothing where the quorum does not count this witness
             _ => (500, "{}"),
         };
         context.Response.StatusCode = status;

@@ -82,7 +82,7 @@ public sealed class EvidenceTests
             ("more than a note has", new byte[Note.MaxSize + 1]),
         ];
         using WitnessClient client = new(witnessed[1].Url.ToString(), [Verifiers.TryCreate(witnessed[1].Cosigners[0].Key)!], new WitnessClientOptions());
-        OwnWords ownWords = new([Verifiers.TryCreate(log.Key)!], log.Engine.Publisher.ProvePrefixAsync);
+        OwnWords ownWords = new([Verifiers.TryCreate(log.Key)!], () => Offered(log), log.Engine.Publisher.ProvePrefixAsync);
         foreach ((string what, ReadOnlyMemory<byte> bytes) in shows)
         {
             witnessed[1].Shows = bytes;

@@ -96,7 +96,8 @@ public sealed class FeedPaceTests
         await feed.UntilAsync(() => feed.Count == 560);
         Assert.All(feed.Gaps.Take(4), gap => Assert.InRange(gap.TotalSeconds, 0.001, 15));
         Assert.All(feed.Gaps.Skip(20), gap => Assert.InRange(gap.TotalSeconds, 60, 90));
-        Assert.Equal(("open", false), (feed.State.Breaker, feed.IsHealthy));
+        await Eventually.TrueAsync(() => feed.State.Breaker == "open", "the answer to that is in");
+        Assert.False(feed.IsHealthy);
         feed.Submit(2);
         feed.Answer = (_, _) => feed.Honestly;
         await feed.UntilCosignedAsync(2);
@@ -122,16 +123,22 @@ public sealed class FeedPaceTests
     public async Task A_size_that_cannot_be_is_reported_each_time_and_is_no_place_to_prove_from()
     {
         await using PacedFeed feed = await PacedFeed.StartAsync();
-        feed.Answer = (_, count) => count <= 2 ? StubWitness.Says(409, "31\n") : feed.Honestly;
-        for (int size = 1; size <= 2; size++)
-        {
-            feed.Submit(size);
-            await feed.UntilAsync(() => feed.Aheads.Count == size);
-        }
+        bool lies = true;
+        feed.Answer = (_, _) => lies ? StubWitness.Says(409, "31\n") : feed.Honestly;
+        feed.Submit(1);
+        await feed.UntilAsync(() => feed.Aheads.Count >= 20);
+        Assert.Equal((WitnessCondition.Contradicting, 31L, false), (feed.State.Condition, feed.State.Claim!.Size, feed.IsHealthy));
+        Assert.All(feed.Gaps, gap => Assert.InRange(gap.TotalSeconds, 0.001, 15));
+        int asked = feed.Count;
+        lies = false;
+        await feed.UntilCosignedAsync(1);
+        Assert.All(feed.Aheads, size => Assert.Equal(31, size));
 
-        Assert.Equal([31, 31], feed.Aheads);
-        await feed.CosignedAsync(3, 4); // "old 3", a conflict with size 0, and from there
-        Assert.Equal([0, 2, 3, 0], feed.Olds);
+        // The last it is known to have is 0; after the first claim it is asked as if it had the checkpoint, and its honest 409 names the place to prove from.
+        Assert.Equal([0, .. Enumerable.Repeat(1L, asked - 1)], feed.Olds.Take(asked));
+        Assert.Equal(0, feed.Olds.Last());
+        Assert.Equal((WitnessCondition.Well, true), (feed.State.Condition, feed.IsHealthy));
+        Assert.Null(feed.State.Claim);
     }
 
     /// <summary>A feed of a log of 30 entries, a stub of a witness, and a clock that goes on while the test waits.</summary>
@@ -170,7 +177,7 @@ public sealed class FeedPaceTests
             };
 
             _client = new WitnessClient(witness.Url.ToString(), [Verifiers.TryCreate(witness.Cosigners[0].Key)!], new WitnessClientOptions { Time = time, AttemptTimeout = LongestPause * 2, MaxClockDifference = TimeSpan.FromDays(30) });
-            _feed = new WitnessFeed(_client, options with { Time = time, TotalTimeout = LongestPause * 3 }, (from, head, _) => ValueTask.FromResult(_tree.Prove(from, head.Size)), new OwnWords([], (_, _, _) => throw new InvalidOperationException("nobody contradicts")), () => Entries, Take);
+            _feed = new WitnessFeed(_client, options with { Time = time, TotalTimeout = LongestPause * 3 }, (from, head, _) => ValueTask.FromResult(_tree.Prove(from, head.Size)), new OwnWords([], () => null, (_, _, _) => throw new InvalidOperationException("nobody contradicts")), () => Entries, Take);
             _running = _feed.RunAsync(_stop.Token);
         }
 

@@ -15,6 +15,8 @@ public sealed class HaltTests
         TestLog log = witnessed.Log;
         await log.AddAsync("one", "published");
         await log.CheckLog(1);
+        byte[] text = new Checkpoint(TestLog.Origin, 1000, MerkleHash.Leaf("another tree"u8)).ToText();
+        witnessed[0].Shows = new Note(text, [log.Signer.Sign(text)]).ToBytes();
         witnessed[0].Behave = StubWitness.Says(409, "1000\n");
         Assert.Equal(1, await log.AddAsync("two"));
         await HaltedAsync(log);

@@ -81,6 +81,41 @@ public sealed class LogFeederTests
         Assert.StartsWith(said, witness.Trouble);
     }
 
+    [Theory]
+    [InlineData("group g any a b c\nquorum g\n", true)]
+    [InlineData("group g 2 a b c\nquorum g\n", false)]
+    [InlineData("group g any a b\nquorum g\n", false)]
+    [InlineData("quorum none\n", false)]
+    public async Task N04_the_checkpoint_is_held_while_a_branch_of_the_contradicting_one_could_have_a_quorum(string quorum, bool held)
+    {
+        await using FedLog fed = await FedLog.StartAsync(3);
+        fed[2].Behave = StubWitness.Says(409, "999999999\n");
+        await fed.GrowAsync(5);
+        await using LogFeeder feeder = fed.Open(quorum, TimeSpan.FromSeconds(3));
+        FeedRound round = await feeder.FeedAsync(default);
+        Assert.Equal((2, true, held), (round.Cosignatures, round.MeetsQuorum, round.IsHeld));
+        Assert.True(round.Witnesses[2].Contradicts);
+    }
+
+    [Fact]
+    public async Task N05_a_witness_that_went_back_is_told_of_and_fed()
+    {
+        await using FedLog fed = await FedLog.StartAsync(1);
+        await fed.GrowAsync(5);
+        await using LogFeeder feeder = fed.Open("quorum a\n");
+        Assert.Null((await feeder.FeedAsync(default)).Witnesses[0].WentBack);
+        Hash root = fed[0].Honest.Root;
+        await fed.GrowAsync(10);
+        Assert.Null((await feeder.FeedAsync(default)).Witnesses[0].WentBack);
+        (fed[0].Honest.Size, fed[0].Honest.Root) = (5, root);
+        await fed.GrowAsync(12);
+        FeedRound round = await feeder.FeedAsync(default);
+        Assert.Equal((true, 12L), (round.MeetsQuorum, fed[0].Honest.Size));
+        WitnessRegress regress = round.Witnesses[0].WentBack!;
+        Assert.Equal((10L, 5L, false), (regress.Held.Checkpoint.Size, regress.Size, regress.IsProven));
+        Assert.Null((await feeder.FeedAsync(default)).Witnesses[0].WentBack);
+    }
+
     [Fact]
     public async Task A_witness_that_is_ahead_because_the_log_went_on_contradicts_nobody()
     {

@@ -20,7 +20,7 @@ internal sealed class HonestWitness(VerifierKey log, params ICosigner[] cosigner
 
     public long Size { get; set; }
 
-    public Hash Root { get; private set; } = MerkleHash.Empty;
+    public Hash Root { get; set; } = MerkleHash.Empty;
 
     /// <summary>The next cosignature has a later time than any before.</summary>
     public IEnumerable<NoteSignature> Cosign(ReadOnlySpan<byte> text)

@@ -21,7 +21,7 @@ public sealed class WitnessFeedTests
         GrownLog tree = new(30, signer);
         List<WitnessEvent> events = [];
         using WitnessClient client = new(witness.Url.ToString(), [Verifiers.TryCreate(witness.Cosigners[0].Key)!], new WitnessClientOptions { AttemptTimeout = TimeSpan.FromSeconds(20) });
-        WitnessFeed feed = new(client, new WitnessFeedOptions(), (from, head, _) => ValueTask.FromResult(tree.Prove(from, head.Size)), new OwnWords([], (_, _, _) => throw new InvalidOperationException("nobody contradicts")), () => 30, one => { lock (events) events.Add(one); });
+        WitnessFeed feed = new(client, new WitnessFeedOptions(), (from, head, _) => ValueTask.FromResult(tree.Prove(from, head.Size)), new OwnWords([], () => null, (_, _, _) => throw new InvalidOperationException("nobody contradicts")), () => 30, one => { lock (events) events.Add(one); });
         using CancellationTokenSource stop = new();
         Task running = feed.RunAsync(stop.Token);
 

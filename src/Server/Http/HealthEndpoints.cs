@@ -21,7 +21,7 @@ internal static class HealthEndpoints
 
     private static async Task HealthAsync(HttpContext context, Engine engine, SharedAnswer<byte[]> figures, bool ready)
     {
-        bool good = engine.TakesEntries || (!ready && engine.State is EngineState.Starting);
+        bool good = ready ? engine.TakesEntries && engine.Publisher.Held is null : engine.TakesEntries || engine.State is EngineState.Starting;
         if (!good)
         {
             int retryAfter = engine.State is EngineState.Starting ? 2 : engine.State is EngineState.Ready ? 30 : 60;
@@ -37,6 +37,7 @@ internal static class HealthEndpoints
     {
         string text = string.Create(CultureInfo.InvariantCulture, $"{Word(engine.State)}\ndurable {engine.Size}\nsigned {engine.Publisher.SignedSize}\npublished {engine.Publisher.Current?.Size ?? 0}\n");
         StringBuilder lines = new(text);
+        if (engine.Publisher.Held is HeldState held) lines.Append(held.What == Hold.Signing ? "appends and signatures" : "publication").Append(" held since ").Append(Time(held.Since)).Append(": ").Append(held.Reason).Append('\n');
         if (engine.Publisher.DegradedSince is DateTimeOffset since) lines.Append("quorum missing since ").Append(Time(since)).Append(": published without\n");
         foreach (PolicyPeer peer in engine.Publisher.Peers) lines.Append("witness ").Append(peer.Feed.SubmissionPrefix).Append(' ').Append(peer.Feed.State.Trouble ?? "ok").Append('\n');
         ScrubStatus scrub = engine.Scrub.Status;

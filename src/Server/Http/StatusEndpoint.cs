@@ -45,13 +45,24 @@ internal static class StatusEndpoint
         if (publisher.DegradedSince is DateTimeOffset since) json.WriteString("degradedSince", HealthEndpoints.Time(since));
         else json.WriteNull("degradedSince");
         json.WriteEndObject();
+        if (publisher.Held is HeldState held) Write(json, held);
+        else json.WriteNull("held");
         json.WriteStartArray("witnesses");
-        foreach (PolicyPeer peer in publisher.Peers) Write(json, peer, publisher.SignedSize);
+        foreach (PolicyPeer peer in publisher.Peers) Write(json, peer, publisher.SignedSize, publisher.Trust);
         json.WriteEndArray();
         json.WriteEndObject();
     }
 
-    private static void Write(Utf8JsonWriter json, PolicyPeer peer, long signed)
+    private static void Write(Utf8JsonWriter json, HeldState held)
+    {
+        json.WriteStartObject("held");
+        json.WriteString("what", held.What == Hold.Signing ? "appends" : "publication");
+        json.WriteString("since", HealthEndpoints.Time(held.Since));
+        json.WriteString("reason", held.Reason);
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, PolicyPeer peer, long signed, WitnessTrust trust)
     {
         WitnessState state = peer.Feed.State;
         json.WriteStartObject();
@@ -60,7 +71,34 @@ internal static class StatusEndpoint
         json.WriteEndArray();
         json.WriteString("url", peer.Feed.SubmissionPrefix);
         json.WriteBoolean("required", peer.IsRequired);
-        json.WriteString("condition", state.Condition.ToString().ToLowerInvariant());
+        json.WriteString("condition", Word(state.Condition));
+        if (state.Claim is WitnessClaim claim)
+        {
+            json.WriteStartObject("claims");
+            json.WriteNumber("size", claim.Size);
+            json.WriteString("since", HealthEndpoints.Time(claim.Since));
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNull("claims");
+        }
+
+        if (state.WentBack is WitnessRegress regress)
+        {
+            json.WriteStartObject("wentBack");
+            json.WriteNumber("from", regress.Held.Checkpoint.Size);
+            json.WriteNumber("to", regress.Size);
+            json.WriteString("noticed", HealthEndpoints.Time(regress.Noticed));
+            json.WriteBoolean("proven", regress.IsProven);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNull("wentBack");
+        }
+
+        json.WriteBoolean("distrusted", trust.IsDistrusted(peer));
         json.WriteString("breaker", state.Breaker);
         WriteOrNull(json, "cosignedSize", state.CosignedSize);
         json.WriteNumber("lagEntries", LagOf(state, signed));
@@ -72,6 +110,8 @@ internal static class StatusEndpoint
         json.WriteEndObject();
         json.WriteEndObject();
     }
+
+    private static string Word(WitnessCondition condition) => condition == WitnessCondition.WentBack ? "went-back" : condition.ToString().ToLowerInvariant();
 
     /// <summary>Entries under the newest signed head that the witness has not cosigned.</summary>
     private static long LagOf(WitnessState state, long signed) => Math.Max(0, signed - (state.CosignedSize ?? 0));
@@ -86,6 +126,7 @@ internal static class StatusEndpoint
     public static void WriteMetrics(StringBuilder text, Publisher publisher)
     {
         text.AppendMetric("tlog_quorum_degraded", "gauge", $"{(publisher.DegradedSince is null ? 0 : 1)}");
+        text.AppendMetric("tlog_publication_held", "gauge", $"{(publisher.Held is null ? 0 : 1)}");
         if (publisher.Peers.Count == 0) return;
         long signed = publisher.SignedSize;
         (string Name, WitnessState State, bool IsHealthy)[] all = [.. publisher.Peers.Select(peer => (Escape(peer.Name), peer.Feed.State, peer.Feed.IsHealthy))];
@@ -94,6 +135,8 @@ internal static class StatusEndpoint
         Write("tlog_feed_lag_seconds", state => $"{state.Owed.TotalSeconds:F3}");
         Write("tlog_feed_latency_seconds", state => $"{state.Latency?.TotalSeconds ?? 0:F6}");
         Write("tlog_feed_breaker_open", state => $"{(state.Breaker == "closed" ? 0 : 1)}");
+        Write("tlog_feed_contradicting", state => $"{(state.Claim is null ? 0 : 1)}");
+        Write("tlog_feed_went_back_total", state => $"{state.TimesWentBack}", "counter");
         text.Append("# TYPE tlog_feed_healthy gauge\n");
         foreach ((string name, _, bool isHealthy) in all) text.Append("tlog_feed_healthy{witness=\"").Append(name).Append("\"} ").Append(isHealthy ? '1' : '0').Append('\n');
         text.Append("# TYPE tlog_feed_requests_total counter\n");
@@ -106,9 +149,9 @@ internal static class StatusEndpoint
             }
         }
 
-        void Write(string metric, Func<WitnessState, FormattableString> value)
+        void Write(string metric, Func<WitnessState, FormattableString> value, string type = "gauge")
         {
-            text.Append("# TYPE ").Append(metric).Append(" gauge\n");
+            text.Append("# TYPE ").Append(metric).Append(' ').Append(type).Append('\n');
             foreach ((string name, WitnessState state, _) in all)
             {
                 text.Append(metric).Append("{witness=\"").Append(name).Append("\"} ").Append(value(state).ToString(System.Globalization.CultureInfo.InvariantCulture)).Append('\n');

@@ -1,0 +1,34 @@
+// The quorum arithmetic for a witness that says, without proof, that it has cosigned what this log has not signed (spec/trust.md, "A witness that contradicts the log").
+//
+// If the claim is true, there is a second branch of the log's history. A witness that has cosigned our newest head follows our branch: it refuses every tree that does not extend
+// that head. Only the others can be on the second branch, so its quorum, if it has one, is made of them alone. A quorum is monotone (more witnesses never lose it), so asking
+// whether all of the others together meet it covers every group of them.
+
+namespace TransparencyLog.Client;
+
+/// <summary>Whether a second branch of a log's history could have a quorum as well.</summary>
+public static class RivalQuorum
+{
+    /// <summary>
+    /// True when the witnesses that have not cosigned the newest head could meet the quorum among themselves. Always false when the quorum is none: nobody waits for a quorum then.
+    /// </summary>
+    /// <param name="policy">The policy; groups count as they do for a checkpoint.</param>
+    /// <param name="cosigned">Whether a witness has cosigned the newest head and has not contradicted it since.</param>
+    public static bool IsPossible(Policy policy, Func<PolicyWitness, bool> cosigned)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(cosigned);
+        return !policy.QuorumIsNone && policy.IsQuorumMet(witness => !cosigned(witness));
+    }
+
+    /// <summary>
+    /// True when a second branch could have a quorum even if every other witness cosigned the newest head: so always with a quorum of one. Waiting for cosignatures cannot help then.
+    /// </summary>
+    /// <param name="policy">The policy.</param>
+    /// <param name="contradicts">Whether a witness says that it has cosigned something else.</param>
+    public static bool IsCertain(Policy policy, Func<PolicyWitness, bool> contradicts)
+    {
+        ArgumentNullException.ThrowIfNull(contradicts);
+        return IsPossible(policy, witness => !contradicts(witness));
+    }
+}
