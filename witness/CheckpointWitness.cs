@@ -4,15 +4,15 @@
 //     framing 400, origin 404, note 400, signatures 403, checkpoint 400, sizes 400, root of size 0 422
 //     [lock of the origin]  old size 409, consistency 422, rate 429, clock, sign, store, show to monitors  [unlock]  200
 
+using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
 /// <summary>The witness: what it may sign, and in which order of effects. Safe for concurrent use.</summary>
 internal sealed class CheckpointWitness(
-    WitnessedLogs logs, IReadOnlyList<ICosigner> cosigners, WitnessStore store, Evidence evidence, DiskSpace space, TimeProvider time, TimeSpan limit, ILogger log)
+    WitnessedLogs logs, IReadOnlyList<ICosigner> cosigners, WitnessStore store, Evidence evidence, DiskSpace space, SigningClock clock, TimeProvider time, TimeSpan limit, ILogger log)
 {
-    private readonly CosignatureClock _clock = new(time);
     private readonly OncePerMinute _clockLog = new(time);
     private Exception? _halted;
 
@@ -20,12 +20,32 @@ internal sealed class CheckpointWitness(
     public Exception? Halted => Volatile.Read(ref _halted) ?? store.Failure;
 
     /// <summary>Why nothing is cosigned now; null while all is well. All but a halt passes by itself.</summary>
-    public Unavailability? Hindrance => Halted is not null ? Unavailability.Halted : space.IsLow ? Unavailability.DiskFull : !_clock.IsPlausible ? Unavailability.ClockWrong : null;
+    public Unavailability? Hindrance => Halted is not null ? Unavailability.Halted : space.IsLow ? Unavailability.DiskFull : clock.State switch
+    {
+        ClockState.Right => null,
+        ClockState.Ahead => Unavailability.ClockAhead,
+        _ => Unavailability.ClockWrong,
+    };
+
+    /// <summary>Why a log of the lists gets no cosignature now; null while each could have one. A clock that is behind the last cosignature of some logs hinders those alone.</summary>
+    public Unavailability? Trouble => Hindrance ?? (Waiting().Any() ? Unavailability.ClockBehind : null);
+
+    /// <summary>The clock, for whoever reports it.</summary>
+    public SigningClock Clock => clock;
+
+    /// <summary>The logs of the lists whose last cosignature is later than the clock, and until when they wait.</summary>
+    public IEnumerable<(WitnessedLog Log, DateTimeOffset Until)> Waiting()
+    {
+        foreach (WitnessedLog one in logs.All)
+        {
+            if (one.Trust.Keys.Count > 0 && one.Latest is CosignedCheckpoint latest && clock.WaitsUntil(FloorOf(one, latest)) is DateTimeOffset until) yield return (one, until);
+        }
+    }
 
     /// <summary>Judges one request. Only cancelled while it waits; from the comparison on it runs to its end.</summary>
     public async Task<CosignOutcome> AddCheckpointAsync(ReadOnlyMemory<byte> body, CancellationToken stop)
     {
-        if (Hindrance is Unavailability why and not Unavailability.ClockWrong) return new CosignOutcome.Unavailable(why);
+        if (Hindrance is Unavailability why and not (Unavailability.ClockWrong or Unavailability.ClockAhead)) return new CosignOutcome.Unavailable(why);
         if (!AddCheckpointRequest.TryParse(body.Span, out AddCheckpointRequest? request, out string error))
         {
             // SPEC TW-24: a malformed body, note or checkpoint is 400.
@@ -116,9 +136,9 @@ internal sealed class CheckpointWitness(
 
             // 3. The time. The same checkpoint in the same second would be signed to the same bytes, so there is nothing to store: a flood of
             // such requests costs one sync a second (W-13).
-            if (await _clock.NextAsync(latest?.Timestamp ?? 0) is not ulong timestamp)
+            if (await clock.NextAsync(FloorOf(known, latest)) is not ulong timestamp)
             {
-                if (!_clock.IsPlausible) return new CosignOutcome.Unavailable(Unavailability.ClockWrong);
+                if (clock.State is not ClockState.Right and ClockState state) return new CosignOutcome.Unavailable(state == ClockState.Ahead ? Unavailability.ClockAhead : Unavailability.ClockWrong);
                 if (_clockLog.Due()) log.ClockBehind(known.Origin, latest?.Timestamp ?? 0);
                 return new CosignOutcome.Unavailable(Unavailability.ClockBehind);
             }
@@ -149,6 +169,9 @@ internal sealed class CheckpointWitness(
             known.Gate.Release();
         }
     }
+
+    /// <summary>The least time that the next cosignature may state: that of the last one, but where an operator has accepted that the time goes back once.</summary>
+    private ulong FloorOf(WitnessedLog known, CosignedCheckpoint? latest) => latest is null ? 0 : clock.FloorOf(known.Origin, latest.Timestamp, latest.Note);
 
     /// <summary>Null when the checkpoint extends, or is, the newest one.</summary>
     private CosignOutcome? Judge(CosignedCheckpoint? latest, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines)

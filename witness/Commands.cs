@@ -24,7 +24,9 @@ internal static class Commands
         command.SetAction(result => Guarded(() =>
         {
             CreateSettings settings = Settings.ReadCreate(options.Read(result));
-            foreach (VerifierKey key in WitnessDirectory.Create(settings.Data, settings.Name, settings.MlDsa44)) Console.Out.Write($"{key}\n");
+            IReadOnlyList<VerifierKey> keys = WitnessDirectory.Create(settings.Data, settings.Name, settings.MlDsa44);
+            SigningClock.Begin(settings.Data, TimeProvider.System);
+            foreach (VerifierKey key in keys) Console.Out.Write($"{key}\n");
             return Task.CompletedTask;
         }));
         return command;
@@ -58,7 +60,7 @@ internal static class Commands
         return await result.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
     }
 
-    private static async Task<int> Guarded(Func<Task> command)
+    internal static async Task<int> Guarded(Func<Task> command)
     {
         try
         {

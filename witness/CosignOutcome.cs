@@ -47,6 +47,9 @@ internal enum Unavailability
     /// <summary>The clock says what cannot be, or has jumped by more than a day.</summary>
     ClockWrong,
 
+    /// <summary>The clock is far ahead of the last known time; an operator has to accept it.</summary>
+    ClockAhead,
+
     /// <summary>The disk is nearly full. What is stored goes on being shown.</summary>
     DiskFull,
 

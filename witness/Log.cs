@@ -27,6 +27,12 @@ internal static partial class Log
     [LoggerMessage(12, LogLevel.Error, "the clock is behind: {Origin} has a cosignature of time {Last}; not cosigning with an earlier one")]
     public static partial void ClockBehind(this ILogger log, string origin, ulong last);
 
+    [LoggerMessage(20, LogLevel.Critical, "{Count} logs are not cosigned: {Origin} until {Until}, the others until earlier: {What}")]
+    public static partial void LogsWait(this ILogger log, int count, string origin, string until, string what);
+
+    [LoggerMessage(21, LogLevel.Warning, "the heartbeat could not be written: {Reason}")]
+    public static partial void NoHeartbeat(this ILogger log, string reason);
+
     [LoggerMessage(13, LogLevel.Critical, "HALTED, nothing is cosigned until a restart: {Reason}")]
     public static partial void Halted(this ILogger log, Exception failure, string reason);
 

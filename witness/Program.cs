@@ -2,6 +2,7 @@
 // what it does with a checkpoint is in CheckpointWitness.cs.
 //
 //     tlog-witness create --data DIR --name NAME [--no-ml-dsa]
+//     tlog-witness clock accept --data DIR --reason TEXT [--origin NAME ...]
 //     tlog-witness serve  --data DIR --logs FILE|URL [--logs ...] [--listen URL] [--guard DIR] [--config FILE]
 
 using System.CommandLine;
@@ -17,6 +18,7 @@ RootCommand root = new("A witness of transparency logs (c2sp.org/tlog-witness): 
 {
     Commands.Create(),
     Commands.Serve(),
+    ClockCommand.Create(),
 };
 
 return await Commands.RunAsync(root, args);

@@ -28,6 +28,9 @@ internal sealed record Settings
     /// <summary>How often a list is asked for by its URL, 1 s to a day; an hour is what the public witness network's lists change in at most.</summary>
     public TimeSpan ListInterval { get; init; } = TimeSpan.FromHours(1);
 
+    /// <summary>How far the clock may be ahead of the last known time at a start, 1 to 3,650 days: beyond it an operator has to accept it (spec/operations.md, "Time").</summary>
+    public TimeSpan ClockLimit { get; init; } = TimeSpan.FromDays(30);
+
     /// <summary>Checkpoints of one log a day, 1 to 2^31-1, where its list does not say; the default is what public lists grant. Refreshes of one and subtrees are limited alike, each apart.</summary>
     public int RatePerDay { get; init; } = 86_400;
 
@@ -81,6 +84,7 @@ internal sealed record Settings
             Data = values.Required(WitnessSettings.Data),
             Logs = ParseLogs(values.Required(WitnessSettings.Logs)),
             ListInterval = TimeSpan.FromSeconds(values.Number(WitnessSettings.LogsInterval)),
+            ClockLimit = TimeSpan.FromDays(values.Number(WitnessSettings.ClockLimit)),
             RatePerDay = values.Number(WitnessSettings.RatePerDay),
             RateBurst = values.Number(WitnessSettings.RateBurst),
             Listen = ParseListen(values.Text(WitnessSettings.Listen) ?? WitnessSettings.Listen.Default),

@@ -23,11 +23,11 @@ internal sealed class WitnessHost : IAsyncDisposable
     private readonly WitnessedLogs _logs;
     private readonly LogLists _lists;
     private readonly EvidenceWebhooks _webhooks;
-    private readonly ITimer _reminder;
+    private readonly ITimer[] _timers;
     private readonly CancellationTokenSource _stop;
     private readonly Task _watching;
 
-    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, LogLists lists, EvidenceWebhooks webhooks, ITimer reminder, CancellationTokenSource stop, Task watching, string url)
+    private WitnessHost(WebApplication app, WitnessDirectory directory, WitnessStore store, WitnessedLogs logs, LogLists lists, EvidenceWebhooks webhooks, ITimer[] timers, CancellationTokenSource stop, Task watching, string url)
     {
         _webhooks = webhooks;
         _app = app;
@@ -35,7 +35,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         _store = store;
         _logs = logs;
         _lists = lists;
-        _reminder = reminder;
+        _timers = timers;
         _stop = stop;
         _watching = watching;
         Url = url;
@@ -68,6 +68,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             VerifierKey[] vkeys = [.. cosigners.Select(one => one.Key)];
             lists = LogLists.Open(settings.Logs, directory.Root, vkeys, settings.ListInterval, time, LogLists.FetchTime);
             store = WitnessStore.Open(directory, settings.Guard, settings.JournalFileBytes, journal);
+            SigningClock clock = SigningClock.Open(directory.Root, settings.ClockLimit, time);
             WitnessedLogs logs = WitnessedLogs.Load(lists.Logs, store.Loaded, vkeys, time, settings.RatePerDay, settings.RateBurst);
 
             app = Build(settings);
@@ -75,7 +76,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             EvidenceFolder folder = new(directory.Root);
             webhooks = new EvidenceWebhooks(folder, settings.EvidenceWebhooks, settings.WebhookOptions, time, log);
             Evidence evidence = new(folder, webhooks, log);
-            CheckpointWitness witness = new(logs, cosigners, store, evidence, new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), time, settings.CommitTime, log);
+            CheckpointWitness witness = new(logs, cosigners, store, evidence, new DiskSpace(directory.Root, WitnessStore.ReserveFor(settings.JournalFileBytes)), clock, time, settings.CommitTime, log);
             Metrics metrics = new(witness, logs, lists, webhooks);
             SubmissionEndpoint? subtree = cosigners.OfType<ISubtreeCosigner>().FirstOrDefault() is ISubtreeCosigner able
                 ? new SubmissionEndpoint(new SubtreeWitness(logs, able, witness).SignSubtreeAsync, metrics.SignSubtree, settings.BodyTime, time)
@@ -85,6 +86,8 @@ internal sealed class WitnessHost : IAsyncDisposable
 
             if (store.Cut is string cut) log.FrameCut(cut);
             if (settings.Guard is null) log.NoGuard();
+            Beat(clock, log);
+            WarnOfClock(witness, log);
             FileWatch watch = store.Watch(log.KeyWithdrawn, time);
             app.Lifetime.ApplicationStopping.Register(log.Stopping);
             await ListenAsync(app, settings);
@@ -93,8 +96,9 @@ internal sealed class WitnessHost : IAsyncDisposable
             CancellationTokenSource stop = new();
             Task watching = WatchAsync(store, watch, log, stop.Token);
             ITimer reminder = time.CreateTimer(_ => Remind(witness, log), null, HaltedReminder, HaltedReminder);
+            ITimer heartbeat = time.CreateTimer(_ => Beat(clock, log), null, Heartbeat.Interval, Heartbeat.Interval);
             lists.Start(logs, log);
-            return new WitnessHost(app, directory, store, logs, lists, webhooks, reminder, stop, watching, url);
+            return new WitnessHost(app, directory, store, logs, lists, webhooks, [reminder, heartbeat], stop, watching, url);
         }
         catch
         {
@@ -113,7 +117,7 @@ internal sealed class WitnessHost : IAsyncDisposable
     /// <summary>Takes no more requests, finishes or refuses those it has, closes the store and gives the lock back.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _reminder.DisposeAsync();
+        foreach (ITimer timer in _timers) await timer.DisposeAsync();
         await _stop.CancelAsync();
         await _watching;
         _stop.Dispose();
@@ -187,9 +191,35 @@ internal sealed class WitnessHost : IAsyncDisposable
         }
     }
 
+    private static void Beat(SigningClock clock, ILogger log)
+    {
+        try
+        {
+            clock.Beat();
+        }
+        catch (StorageException failure)
+        {
+            // The one before stays, and the next judgement is stricter for it.
+            log.NoHeartbeat(failure.Message);
+        }
+    }
+
+    private static void WarnOfClock(CheckpointWitness witness, ILogger log)
+    {
+        if (witness.Clock.State is not ClockState.Right and ClockState state)
+        {
+            log.Hindered(witness.Clock.Describe(state, "tlog-witness"));
+            return;
+        }
+
+        (WitnessedLog Log, DateTimeOffset Until)[] waiting = [.. witness.Waiting().OrderByDescending(one => one.Until)];
+        if (waiting.Length > 0) log.LogsWait(waiting.Length, waiting[0].Log.Origin, SigningClock.Format(waiting[0].Until), witness.Clock.Describe(ClockState.Behind, "tlog-witness"));
+    }
+
     private static void Remind(CheckpointWitness witness, ILogger log)
     {
         if (witness.Halted is Exception failure) log.StillHalted(failure.Message);
+        else if (witness.Clock.State != ClockState.Right || witness.Hindrance is null) WarnOfClock(witness, log);
         else if (witness.Hindrance is Unavailability why) log.Hindered(Http.Answers.Describe(why));
     }
 }

@@ -5,9 +5,10 @@ namespace TransparencyLog.Witness;
 /// <summary>Every setting of tlog-witness. The table of spec/operations.md is compared with this one by a test.</summary>
 internal static class WitnessSettings
 {
-    public static readonly TextSetting Data = new("data", "The witness's directory, made by tlog-witness create.") { HelpName = "DIR", Commands = ["create", "serve"] };
+    public static readonly TextSetting Data = new("data", "The witness's directory, made by tlog-witness create.") { HelpName = "DIR", Commands = ["create", "serve", "accept"] };
     public static readonly TextSetting Logs = new("logs", "The logs to witness: files and URLs of at most 1 MiB, with log lines of c2sp.org/tlog-policy or a list of c2sp.org/tlog-list. The option may be given several times; elsewhere commas separate them.") { HelpName = "FILE|URL", Repeats = true };
     public static readonly NumberSetting LogsInterval = new("logs-interval-s", 1, 86_400, 3_600, "How often a list is fetched again from its URL.");
+    public static readonly NumberSetting ClockLimit = new("clock-limit-days", 1, 3_650, 30, "How far the clock may be ahead of the last known time at a start. Beyond that nothing that states a time is signed until an operator has accepted the clock.");
     public static readonly NumberSetting RatePerDay = new("rate-per-day", 1, int.MaxValue, 86_400, "Checkpoints of one log that are cosigned a day, where its list does not say. Refreshes and subtrees are limited alike, each separately.");
     public static readonly NumberSetting RateBurst = new("rate-burst", 1, 1_000_000, 60, "How many of them may come at once after a quiet time.");
     public static readonly TextSetting Listen = new("listen", "Where to listen for HTTP: an IP address, or localhost. Port 0 is a free one.") { HelpName = "http://ADDRESS:PORT", Default = "http://127.0.0.1:2026" };
@@ -18,7 +19,7 @@ internal static class WitnessSettings
     public static readonly NumberSetting BodyLimit = new("body-limit-s", 1, 300, 15, "How long the body of a request may take.");
     public static readonly NumberSetting CommitLimit = new("commit-limit-s", 1, 300, 10, "How long a request waits for the turn of its origin, and then for the disk, before it answers 503.");
     public static readonly WordSetting<LogLevel> Level = new("log-level", LogLevel.Information, "The least severe messages that are written to standard error.") { AnyCase = true };
-    public static readonly SwitchSetting AllowGroupReadableKeys = new("allow-group-readable-keys", "Read key files to which their group has access, as a mounted secret of mode 0440. Files to which every user has access are refused in any case.");
+    public static readonly SwitchSetting AllowGroupReadableKeys = new("allow-group-readable-keys", "Read key files to which their group has access, as a mounted secret of mode 0440. Files to which every user has access are refused in any case.") { Commands = ["serve", "accept"] };
     public static readonly TextSetting Name = new("name", "The key name of the witness, as witness.example.com/w1.") { HelpName = "NAME", Commands = ["create"] };
     public static readonly SwitchSetting NoMlDsa = new("no-ml-dsa", "Make an Ed25519 key alone. The witness then signs no subtrees.") { Commands = ["create"] };
 
@@ -26,5 +27,5 @@ internal static class WitnessSettings
     public static SettingTable Table { get; } = new(
         "tlog-witness",
         "TLOG_WITNESS_",
-        Data, Logs, LogsInterval, RatePerDay, RateBurst, Listen, Guard, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit, CommitLimit, Level, AllowGroupReadableKeys, Name, NoMlDsa);
+        Data, Logs, LogsInterval, ClockLimit, RatePerDay, RateBurst, Listen, Guard, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit, CommitLimit, Level, AllowGroupReadableKeys, Name, NoMlDsa);
 }

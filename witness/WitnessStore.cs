@@ -142,6 +142,27 @@ internal sealed class WitnessStore : IAsyncDisposable
         };
     }
 
+    /// <summary>The newest notes in a locked directory, by origin. Changes nothing and asks no guard: a start judges the store, this only reads it.</summary>
+    /// <param name="directory">The data directory, with its lock.</param>
+    /// <param name="journalFileBytes">Size of a journal file.</param>
+    /// <exception cref="StorageException">Snapshot or journal is damaged.</exception>
+    public static IReadOnlyDictionary<string, byte[]> ReadNewest(WitnessDirectory directory, int journalFileBytes)
+    {
+        JournalOptions options = OptionsFor(directory.Cosigners[0].Key, journalFileBytes);
+        StoredNotes notes = Snapshot.Read(SnapshotPath(directory.Root), options.Identity);
+        long from = notes.Index;
+        string path = JournalPath(directory.Root);
+        Journal.Inspect(path, options, frame =>
+        {
+            long index = frame.FirstIndex;
+            foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(frame.Bundle.Span))
+            {
+                if (index++ >= from) notes.Apply(entry.ToArray(), $"{path}, update {index - 1}");
+            }
+        });
+        return notes.Newest;
+    }
+
     /// <summary>Says that an update may come, so that the next frame waits for it; to be disposed when none will. <see cref="SaveAsync"/> does that too.</summary>
     public IDisposable Announce()
     {

@@ -37,6 +37,16 @@ internal static class Commands
         root.Subcommands.Add(create);
         root.Subcommands.Add(serve);
         root.Subcommands.Add(resume);
+        Command accept = new("accept", "Say that the clock is right, of a log that is stopped. The time of its signatures may then go back once. A log with a guard needs it here too.") { Reason };
+        CommandSettings ofAccept = new(accept, LogSettings.Table);
+        accept.SetAction((result, _) => Guarded(async () =>
+        {
+            SettingValues values = ofAccept.Read(result);
+            string accepted = await ClockCommand.AcceptAsync(values.Required(LogSettings.Data), values.Text(LogSettings.Guard), result.GetValue(Reason)!, TimeProvider.System).ConfigureAwait(false);
+            await Console.Error.WriteLineAsync(accepted).ConfigureAwait(false);
+            return ExitCode.Ok;
+        }));
+        root.Subcommands.Add(new Command("clock", "What an operator knows of the clock.") { accept });
         ParseResult parsed = CommandSettings.Parse(root, args, out string? wrong);
         if (wrong is not null)
         {
@@ -82,6 +92,7 @@ internal static class Commands
         }
 
         LogDirectory.Create(path, identity, TimeProvider.System, options: null, LogDirectory.KeyName, LogDirectory.MlDsa44KeyName);
+        Hosting.SigningClock.Begin(path, TimeProvider.System);
         foreach (LogKey own in identity.Keys) Console.Out.WriteLine(own.VerifierKey);
         return 0;
     }

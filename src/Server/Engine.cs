@@ -69,6 +69,7 @@ internal sealed class Engine : IAsyncDisposable
         Tiles = new TileReader(parts.Tiles, settings.ReadCacheBytes);
         FullIndex? full = settings.DuplicateIndex == DuplicateHistory.Full ? new FullIndex(Path.Combine(directory.Root, "index"), parts.Tiles, time, logger) : null;
         Duplicates = new Duplicates(MakeTable(settings.DuplicateTableBytes), full, Tiles, logger);
+        Clock = new LogClock(SigningClock.Open(directory.Root, settings.ClockLimit, time), directory.Identity.Origin, parts.Cosigner?.Key, () => parts.Register.Current, time, logger);
         Space = new DiskSpace(directory.Root, LogDirectory.ReserveFor(directory.Identity, settings.IntakeBytes));
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, Duplicates);
         Evidence = new EvidenceFolder(directory.Root);
@@ -83,6 +84,9 @@ internal sealed class Engine : IAsyncDisposable
     public TileReader Tiles { get; }
 
     public Publisher Publisher { get; private set; } = null!;
+
+    /// <summary>The clock, and whether it keeps the log from signing.</summary>
+    public LogClock Clock { get; }
 
     /// <summary>The disk. Below its reserve no entries are taken; what was taken is written, signed and published.</summary>
     public DiskSpace Space { get; }
@@ -211,6 +215,7 @@ internal sealed class Engine : IAsyncDisposable
         Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Ready);
         Interlocked.CompareExchange(ref _state, (int)EngineState.Stopping, (int)EngineState.Starting);
         await _reminder.DisposeAsync().ConfigureAwait(false);
+        Clock.Dispose();
         _intake.Close();
         await _stopWaiting.CancelAsync().ConfigureAwait(false);
         await _sequencing.ConfigureAwait(false);
@@ -333,7 +338,7 @@ internal sealed class Engine : IAsyncDisposable
     }
 
     private void StartPublishing(Policy policy, TimeProvider time, WitnessTrust trust) => Publisher = new Publisher(
-        Identity.Origin, _parts.Signer, _parts.Cosigner, _parts.Register, Tiles, _stored!, () => _sequencer.Latest, policy,
+        Identity.Origin, _parts.Signer, _parts.Cosigner, Clock, _parts.Register, Tiles, _stored!, () => _sequencer.Latest, policy,
         policy.Witnesses.Count > 0 ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger, trust,
         quorumMet: Open, mayAppend: () => Volatile.Read(ref _opened) && State is EngineState.Ready or EngineState.Stopping);
 
@@ -347,6 +352,7 @@ internal sealed class Engine : IAsyncDisposable
     private void Run()
     {
         if (Scrub.IsOn) _scrubbing = ReadingAsync(ScrubAsync);
+        Clock.Start();
         if (_parts.Register.Halted is string evidence)
         {
             // Readers get what was public; with the quorum none that is what was signed.

@@ -48,6 +48,12 @@ internal static partial class Events
     [LoggerMessage(14, LogLevel.Warning, "policy: nothing can be verified with the key of {Whose}")]
     public static partial void PolicyKeyUnusable(this ILogger logger, string whose);
 
+    [LoggerMessage(17, LogLevel.Warning, "{What}")]
+    public static partial void Clock(this ILogger logger, string what);
+
+    [LoggerMessage(18, LogLevel.Critical, "nothing is signed, entries are taken: {What}{Until}")]
+    public static partial void NothingSigned(this ILogger logger, string what, string until);
+
     [LoggerMessage(20, LogLevel.Critical, "size {Size} is public without the quorum of its policy, as all has been since {Since:yyyy-MM-ddTHH:mm:ssZ}: the witnesses do not answer in time")]
     public static partial void QuorumMissing(this ILogger logger, long size, DateTimeOffset since);
 

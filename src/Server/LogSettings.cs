@@ -6,10 +6,10 @@ namespace TransparencyLog.Server;
 /// <summary>Every setting of tlog-server. The table of spec/operations.md is compared with this one by a test.</summary>
 internal static class LogSettings
 {
-    public static readonly TextSetting Data = new("data", "The log's directory, made by tlog-server create.") { HelpName = "DIR", Commands = ["create", "serve", "resume"] };
+    public static readonly TextSetting Data = new("data", "The log's directory, made by tlog-server create.") { HelpName = "DIR", Commands = ["create", "serve", "resume", "accept"] };
     public static readonly TextSetting Listen = new("listen", "Where to listen for HTTP: an IP address, or localhost for both loopback addresses. Port 0 is a free one, with an address.") { HelpName = "http://ADDRESS:PORT", Default = "http://127.0.0.1:2025" };
     public static readonly TextSetting Policy = new("policy", "A tlog-policy file. Its witnesses are asked to cosign, and its quorum must be met to publish. Without it: quorum none.") { HelpName = "FILE" };
-    public static readonly TextSetting Guard = new("guard", "A directory on another disk for a copy of the newest signed head, so that an older copy of the data is noticed.") { HelpName = "DIR", Commands = ["serve", "resume"] };
+    public static readonly TextSetting Guard = new("guard", "A directory on another disk for a copy of the newest signed head, so that an older copy of the data is noticed.") { HelpName = "DIR", Commands = ["serve", "resume", "accept"] };
     public static readonly NumberSetting PublishGap = new("publish-gap-ms", 0, 60_000, 5, "Least time between two signed heads.");
     public static readonly NumberSetting WaitLimit = new("wait-limit-ms", 100, 600_000, 30_000, "How long an append waits for the disk before it answers 503, and then with wait=published before it answers 202.");
     public static readonly NumberSetting RenewInterval = new("renew-interval-s", 1, 86_400, 600, "How old cosignatures get while nothing is appended.");
@@ -26,6 +26,7 @@ internal static class LogSettings
     public static readonly WordSetting<DuplicateHistory> DuplicateIndex = new("duplicate-index", DuplicateHistory.Recent, "Which entries duplicates are compared with: those of the table, or all. With full there is an index of all entries below index/, 24 bytes an entry on disk and 10 to 20 in memory, filled again at every start. It needs a table of at least 1 MiB, and turns /index/LEAF-HASH on.");
     public static readonly NumberSetting ScrubMegabytes = new("scrub-mb-s", 0, 10_000, 8, "MB a second at which the stored segments are checked while the log runs. 0 turns the check off.");
     public static readonly NumberSetting ScrubInterval = new("scrub-interval-s", 1, 31_536_000, 86_400, "From the start of one such check to the start of the next.");
+    public static readonly NumberSetting ClockLimit = new("clock-limit-days", 1, 3_650, 30, "How far the clock may be ahead of the last known time at a start. Beyond that nothing that states a time is signed until an operator has accepted the clock.");
     public static readonly TextSetting EvidenceWebhook = new("evidence-webhook", "Where evidence against this log is sent.") { HelpName = "URLS", Range = "1 to 8 http or https URLs, spaces between them" };
     public static readonly NumberSetting MaxConnections = new("max-connections", 8, 65_536, null, "Most open connections, at most half of ulimit -n: clients must never take the descriptors that storage needs. With fewer than 1,024 in all the program does not start.") { Default = "half of ulimit -n, at most 4,096" };
     public static readonly NumberSetting MaxConnectionsPerAddress = new("max-connections-per-address", 1, 65_536, null, "Most open connections from one address; of IPv6 the first 64 bits count. Every client of a reverse proxy has the address of the proxy: allow it all connections.") { Default = "half of max-connections" };
@@ -42,6 +43,6 @@ internal static class LogSettings
         "tlog-server",
         "TLOG_",
         Data, Listen, Policy, Guard, PublishGap, WaitLimit, RenewInterval, Quorum, DegradeAfter, WitnessTimeout, WitnessTotalTimeout, WitnessRequestsPerDay, WitnessBurst,
-        IntakeBytes, IntakeCount, ReadCacheBytes, DuplicateTableBytes, DuplicateIndex, ScrubMegabytes, ScrubInterval, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit,
+        IntakeBytes, IntakeCount, ReadCacheBytes, DuplicateTableBytes, DuplicateIndex, ScrubMegabytes, ScrubInterval, ClockLimit, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit,
         AllowGroupReadableKeys, Origin, Key, MlDsa, MlDsaKey, JournalFileBytes);
 }

@@ -39,6 +39,7 @@ internal sealed class Publisher : IDisposable
     private readonly ITreeRegister _register;
     private readonly TileReader _tiles;
     private readonly StoredTree _stored;
+    private readonly LogClock _clock;
     private readonly Func<TreeSnapshot> _latest;
     private readonly Policy _policy;
     private readonly Witnesses _witnesses;
@@ -72,12 +73,13 @@ internal sealed class Publisher : IDisposable
     private bool _hasOpened;
 
     public Publisher(
-        string origin, INoteSigner signer, ICosigner? cosigner, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy policy,
+        string origin, INoteSigner signer, ICosigner? cosigner, LogClock clock, ITreeRegister register, TileReader tiles, StoredTree stored, Func<TreeSnapshot> latest, Policy policy,
         string? cachePath, Settings settings, TimeProvider time, ILogger logger, WitnessTrust trust, Action quorumMet, Func<bool> mayAppend)
     {
         _origin = origin;
         _signer = signer;
         _cosigner = cosigner;
+        _clock = clock;
         _register = register;
         _tiles = tiles;
         _stored = stored;
@@ -160,7 +162,7 @@ internal sealed class Publisher : IDisposable
 
         // A head that was signed before the restart is published as it is: signing another one at its size would be a second statement.
         if (_register.Current is TreeHead signed) Offer(signed);
-        else await SignAsync(TreeSnapshot.Empty, stop).ConfigureAwait(false); // every tree extends the empty one, so this can contradict no one, and witnesses can be asked
+        else while (!await SignAsync(TreeSnapshot.Empty, stop).ConfigureAwait(false)) await Task.Delay(LogClock.Pause, _time, stop).ConfigureAwait(false); // every tree extends the empty one, so this can contradict no one, and witnesses can be asked
 
         // What the journal held beyond that head.
         Grown();
@@ -317,10 +319,17 @@ internal sealed class Publisher : IDisposable
 
     private static bool IsOn(WitnessEvent.Cosigned cosigned, TreeHead head) => cosigned.Checkpoint.Size == head.Size && cosigned.Checkpoint.Root == head.Root;
 
-    private async Task SignAsync(TreeSnapshot tree, CancellationToken stop)
+    /// <summary>Steps 5 and 6. False when the clock forbids a statement: then nothing was done.</summary>
+    private async Task<bool> SignAsync(TreeSnapshot tree, CancellationToken stop)
     {
         (long size, Hash root) = (tree.Size, tree.Root);
         TreeHead? last = _register.Current;
+        if (!_clock.TryNext(last, out ulong stamp))
+        {
+            _nextSigning = In(LogClock.Pause);
+            return false;
+        }
+
         _nextSigning = In(_settings.PublishGap);
 
         // 5. The stored bytes, read back and hashed again, give this tree. Otherwise memory has changed on the way: nothing is signed, and the next start makes the
@@ -339,7 +348,7 @@ internal sealed class Publisher : IDisposable
 
         byte[] text = new Checkpoint(_origin, size, root).ToText();
         List<NoteSignature> lines = [_signer.Sign(text)]; // each verified by its signer before it is returned; a failure of one ends the signing
-        if (_cosigner is not null) lines.Add(_cosigner.Cosign(text, NextTimestamp(last)));
+        if (_cosigner is not null) lines.Add(_cosigner.Cosign(text, stamp));
         TreeHead head = new(size, root, new Note(text, lines).ToBytes());
 
         // 6. Remembered before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers what it holds.
@@ -349,24 +358,7 @@ internal sealed class Publisher : IDisposable
         }
 
         Offer(head);
-    }
-
-    /// <summary>
-    /// Now, or the time of the last head where the clock has gone back: the statement is that this was the largest tree at that time, and two sizes
-    /// out of order would contradict it.
-    /// </summary>
-    private ulong NextTimestamp(TreeHead? last)
-    {
-        ulong before = 1;
-        if (last is not null && Note.TryParse(last.Checkpoint.Span, out Note? note))
-        {
-            foreach (NoteSignature line in note!.Signatures)
-            {
-                if (line.KeyId == _cosigner!.Key.KeyId && line.Name == _origin && Cosignature.TryReadTimestamp(line.Signature.Span, out ulong timestamp)) before = timestamp;
-            }
-        }
-
-        return Math.Max(before, (ulong)Math.Max(0, _time.GetUtcNow().ToUnixTimeSeconds()));
+        return true;
     }
 
     /// <summary>Whether every key of the log has a line there that verifies.</summary>

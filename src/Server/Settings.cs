@@ -91,6 +91,9 @@ internal sealed record Settings
     /// <summary>How long the body of an append may take from its first byte to its last: 2 MiB at 140 kB/s.</summary>
     public TimeSpan BodyLimit { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>How far the clock may be ahead of the last known time at a start, 1 to 3,650 days: beyond it an operator has to accept it (spec/operations.md, "Time").</summary>
+    public TimeSpan ClockLimit { get; init; } = TimeSpan.FromDays(30);
+
     /// <summary>Where evidence of this log's own contradictions is sent; none by default.</summary>
     public IReadOnlyList<Uri> EvidenceWebhooks { get; init; } = [];
 
@@ -130,6 +133,7 @@ internal sealed record Settings
             ScrubMegabytes = values.Number(LogSettings.ScrubMegabytes),
             ScrubInterval = TimeSpan.FromSeconds(values.Number(LogSettings.ScrubInterval)),
             BodyLimit = TimeSpan.FromSeconds(values.Number(LogSettings.BodyLimit)),
+            ClockLimit = TimeSpan.FromDays(values.Number(LogSettings.ClockLimit)),
             EvidenceWebhooks = EvidenceWebhookOptions.Read(values, LogSettings.EvidenceWebhook),
             AllowGroupReadableKeys = values.IsOn(LogSettings.AllowGroupReadableKeys),
             MaxConnections = connections,

@@ -3,7 +3,7 @@ namespace TransparencyLog.Storage;
 /// <summary>Names what lies in a data directory and belongs to nothing. What a crash leaves of a replaced file is a note.</summary>
 internal static class StrayFiles
 {
-    private static readonly string[] OfLog = ["log", "lock", "journal", "segments", "tree", "commit", "heads", "heads.old", "heads.next", "halted", "distrusted", "guarded", "published", "index", "reserve", "evidence"];
+    private static readonly string[] OfLog = ["log", "lock", "journal", "segments", "tree", "commit", "heads", "heads.old", "heads.next", "halted", "distrusted", "guarded", "published", "index", "reserve", "evidence", "heartbeat", "clock-accepted"];
     private static readonly string[] OfRecordLog = ["commit", "addresses"];
 
     public static void Check(string path, LogIdentity identity, List<string> notes)

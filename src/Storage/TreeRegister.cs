@@ -316,6 +316,13 @@ public sealed class TreeRegister : ITreeRegister
         return () => DurableFile.Replace(_guardPath, newest.ToBytes());
     }
 
+    /// <summary>Adds a line to the history that changes no head: what an operator has decided, and why. Durable when it returns.</summary>
+    public void Remark(string reason)
+    {
+        if (_failed) throw new StorageException("the register has failed and takes nothing more");
+        Note(reason);
+    }
+
     /// <summary>A line of the history that changes no head.</summary>
     private void Note(string reason)
     {

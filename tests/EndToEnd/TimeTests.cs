@@ -35,6 +35,49 @@ public sealed class TimeTests
         Assert.StartsWith(DateTimeOffset.FromUnixTimeMilliseconds(after).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)[..7], server.Errors, StringComparison.Ordinal);
     }
 
+    /// <summary>As spec/storage.md has it, bit by bit.</summary>
+    private static uint Crc32C(byte[] bytes)
+    {
+        uint crc = ~0u;
+        foreach (byte one in bytes)
+        {
+            crc ^= one;
+            for (int bit = 0; bit < 8; bit++) crc = (crc & 1) != 0 ? (crc >> 1) ^ 0x82f63b78 : crc >> 1;
+        }
+
+        return ~crc;
+    }
+
+    [Fact]
+    public async Task N03_an_operator_accepts_the_clock_of_a_log_that_was_off_for_40_days()
+    {
+        using Scratch scratch = new();
+        await Programs.CreateLogAsync(scratch["log"], "--ml-dsa", "--journal-file-bytes", "4194304");
+        string heartbeat = Path.Combine(scratch["log"], "heartbeat");
+        string line = string.Create(CultureInfo.InvariantCulture, $"tlog-heartbeat v1 {DateTimeOffset.UtcNow.AddDays(-40).ToUnixTimeSeconds()} ");
+        await File.WriteAllTextAsync(heartbeat, $"{line}{Crc32C(Encoding.ASCII.GetBytes(line)):x8}\n");
+        await using (RunningProgram server = Programs.Serve(scratch["log"]))
+        {
+            Uri url = await server.ListeningAsync();
+            using LogClient client = new(url);
+            Assert.True((await client.AddAsync("held"u8.ToArray())).IsAcknowledged);
+            using HttpClient http = new();
+            Assert.Equal(System.Net.HttpStatusCode.ServiceUnavailable, (await http.GetAsync(new Uri(url, "/readyz"))).StatusCode);
+            Assert.Equal(System.Net.HttpStatusCode.ServiceUnavailable, (await http.GetAsync(new Uri(url, "/checkpoint"))).StatusCode);
+            Assert.Equal(3, (await Programs.RunAsync(Programs.Server, "clock", "accept", "--data", scratch["log"], "--reason", "it runs")).ExitCode);
+            Assert.Equal(0, (await server.StopAsync()).ExitCode);
+            Assert.Contains($"tlog-server clock accept --data {scratch["log"]} --reason TEXT", server.Errors, StringComparison.Ordinal);
+        }
+
+        Ended accepted = await Programs.RunAsync(Programs.Server, "clock", "accept", "--data", scratch["log"], "--reason", "it was in a box");
+        Assert.True(accepted.ExitCode == 0, accepted.ToString());
+        await using RunningProgram again = Programs.Serve(scratch["log"]);
+        using LogClient reader = new(await again.ListeningAsync());
+        Assert.True(await reader.WaitPublishedAsync(1));
+        Assert.Equal(0, (await again.StopAsync()).ExitCode);
+        Assert.Equal(0, (await Programs.RunAsync(Programs.Tool, "fsck", scratch["log"])).ExitCode);
+    }
+
     [Fact]
     public async Task T05_a_stall_of_seconds_is_followed_by_the_next_append_and_by_no_storm()
     {

@@ -1,5 +1,7 @@
+using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
@@ -27,7 +29,7 @@ public sealed class MlDsaLogTests
         Assert.Equal(seen[^1], await log.CheckLog(3));
         await log.AddAsync("more", "published");
         CheckLines(log, await log.CheckLog(4), 4);
-        Assert.All(new[] { log.Key, log.MlDsaKey! }, key => Assert.Contains(System.Net.WebUtility.HtmlEncode(key.ToString()), log.GetAsync("/").Result.Text, StringComparison.Ordinal));
+        Assert.All(new[] { log.Key, log.MlDsaKey! }, key => Assert.Contains(WebUtility.HtmlEncode(key.ToString()), log.GetAsync("/").Result.Text, StringComparison.Ordinal));
 
         await log.StopAsync();
         DirectoryReport report = await DirectoryCheck.RunAsync(log.Data, Verifiers.TryCreate, new CheckOptions { Journal = TestLog.Journal });
@@ -51,7 +53,7 @@ public sealed class MlDsaLogTests
     }
 
     [Fact]
-    public async Task A_clock_that_goes_back_does_not_take_the_time_of_the_statements_with_it()
+    public async Task N03_a_clock_that_goes_back_while_the_log_runs_holds_its_statements_until_it_is_back()
     {
         ShiftedClock clock = new();
         await using TestLog log = await TestLog.StartAsync(new LogSetup { MlDsa = true, Time = clock });
@@ -60,12 +62,115 @@ public sealed class MlDsaLogTests
         await log.AddAsync("one", "published");
         ulong ahead = CheckLines(log, await log.CheckLog(1), 1);
         Assert.InRange(ahead, before + 3600, before + 3660);
+
+        // Entries are taken, and nothing is signed.
         clock.Shift = TimeSpan.Zero;
-        await log.AddAsync("two", "published");
-        Assert.Equal(ahead, CheckLines(log, await log.CheckLog(2), 2));
-        clock.Shift = TimeSpan.FromHours(2);
-        await log.AddAsync("three", "published");
-        Assert.InRange(CheckLines(log, await log.CheckLog(3), 3), before + 7200, before + 7260);
+        Assert.Equal(1, await log.AddAsync("two"));
+        await CheckTroubleAsync(log, "behind", until: ahead);
+        Assert.Equal(HttpStatusCode.OK, (await log.GetAsync("/healthz")).Status);
+        Assert.Equal(1, log.Engine.Publisher.SignedSize);
+
+        clock.Shift = TimeSpan.FromHours(1);
+        await Eventually.TrueAsync(() => log.Engine.Publisher.Current!.Size == 2, "what was held is published");
+        Assert.InRange(CheckLines(log, await log.CheckLog(2), 2), ahead, before + 3720);
+        Assert.Equal(HttpStatusCode.OK, (await log.GetAsync("/readyz")).Status);
+    }
+
+    [Fact]
+    public async Task N03_a_clock_behind_the_newest_stamp_at_a_start_is_noticed_and_an_operator_can_accept_it_once()
+    {
+        ShiftedClock clock = new() { Shift = TimeSpan.FromDays(20) };
+        LogSetup setup = new() { MlDsa = true, Time = clock };
+        await using TestLog log = await TestLog.StartAsync(setup);
+        await log.AddAsync("one", "published");
+        ulong ahead = CheckLines(log, await log.CheckLog(1), 1);
+        await log.StopAsync();
+
+        clock.Shift = TimeSpan.Zero;
+        await log.ServeAsync(setup);
+        await log.AddAsync("two");
+        await CheckTroubleAsync(log, "behind", until: ahead);
+        await log.StopAsync();
+        Assert.StartsWith("accepted", await ClockCommand.AcceptAsync(log.Data, null, "the clock was ahead", clock, TestLog.Journal), StringComparison.Ordinal);
+        ClockAcceptance kept = Assert.Single(ClockAcceptances.Read(log.Data));
+        Assert.Equal(("the clock was ahead", ahead), (kept.Reason, Assert.Single(kept.Permissions).Stamp));
+        Assert.Contains(Convert.ToBase64String("clock accepted: the clock was ahead"u8), Encoding.ASCII.GetString(await File.ReadAllBytesAsync(Path.Combine(log.Data, "heads"))), StringComparison.Ordinal);
+
+        await log.ServeAsync(setup);
+        await Eventually.TrueAsync(() => log.Engine.Publisher.Current!.Size == 2, "what was held is published");
+        ulong back = CheckLines(log, await log.CheckLog(2), 2);
+        Assert.InRange(back, ahead - (21 * 86_400), ahead - (19 * 86_400));
+        Assert.Equal(HttpStatusCode.OK, (await log.GetAsync("/readyz")).Status);
+
+        // Once: the head that was signed with it has another note.
+        await log.StopAsync();
+        clock.Shift = TimeSpan.FromHours(-1);
+        await log.ServeAsync(setup);
+        await log.AddAsync("three");
+        await CheckTroubleAsync(log, "behind", until: back);
+        Assert.Equal(2, log.Engine.Publisher.SignedSize);
+        await log.StopAsync();
+        DirectoryReport report = await DirectoryCheck.RunAsync(log.Data, Verifiers.TryCreate, new CheckOptions { Journal = TestLog.Journal });
+        Assert.Equal((2, 0), (report.Head!.Size, report.Notes.Count));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task N03_a_clock_a_year_ahead_at_a_start_signs_nothing_where_the_log_states_a_time(bool mlDsa)
+    {
+        ShiftedClock clock = new();
+        LogSetup setup = new() { MlDsa = mlDsa, Time = clock };
+        await using TestLog log = await TestLog.StartAsync(setup);
+        await log.AddAsync("one", "published");
+        DateTimeOffset known = Heartbeat.Read(log.Data)!.Value;
+        await log.StopAsync();
+
+        clock.Shift = TimeSpan.FromDays(366);
+        await log.ServeAsync(setup);
+        if (!mlDsa)
+        {
+            // It states no time, says so once, and goes on.
+            await log.AddAsync("two", "published");
+            Assert.Equal(HttpStatusCode.OK, (await log.GetAsync("/readyz")).Status);
+            Assert.InRange(Heartbeat.Read(log.Data)!.Value, known.AddDays(365), known.AddDays(367));
+            return;
+        }
+
+        await log.AddAsync("two");
+        await CheckTroubleAsync(log, "ahead", until: null);
+        Assert.Equal(known, Heartbeat.Read(log.Data)!.Value);
+        await log.StopAsync();
+        await Assert.ThrowsAsync<ConfigurationException>(() => ClockCommand.AcceptAsync(log.Data, null, "", clock, TestLog.Journal));
+        await ClockCommand.AcceptAsync(log.Data, null, "it was in a box for a year", clock, TestLog.Journal);
+        await Assert.ThrowsAsync<StorageException>(() => ClockCommand.AcceptAsync(log.Data, null, "again", new ShiftedClock(), TestLog.Journal));
+        await log.ServeAsync(setup);
+        await Eventually.TrueAsync(() => log.Engine.Publisher.Current!.Size == 2, "what was held is published");
+        CheckLines(log, await log.CheckLog(2), 2);
+    }
+
+    [Fact]
+    public async Task N03_a_new_log_whose_clock_is_ahead_signs_its_first_checkpoint_when_the_clock_is_right()
+    {
+        ShiftedClock clock = new() { Shift = TimeSpan.FromDays(366) };
+        await using TestLog log = TestLog.Create(mlDsa: true);
+        SigningClock.Begin(log.Data, TimeProvider.System);
+        await log.ServeAsync(new LogSetup { MlDsa = true, Time = clock });
+        await CheckTroubleAsync(log, "ahead", until: null);
+        Assert.Null(log.Engine.Publisher.Current);
+        clock.Shift = TimeSpan.Zero;
+        await Eventually.TrueAsync(() => log.Engine.Publisher.Current is not null, "the empty tree is signed");
+        CheckLines(log, await log.CheckLog(0), 0);
+    }
+
+    private static async Task CheckTroubleAsync(TestLog log, string state, ulong? until)
+    {
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await log.GetAsync("/readyz")).Status);
+        using JsonDocument status = JsonDocument.Parse((await log.GetAsync("/status")).Text);
+        JsonElement clock = status.RootElement.GetProperty("clock");
+        Assert.Equal(state, clock.GetProperty("state").GetString());
+        Assert.Equal(until is ulong stamp ? SigningClock.Format(DateTimeOffset.FromUnixTimeSeconds((long)stamp)) : null, clock.GetProperty("until").GetString());
+        Assert.Contains("tlog_clock_right 0\n", (await log.GetAsync("/metrics")).Text, StringComparison.Ordinal);
     }
 
     [Fact]

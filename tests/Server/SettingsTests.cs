@@ -21,6 +21,7 @@ public sealed class SettingsTests
         { "max-connections", 8, 65_536 },
         { "max-connections-per-address", 1, 65_536 },
         { "body-limit-s", 1, 300 },
+        { "clock-limit-days", 1, 3650 },
         { "scrub-mb-s", 0, 10_000 },
         { "scrub-interval-s", 1, 31_536_000 },
     };

@@ -2,6 +2,8 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
+using TransparencyLog.Hosting;
+using TransparencyLog.Witness;
 
 namespace TransparencyLog.Tests.Witness;
 
@@ -82,6 +84,77 @@ public sealed class ProgramTests : IDisposable
         Directory.CreateDirectory(Data + "2");
         await File.WriteAllTextAsync(Path.Combine(Data + "2", "anything"), "");
         CheckOneLine(await RunAsync("create", "--data", Data + "2", "--name", "witness.example/w1"), 3, "anything");
+    }
+
+    [Fact]
+    public async Task N03_an_operator_accepts_the_clock_of_a_witness_that_was_off_for_40_days()
+    {
+        await CreateAsync();
+        Assert.InRange(Heartbeat.Read(Data)!.Value, DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow);
+        Heartbeat.Write(Data, DateTimeOffset.UtcNow.AddDays(-40));
+        (Process process, Uri url) = await ServeAsync();
+        using (process)
+        {
+            using HttpClient client = new();
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, (await client.GetAsync(new Uri(url, "/readyz"))).StatusCode);
+            CheckOneLine(await RunAsync("clock", "accept", "--data", Data, "--reason", "it runs"), 3, "stop the witness first");
+            Terminate(process);
+            Assert.Contains($"tlog-witness clock accept --data {Data} --reason TEXT", (await EndAsync(process)).Error, StringComparison.Ordinal);
+        }
+
+        CheckOneLine(await RunAsync("clock", "accept", "--data", Data), 2, "reason");
+        CheckOneLine(await RunAsync("clock", "accept", "--data", Data, "--reason", "why", "--origin", "example.com/none"), 2, "example.com/none does not wait");
+        Ended accepted = await RunAsync("clock", "accept", "--data", Data, "--reason", "moved to another building");
+        Assert.Equal((0, ""), (accepted.Code, accepted.Output));
+        Assert.StartsWith("accepted: the clock says ", accepted.Error, StringComparison.Ordinal);
+        Assert.Equal("moved to another building", Assert.Single(ClockAcceptances.Read(Data)).Reason);
+        await CheckReadyAsync();
+    }
+
+    [Fact]
+    public async Task N03_an_operator_lets_the_time_of_an_origin_go_back_that_was_cosigned_a_year_ahead()
+    {
+        await CreateAsync();
+        TestLog log = new("example.com/program");
+        await File.WriteAllTextAsync(Logs, log.PolicyLine);
+        File.Delete(Path.Combine(Data, Heartbeat.Name));
+        FakeTime ahead = new(DateTimeOffset.UtcNow.AddDays(366).ToUnixTimeSeconds());
+        WitnessHost host = await WitnessHost.StartAsync(new Settings { Data = Data, Logs = [Logs], Listen = new IPEndPoint(IPAddress.Loopback, 0), LogLevel = Microsoft.Extensions.Logging.LogLevel.None }, ahead);
+        Assert.Equal(HttpStatusCode.OK, await AddAsync(new Uri(host.Url), log.Request(0, 5)));
+        await host.DisposeAsync();
+        File.Delete(Path.Combine(Data, Heartbeat.Name));
+
+        (Process process, Uri url) = await ServeAsync();
+        using (process)
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, await AddAsync(url, log.Request(5, 9)));
+            Terminate(process);
+            Assert.Contains("example.com/program until", (await EndAsync(process)).Error, StringComparison.Ordinal);
+        }
+
+        Ended accepted = await RunAsync("clock", "accept", "--data", Data, "--reason", "the clock is right again", "--origin", log.Origin);
+        Assert.True(accepted.Code == 0 && accepted.Error.EndsWith($"goes back once for 1 of 1 logs that wait: {log.Origin}\n", StringComparison.Ordinal), accepted.Error);
+        await CheckReadyAsync(async again => Assert.Equal(HttpStatusCode.OK, await AddAsync(again, log.Request(5, 9))));
+
+        static async Task<HttpStatusCode> AddAsync(Uri to, string body)
+        {
+            using HttpClient client = new();
+            using StringContent content = new(body);
+            return (await client.PostAsync(new Uri(to, "/add-checkpoint"), content)).StatusCode;
+        }
+    }
+
+    private async Task CheckReadyAsync(Func<Uri, Task>? act = null)
+    {
+        (Process process, Uri url) = await ServeAsync();
+        using (process)
+        {
+            using HttpClient client = new();
+            Assert.Equal(HttpStatusCode.OK, (await client.GetAsync(new Uri(url, "/readyz"))).StatusCode);
+            if (act is not null) await act(url);
+            Terminate(process);
+            Assert.Equal(0, (await EndAsync(process)).Code);
+        }
     }
 
     private static byte TypeOf(string vkey)

@@ -101,6 +101,8 @@ public sealed class SettingsTests : IDisposable
     [InlineData("rate-per-day", "0", "1 to 2147483647")]
     [InlineData("rate-per-day", "2147483648", "1 to 2147483647")]
     [InlineData("rate-burst", "0", "1 to 1000000")]
+    [InlineData("clock-limit-days", "0", "1 to 3650")]
+    [InlineData("clock-limit-days", "3651", "1 to 3650")]
     [InlineData("log-level", "7", "information")]
     [InlineData("guard", "/data/guard", "another disk")]
     [InlineData("guard", "/data", "another disk")]

@@ -54,7 +54,7 @@ internal static class Answers
         (string name, int retryAfterSeconds) = why switch
         {
             Unavailability.Halted => ("halted", 60),
-            Unavailability.ClockBehind or Unavailability.ClockWrong => ("clock", 60),
+            Unavailability.ClockBehind or Unavailability.ClockWrong or Unavailability.ClockAhead => ("clock", 60),
             Unavailability.DiskFull => ("disk", 30),
             Unavailability.Busy => ("busy", 1),
             _ => throw new System.Diagnostics.UnreachableException($"{why} has no answer"),
@@ -69,6 +69,7 @@ internal static class Answers
         Unavailability.Halted => "this witness has halted and cosigns nothing until its operator has looked",
         Unavailability.ClockBehind => "the clock of this witness is behind its last cosignature",
         Unavailability.ClockWrong => "the clock of this witness is wrong, or has jumped by more than a day since it was started",
+        Unavailability.ClockAhead => "the clock of this witness is far ahead of the last time that it knew; nothing is signed until its operator has looked",
         Unavailability.DiskFull => "the disk of this witness is nearly full",
         Unavailability.Busy => "another request of this log is not finished; whether this one was stored is unknown, and asking again is safe",
         _ => throw new System.Diagnostics.UnreachableException($"{why} has no words"),

@@ -40,6 +40,8 @@ internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, Log
         StringBuilder text = new();
         Gauge(text, "tlog_witness_halted", witness.Halted is null ? 0 : 1);
         Gauge(text, "tlog_witness_logs", logs.All.Count);
+        Gauge(text, "tlog_witness_clock_right", witness.Clock.State == ClockState.Right ? 1 : 0);
+        Gauge(text, "tlog_witness_logs_waiting_for_clock", witness.Waiting().Count());
         AddCheckpoint.Write(text, "tlog_witness_add_checkpoint_total");
         SignSubtree.Write(text, "tlog_witness_sign_subtree_total");
         text.Append("# TYPE tlog_witness_lists_total counter\n")

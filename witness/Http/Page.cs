@@ -31,7 +31,7 @@ internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, Eviden
         DateTimeOffset now = time.GetUtcNow();
         StringBuilder page = new(Head);
         page.Append(CultureInfo.InvariantCulture, $"<h1>{Escape(keys[0].Name)}</h1>\n<p>A witness of transparency logs (c2sp.org/tlog-witness): it cosigns a checkpoint only of a log that has grown from the one it cosigned before.</p>\n");
-        page.Append(CultureInfo.InvariantCulture, $"<p>State: {(witness.Hindrance is Unavailability why ? $"nothing is cosigned: {Escape(Answers.Describe(why))}" : "ok")}</p>\n<h2>Keys</h2>\n<ul>\n");
+        page.Append(CultureInfo.InvariantCulture, $"<p>State: {(witness.Trouble is Unavailability why ? $"{(why == Unavailability.ClockBehind ? "some logs wait" : "nothing is cosigned")}: {Escape(Answers.Describe(why))}" : "ok")}</p>\n<h2>Keys</h2>\n<ul>\n");
         foreach (VerifierKey key in keys) page.Append(CultureInfo.InvariantCulture, $"<li><code>{Escape(key.ToString())}</code></li>\n");
         WitnessedLog[] all = [.. logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)];
         page.Append(CultureInfo.InvariantCulture, $"</ul>\n<h2>{all.Length} {(all.Length == 1 ? "log" : "logs")}</h2>\n<table><tr><th>Origin</th><th class=\"n\">Size</th><th>Cosigned</th><th class=\"n\">Age</th><th>Refused since the start</th></tr>\n");

@@ -19,11 +19,11 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
         return Answers.Bytes(context, StatusCodes.Status200OK, latest.Note, Answers.PlainText);
     }
 
-    /// <summary>200 while all is well, 503 when nothing is cosigned (O-03).</summary>
-    public Task Health(HttpContext context)
+    /// <summary>200 while all is well, 503 when nothing is cosigned (O-03). It is ready where no log waits for the clock either (N-03).</summary>
+    public Task Health(HttpContext context, bool ready)
     {
         context.Response.Headers.CacheControl = "no-store";
-        return witness.Hindrance is Unavailability why ? Answers.Unavailable(context, why) : Answers.Text(context, StatusCodes.Status200OK, "ok\n");
+        return (ready ? witness.Trouble : witness.Hindrance) is Unavailability why ? Answers.Unavailable(context, why) : Answers.Text(context, StatusCodes.Status200OK, "ok\n");
     }
 
     /// <summary>GET /status.</summary>

@@ -67,7 +67,8 @@ internal sealed class Routes(SubmissionEndpoint add, SubmissionEndpoint? subtree
         if (path is "/status") return Get(context, () => read.Status(context));
         return target switch
         {
-            "/healthz" or "/readyz" => Get(context, () => read.Health(context)),
+            "/healthz" => Get(context, () => read.Health(context, ready: false)),
+            "/readyz" => Get(context, () => read.Health(context, ready: true)),
             "/metrics" => Get(context, () => read.Metrics(context)),
             _ => Answers.Problem(context, StatusCodes.Status404NotFound, "not-found", "no such resource"),
         };

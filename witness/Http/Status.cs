@@ -1,4 +1,5 @@
 using System.Text.Json;
+using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness.Http;
 
@@ -10,6 +11,9 @@ internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evid
 
     /// <summary>Logs of a page where the request does not say: an answer of some 550 kB.</summary>
     public const int UsualLimit = 1000;
+
+    /// <summary>Most logs named as waiting for the clock: an operator looks at the first of them.</summary>
+    private const int MaxWaiting = 100;
 
     /// <summary>The object as of now.</summary>
     public PagedAnswer Write()
@@ -24,7 +28,8 @@ internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evid
             json.WriteStartArray("vkeys");
             foreach (VerifierKey key in keys) json.WriteStringValue(key.ToString());
             json.WriteEndArray();
-            json.WriteString("trouble", witness.Hindrance is Unavailability why ? Answers.Describe(why) : null);
+            json.WriteString("trouble", witness.Trouble is Unavailability why ? Answers.Describe(why) : null);
+            WriteClock(json);
             json.WriteStartArray("lists");
             foreach ((string name, ListTrouble trouble) in lists.Troubles)
             {
@@ -51,6 +56,28 @@ internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evid
         // The end of the object follows each page.
         byte[] items = bytes.GetBuffer().AsSpan(0, ends[^1]).ToArray();
         return new PagedAnswer([.. all.Select(log => log.OriginHash)], items, ends, ",".Length, next => $"{(all.Length == 0 ? "" : "\n  ")}],\n  \"next\": {(next is Hash hash ? $"\"{hash.ToHex()}\"" : "null")}\n}}");
+    }
+
+    /// <summary>What is thought of the clock, and which logs wait for it: the first hundred of them.</summary>
+    private void WriteClock(Utf8JsonWriter json)
+    {
+        (WitnessedLog Log, DateTimeOffset Until)[] waiting = [.. witness.Waiting().OrderBy(one => one.Log.Origin, StringComparer.Ordinal)];
+        ClockState state = witness.Clock.State;
+        json.WriteStartObject("clock");
+        json.WriteString("state", (state == ClockState.Right && waiting.Length > 0 ? ClockState.Behind : state).ToString().ToLowerInvariant());
+        json.WriteString("lastKnown", witness.Clock.LastKnown is DateTimeOffset last ? SigningClock.Format(last) : null);
+        json.WriteNumber("waitingLogs", waiting.Length);
+        json.WriteStartArray("waiting");
+        foreach ((WitnessedLog log, DateTimeOffset until) in waiting.Take(MaxWaiting))
+        {
+            json.WriteStartObject();
+            json.WriteString("origin", log.Origin);
+            json.WriteString("until", SigningClock.Format(until));
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+        json.WriteEndObject();
     }
 
     private void Write(Utf8JsonWriter json, WitnessedLog log)

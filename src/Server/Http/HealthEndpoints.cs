@@ -29,6 +29,13 @@ internal static class HealthEndpoints
             return;
         }
 
+        ClockTrouble? clock = engine.Clock.Trouble;
+        if (ready && clock is not null)
+        {
+            await Problem.Unavailable(new UnavailableException($"nothing is signed: the clock of this log is {HealthEndpoints.Word(clock.State)}{(clock.Until is DateTimeOffset until ? $" until {Time(until)}" : "")}; entries are taken and published later", 60)).ExecuteAsync(context).ConfigureAwait(false);
+            return;
+        }
+
         context.Response.Headers.CacheControl = "no-store";
         await LargeAnswers.SendAsync(context, 200, "text/plain; charset=utf-8", figures.Get()).ConfigureAwait(false);
     }
@@ -38,6 +45,7 @@ internal static class HealthEndpoints
         string text = string.Create(CultureInfo.InvariantCulture, $"{Word(engine.State)}\ndurable {engine.Size}\nsigned {engine.Publisher.SignedSize}\npublished {engine.Publisher.Current?.Size ?? 0}\n");
         StringBuilder lines = new(text);
         if (engine.Publisher.Held is HeldState held) lines.Append(held.What == Hold.Signing ? "appends and signatures" : "publication").Append(" held since ").Append(Time(held.Since)).Append(": ").Append(held.Reason).Append('\n');
+        if (engine.Clock.Trouble is ClockTrouble clock) lines.Append("clock ").Append(Word(clock.State)).Append(": nothing is signed\n");
         if (engine.Publisher.DegradedSince is DateTimeOffset since) lines.Append("quorum missing since ").Append(Time(since)).Append(": published without\n");
         foreach (PolicyPeer peer in engine.Publisher.Peers) lines.Append("witness ").Append(peer.Feed.SubmissionPrefix).Append(' ').Append(peer.Feed.State.Trouble ?? "ok").Append('\n');
         ScrubStatus scrub = engine.Scrub.Status;
@@ -62,6 +70,16 @@ internal static class HealthEndpoints
     }
 
     internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
+
+    /// <summary>What is wrong with the clock, as a word of /status and in sentences.</summary>
+    internal static string Word(ClockState state) => state switch
+    {
+        ClockState.Early => "before 2026",
+        ClockState.Ahead => "far ahead of the last known time",
+        ClockState.Jumped => "more than a day off since the start",
+        ClockState.Behind => "behind its newest signature",
+        _ => throw new System.Diagnostics.UnreachableException("no such trouble"),
+    };
 
     internal static string Word(EngineState state) => state switch
     {

@@ -40,6 +40,7 @@ internal static class MetricsEndpoint
         text.AppendMetric("tlog_duplicates_remembered", "gauge", $"{duplicates.Remembered}");
         text.AppendMetric("tlog_duplicates_forgotten_total", "counter", $"{duplicates.Forgotten}");
         text.AppendMetric("tlog_halted", "gauge", $"{(engine.HasStopped ? 1 : 0)}");
+        text.AppendMetric("tlog_clock_right", "gauge", $"{(engine.Clock.Trouble is null ? 1 : 0)}");
         text.AppendMetric("tlog_disk_free_bytes", "gauge", $"{engine.Space.Free}");
         text.AppendMetric("tlog_disk_reserve_bytes", "gauge", $"{engine.Space.Reserve}");
         ScrubStatus scrub = engine.Scrub.Status;

@@ -47,6 +47,12 @@ internal static class StatusEndpoint
         json.WriteEndObject();
         if (publisher.Held is HeldState held) Write(json, held);
         else json.WriteNull("held");
+        ClockTrouble? clock = engine.Clock.Trouble;
+        json.WriteStartObject("clock");
+        json.WriteString("state", (clock?.State ?? ClockState.Right).ToString().ToLowerInvariant());
+        json.WriteString("lastKnown", engine.Clock.LastKnown is DateTimeOffset last ? HealthEndpoints.Time(last) : null);
+        json.WriteString("until", clock?.Until is DateTimeOffset until ? HealthEndpoints.Time(until) : null);
+        json.WriteEndObject();
         json.WriteStartArray("witnesses");
         foreach (PolicyPeer peer in publisher.Peers) Write(json, peer, publisher.SignedSize, publisher.Trust);
         json.WriteEndArray();

@@ -74,7 +74,7 @@ internal sealed class TestWitness : IAsyncDisposable
     }
 
     /// <summary>The least the journal allows: tests make many.</summary>
-    private const int JournalFileBytes = 4 * 1024 * 1024;
+    public const int JournalFileBytes = 4 * 1024 * 1024;
 
     public void SetLogs(params TestLog[] logs) => File.WriteAllText(LogsFile, string.Concat(logs.Select(log => log.PolicyLine)));
 
