@@ -24,9 +24,6 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
 
     private static readonly long LargestBundle = EntryBundle.Width * (long)EntryBundle.EncodedSize(EntryBundle.MaxEntrySize);
 
-    /// <summary>A partial bundle that is a smaller part of what is in memory than this is copied.</summary>
-    private const int LeastShare = 8;
-
     /// <summary>Large bundles that are remembered while they are being sent: as many as the budget of answers has room for, and more.</summary>
     private const int MostSent = 4096;
 
@@ -99,12 +96,9 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
     {
         if (!path.IsPartial) return new Served(bundle, IsGzip: false, LargeAnswers.Hold(bundle, budget));
         ReadOnlyMemory<byte> first = bundle[..EntryBundle.PrefixLength(bundle.Span, path.Width)];
-        bool isShare = MemoryMarshal.TryGetArray(first, out ArraySegment<byte> memory) && first.Length > memory.Array!.Length / LeastShare;
-        if (first.Length > LargeAnswers.Least && isShare) return new Served(first, IsGzip: false, LargeAnswers.Hold(first, budget));
 
-        // In memory of their own: a slow reader would keep all of the bundle alive.
-        ByteBudget.Share? room = LargeAnswers.Reserve(first.Length, budget);
-        return new Served(first.ToArray(), IsGzip: false, room);
+        // A few are copied, so that a slow reader does not keep all of the bundle alive. Many are not: the readers of one bundle share it, whatever part of it each is sent.
+        return first.Length <= LargeAnswers.Least ? new Served(first.ToArray(), IsGzip: false, null) : new Served(first, IsGzip: false, LargeAnswers.Hold(first, budget));
     }
 
     /// <summary>The bytes of one entry that the snapshot's size covers, in memory of their own.</summary>

@@ -43,13 +43,14 @@ internal sealed class BothServers : IAsyncDisposable
     /// <param name="log">Settings of the log, as environment variables.</param>
     /// <param name="witness">Settings of the witness.</param>
     /// <param name="start">Starts a program in another way, say under a tracer.</param>
+    /// <param name="moreLogs">Further lines of the witness's list of logs.</param>
     public static async Task<BothServers> StartAsync(
-        Dictionary<string, string>? log = null, Dictionary<string, string>? witness = null, Func<Scratch, string, string[], IReadOnlyDictionary<string, string>?, RunningProgram>? start = null)
+        Dictionary<string, string>? log = null, Dictionary<string, string>? witness = null, Func<Scratch, string, string[], IReadOnlyDictionary<string, string>?, RunningProgram>? start = null, string moreLogs = "")
     {
         BothServers servers = new();
         try
         {
-            await servers.StartThemAsync(log, witness, start ?? ((_, program, arguments, environment) => RunningProgram.Start(program, arguments, environment)));
+            await servers.StartThemAsync(log, witness, start ?? ((_, program, arguments, environment) => RunningProgram.Start(program, arguments, environment)), moreLogs);
             return servers;
         }
         catch
@@ -60,12 +61,12 @@ internal sealed class BothServers : IAsyncDisposable
     }
 
     private async Task StartThemAsync(
-        Dictionary<string, string>? log, Dictionary<string, string>? witness, Func<Scratch, string, string[], IReadOnlyDictionary<string, string>?, RunningProgram> start)
+        Dictionary<string, string>? log, Dictionary<string, string>? witness, Func<Scratch, string, string[], IReadOnlyDictionary<string, string>?, RunningProgram> start, string moreLogs)
     {
         VerifierKey = await Programs.CreateLogAsync(_scratch["log"], "--journal-file-bytes", "4194304");
         Ended created = await Programs.RunAsync(Programs.Witness, "create", "--data", _scratch["witness"], "--name", "witness.example/w1");
         Assert.True(created.ExitCode == 0, created.ToString());
-        await File.WriteAllTextAsync(_scratch["logs"], Witnessed.PolicyLine);
+        await File.WriteAllTextAsync(_scratch["logs"], Witnessed.PolicyLine + moreLogs);
 
         RunningProgram serving = start(_scratch, Programs.Server, ["serve", "--data", _scratch["log"], "--listen", "http://127.0.0.1:0"], log);
         Log = new HostileTarget("log", new Uri("http://127.0.0.1:0"), serving, new RequestWords("/checkpoint", "/add", "", "hello"u8.ToArray()));
