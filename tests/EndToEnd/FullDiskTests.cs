@@ -78,10 +78,11 @@ public sealed class FullDiskTests
         using LogClient client = new(await server.ListeningAsync());
 
         // More than one journal file in all, so that its next file is due while there are no inodes.
-        byte[][] batch = [.. Enumerable.Range(0, 30).Select(i => new byte[60_000])];
         for (int round = 0; round < 3; round++)
         {
-            foreach (byte[] entry in batch) Random.Shared.NextBytes(entry);
+            Random random = new(round);
+            byte[][] batch = [.. Enumerable.Range(0, 30).Select(_ => new byte[60_000])];
+            foreach (byte[] entry in batch) random.NextBytes(entry);
             Assert.True(await observed.AddAsync(client, batch));
             disk.TakeInodes();
             AddAnswer refused = await RefusedAsync(client);
