@@ -20,7 +20,7 @@ internal sealed class CheckpointWitness(
     public Exception? Halted => Volatile.Read(ref _halted) ?? store.Failure;
 
     /// <summary>Why nothing is cosigned now; null while all is well. All but a halt passes by itself.</summary>
-    public Unavailability? Hindrance => Halted is not null ? Unavailability.Halted : space.IsLow ? Unavailability.DiskFull : clock.State switch
+    public Unavailability? Hindrance => Halted is not null ? Unavailability.Halted : store.GuardTrouble is not null ? Unavailability.GuardUnavailable : space.IsLow ? Unavailability.DiskFull : clock.State switch
     {
         ClockState.Right => null,
         ClockState.Ahead => Unavailability.ClockAhead,
@@ -92,8 +92,8 @@ internal sealed class CheckpointWitness(
         }
         catch (TimeoutException)
         {
-            // The disk hangs. Whether it will be stored is open; the origin stays locked until that is known.
-            return new CosignOutcome.Unavailable(Unavailability.Busy);
+            // The disk hangs, or the guard. Whether it will be stored is open; the origin stays locked until that is known.
+            return new CosignOutcome.Unavailable(store.GuardTrouble is null ? Unavailability.Busy : Unavailability.GuardUnavailable);
         }
 
         CosignOutcome Refuse(CosignOutcome refusal)
@@ -205,6 +205,9 @@ internal sealed class CheckpointWitness(
             return new CosignOutcome.Inconsistent(answer);
         }
     }
+
+    /// <summary>Cosigns nothing more: this copy of the witness was fenced.</summary>
+    public void HaltOn(Exception failure) => Halt(failure);
 
     private CosignOutcome.Unavailable Halt(Exception failure)
     {

@@ -51,6 +51,30 @@ internal static class Commands
         return command;
     }
 
+    /// <summary>Replaces the guard of a witness, or gives it up; recorded in its directory.</summary>
+    public static Command GuardCommand()
+    {
+        Command group = new("guard", "Replace the guard of a witness, or give it up; recorded in its directory.");
+        Option<string> reason = new("--reason") { Description = "Why; recorded.", HelpName = "TEXT", Required = true };
+        Command replace = new("replace", "Begin a new guard, without asking the one before. Only when no other copy of this witness is at work.") { reason };
+        CommandSettings ofReplace = new(replace, WitnessSettings.Table, [WitnessSettings.Data, WitnessSettings.Guard]);
+        replace.SetAction(result => Guarded(() => Change(ofReplace.Read(result), drop: false, result.GetValue(reason)!)));
+        Command drop = new("drop", "Give the guard up: from then on an older copy of this directory cannot be noticed.") { reason };
+        CommandSettings ofDrop = new(drop, WitnessSettings.Table, [WitnessSettings.Data]);
+        drop.SetAction(result => Guarded(() => Change(ofDrop.Read(result), drop: true, result.GetValue(reason)!)));
+        group.Subcommands.Add(replace);
+        group.Subcommands.Add(drop);
+        return group;
+
+        static Task Change(SettingValues values, bool drop, string why)
+        {
+            if (why.Length is 0 or > 1000) throw new ConfigurationException("reason: 1 to 1,000 characters");
+            using WitnessDirectory directory = WitnessDirectory.Open(values.Required(WitnessSettings.Data));
+            Console.Error.Write($"{Guard.Change(directory, drop ? null : values.Required(WitnessSettings.Guard), why, TimeProvider.System)}\n");
+            return Task.CompletedTask;
+        }
+    }
+
     /// <summary>Parses and runs. A command line that does not parse is answered with the reason and <see cref="ExitCode.Usage"/>.</summary>
     public static async Task<int> RunAsync(RootCommand root, string[] args)
     {

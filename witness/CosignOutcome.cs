@@ -50,6 +50,9 @@ internal enum Unavailability
     /// <summary>The clock is far ahead of the last known time; an operator has to accept it.</summary>
     ClockAhead,
 
+    /// <summary>The guard cannot be asked.</summary>
+    GuardUnavailable,
+
     /// <summary>The disk is nearly full. What is stored goes on being shown.</summary>
     DiskFull,
 

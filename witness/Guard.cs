@@ -1,10 +1,10 @@
-// The guard: what a restored data directory cannot know, kept in another place (--guard DIR).
+// The guard: what a restored data directory cannot know, and the fence between two live copies of it, kept in another place (--guard DIR). As for the log
+// (src/Storage/GuardFence.cs, spec/storage.md): a lock `<SHA-256 of the first vkey, hex>.lock` and a row of files `<the same>.<sequence, 20 digits>.witness`, each
 //
-//     <SHA-256 of the vkey, hex>.witness     tlog-witness-guard v1 <index> <chain, 64 hex> <CRC-32C of what stands before it, 8 hex>\n
+//     tlog-witness-guard v1 <index> <chain, 64 hex> <CRC-32C of what stands before it, 8 hex>\n
 //
-// It is replaced after each frame of the journal and before any answer to it. So at a start it is equal to the store, or behind it by the
-// frame at whose end the process stopped; ahead of the store, or beside it, means that the directory is an older copy. The file
-// `guarded` in the data directory remembers that there is a guard: it may not just go missing.
+// One is added after each frame of the journal and before any answer to it. So at a start the newest is equal to the store, or behind it by the frame at whose end the process
+// stopped; anything else means that the directory is another copy. The file `guarded` in the data directory remembers that there is a guard: it may not just go missing.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -15,73 +15,139 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Witness;
 
 /// <summary>The second memory of how far the store is. One owner: the store's writer.</summary>
-internal sealed class Guard
+internal sealed class Guard : IDisposable
 {
     private const string Header = "tlog-witness-guard v1 ";
-    private const int MaxSize = 256;
-    private const int MaxPath = 4096;
+    private const string Extension = ".witness";
+    private const string ChangesName = "guard-changes";
+    private const int MaxChanges = 1024 * 1024;
 
-    private readonly string _path;
-    private readonly string? _used; // where to say that there is a guard; null when it is said
+    private readonly string _dataDirectory;
+    private readonly bool _agrees, _isKnown;
+    private bool _isFenceKept;
 
-    private Guard(string path, string? used) => (_path, _used) = (path, used);
+    private Guard(string dataDirectory, GuardFence fence, bool agrees, bool isKnown) => (_dataDirectory, Fence, _agrees, _isKnown) = (dataDirectory, fence, agrees, isKnown);
+
+    /// <summary>Looks, advances, and knows whether the guard answers.</summary>
+    public GuardFence Fence { get; }
 
     /// <summary>
-    /// Compares the store with its guard, and changes nothing: <see cref="Begin"/> brings a guard that a crash left behind up to date, once what
-    /// the store holds is durable.
+    /// Takes the guard's lock and compares the store with it: <see cref="Begin"/> brings a guard that a crash left behind up to date, once what the store holds is durable.
     /// </summary>
     /// <param name="dataDirectory">The data directory, locked.</param>
     /// <param name="guardDirectory">Where the guard is; null for none.</param>
     /// <param name="witness">Whose it is.</param>
     /// <param name="notes">What the store holds.</param>
     /// <param name="chains">The chain at each index from the snapshot's on; the last is that of <paramref name="notes"/>.</param>
-    /// <exception cref="StorageException">They do not tell one story, or the guard of a guarded store is gone.</exception>
-    public static Guard? Open(string dataDirectory, string? guardDirectory, VerifierKey witness, StoredNotes notes, IReadOnlyList<Hash> chains)
+    /// <param name="lastFrame">The index at which the last frame of the journal begins.</param>
+    /// <param name="time">The clock, for what is told of a guard that does not answer.</param>
+    /// <exception cref="StorageException">They do not tell one story, the guard of a guarded store is gone, or another process has it.</exception>
+    public static Guard? Open(string dataDirectory, string? guardDirectory, VerifierKey witness, StoredNotes notes, IReadOnlyList<Hash> chains, long lastFrame, TimeProvider time)
     {
-        string used = Path.Combine(dataDirectory, "guarded");
-        bool guarded = DurableFile.TryRead(used, MaxPath, out byte[] place);
+        string? used = GuardedFile.Read(dataDirectory, "tlog-witness");
         if (guardDirectory is null)
         {
-            return guarded
-                ? throw new StorageException($"this witness has a guard in {Encoding.UTF8.GetString(place).Trim()}: start with --guard, or remove {used} to give it up")
+            return used is not null
+                ? throw new StorageException($"this witness has a guard in {used}: start with --guard {used}, or give it up with tlog-witness guard drop --data {dataDirectory} --reason TEXT")
                 : null;
         }
 
-        string path = Path.Combine(Path.GetFullPath(guardDirectory), $"{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(witness.ToString())))}.witness");
-        Guard guard = new(path, guarded ? null : used);
-        if (!DurableFile.TryRead(path, MaxSize, out byte[] bytes))
+        GuardFence fence = GuardFence.Open(guardDirectory, NameOf(witness), Extension, dataDirectory, mustExist: used is not null, time);
+        try
         {
-            if (guarded) throw new StorageException($"the guard {path} is missing, and this witness has been used with it: an older copy of {dataDirectory} could not be noticed (remove {used} to begin a new guard)");
+            fence.Explain = Explain;
+            bool agrees = false;
+            if (fence.Newest is ReadOnlyMemory<byte> newest) agrees = Check(fence.NewestPath, newest.Span, dataDirectory, notes, chains, lastFrame);
+            else if (used is not null) throw new StorageException($"the guard {fence.NewestPath} is missing: {fence.Directory} holds no file of it, and this witness has been used with it. {HowToReplace(dataDirectory)}");
+            return new Guard(dataDirectory, fence, agrees, isKnown: used == fence.Directory);
         }
-        else
+        catch
         {
-            Check(path, bytes, dataDirectory, notes, chains);
+            fence.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Begins a new guard, or gives the guard up, without asking the one that was: an operator says so. Recorded in the file <c>guard-changes</c> of the data directory.
+    /// Returns what was done, in words.
+    /// </summary>
+    public static string Change(WitnessDirectory directory, string? guardDirectory, string reason, TimeProvider time, int journalFileBytes = WitnessStore.JournalFileBytes)
+    {
+        string root = directory.Root, before = GuardedFile.Describe(root);
+        if (guardDirectory is null)
+        {
+            Record(root, $"dropped ({before}): {reason}", time);
+            GuardedFile.Remove(root);
+            return $"the guard is given up ({before})";
         }
 
-        return guard;
+        StoredNotes notes = WitnessStore.ReadNotes(directory, journalFileBytes);
+        string folder = Path.GetFullPath(guardDirectory);
+        using GuardFence fence = GuardFence.Open(folder, NameOf(directory.Cosigners[0].Key), Extension, root, mustExist: false, time);
+        string held = fence.Newest is ReadOnlyMemory<byte> found ? $"; {fence.NewestPath} held {Describe(found.Span)}" : "";
+        Record(root, $"replaced ({before}) by {folder}{held}: {reason}", time);
+        fence.Begin(Line(notes), agrees: false);
+        GuardedFile.Write(root, folder);
+        return $"the guard is in {folder} now ({before}){held}";
     }
 
     /// <summary>Brings the guard to where the store is, at a start.</summary>
     public void Begin(StoredNotes notes)
     {
-        string directory = Path.GetDirectoryName(_path)!;
-        DurableFile.CreateDirectory(directory);
-
         // The guard before the word that there is one: a crash between the two leaves a guard that agrees.
-        Advance(notes);
-        if (_used is not null) DurableFile.Replace(_used, Encoding.UTF8.GetBytes($"{directory}\n"));
+        Fence.Begin(Line(notes), _agrees);
+        if (!_isKnown) GuardedFile.Write(_dataDirectory, Fence.Directory);
     }
 
-    /// <summary>Remembers where the store is; durable when it returns.</summary>
-    public void Advance(StoredNotes notes)
+    /// <summary>Remembers where the store is; durable when it returns. Blocks: the store's writer has a thread of its own.</summary>
+    /// <exception cref="ConflictException">Another copy of this witness goes on.</exception>
+    /// <exception cref="GuardUnavailableException">Nobody knows: it may be tried again.</exception>
+    public void Advance(StoredNotes notes) => Fence.AdvanceAsync(Line(notes)).GetAwaiter().GetResult();
+
+    public void Dispose() => Fence.Dispose();
+
+    private static string NameOf(VerifierKey witness) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(witness.ToString())));
+
+    private static byte[] Line(StoredNotes notes)
     {
         string line = string.Create(CultureInfo.InvariantCulture, $"{Header}{notes.Index} {notes.Chain.ToHex()} ");
-        DurableFile.Replace(_path, Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{line}{Crc32C.Of(Encoding.ASCII.GetBytes(line)):x8}\n")));
+        return Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{line}{Crc32C.Of(Encoding.ASCII.GetBytes(line)):x8}\n"));
     }
 
-    private static void Check(string path, byte[] bytes, string dataDirectory, StoredNotes notes, IReadOnlyList<Hash> chains)
+    private static (string Words, TlogEvidence? Evidence) Explain(byte[]? bytes) => (bytes is null ? "" : $"; it holds {Describe(bytes)}", null);
+
+    private static string Describe(ReadOnlySpan<byte> bytes) => TryParse(bytes, out long index, out Hash? chain) ? string.Create(CultureInfo.InvariantCulture, $"{index} updates, chain {chain.Value.ToHex()}") : "damage";
+
+    private static string HowToReplace(string dataDirectory) =>
+        $"If no other copy of this witness is at work or may have cosigned more, begin a new guard with tlog-witness guard replace --data {dataDirectory} --guard DIR --reason TEXT";
+
+    /// <summary>Keeps what was found when this copy was fenced off; what cannot be written is in the operator's log.</summary>
+    public void KeepFence(ConflictException fenced)
     {
-        if (!TryParse(bytes, out long index, out Hash? chain)) throw new StorageException($"the guard {path} is damaged");
+        if (Interlocked.Exchange(ref _isFenceKept, true)) return;
+        try
+        {
+            Record(_dataDirectory, fenced.Message, TimeProvider.System);
+        }
+        catch (StorageException)
+        {
+            // The fence stands without.
+        }
+    }
+
+    private static void Record(string root, string what, TimeProvider time)
+    {
+        string path = Path.Combine(root, ChangesName);
+        DurableFile.TryRead(path, MaxChanges, out byte[] before);
+        string line = $"{time.GetUtcNow().UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture)} guard {what.ReplaceLineEndings(" ")}\n";
+        DurableFile.Replace(path, [.. before, .. Encoding.UTF8.GetBytes(line)]);
+    }
+
+    /// <summary>True when the guard is where the store is, false when it is behind by the last frame.</summary>
+    private static bool Check(string path, ReadOnlySpan<byte> bytes, string dataDirectory, StoredNotes notes, IReadOnlyList<Hash> chains, long lastFrame)
+    {
+        if (!TryParse(bytes, out long index, out Hash? chain)) throw new StorageException($"the guard {path} is damaged. {HowToReplace(dataDirectory)}");
         if (index > notes.Index)
         {
             throw new StorageException($"the guard {path} has seen {index} updates, but {dataDirectory} holds {notes.Index}: this directory is an older copy, and with it this witness would cosign what it has already superseded");
@@ -89,15 +155,17 @@ internal sealed class Guard
 
         // chains[^1] is at notes.Index. Below the snapshot nothing is left to compare with; no crash brings a guard there.
         long behind = notes.Index - index;
-        if (behind >= chains.Count)
-        {
-            throw new StorageException($"the guard {path} has seen {index} updates and {dataDirectory} holds {notes.Index}: too far apart for a crash, and nothing left to compare (remove the guard to begin a new one)");
-        }
-
-        if (chains[^(int)(behind + 1)] != chain)
+        if (behind < chains.Count && chains[^(int)(behind + 1)] != chain)
         {
             throw new StorageException($"the guard {path} and {dataDirectory} do not agree about update {index}: they have gone different ways");
         }
+
+        if (behind >= chains.Count || (index != notes.Index && index != lastFrame))
+        {
+            throw new StorageException($"the guard {path} has seen {index} updates and {dataDirectory} holds {notes.Index}, the last frame from {lastFrame} on: too far apart for a crash, so the guard is an older copy. {HowToReplace(dataDirectory)}");
+        }
+
+        return index == notes.Index;
     }
 
     internal static bool TryParse(ReadOnlySpan<byte> bytes, out long index, [NotNullWhen(true)] out Hash? chain)

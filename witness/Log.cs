@@ -53,4 +53,10 @@ internal static partial class Log
 
     [LoggerMessage(19, LogLevel.Warning, "{Reason}")]
     public static partial void LogRefused(this ILogger log, string reason);
+
+    [LoggerMessage(30, LogLevel.Critical, "guard-unavailable: nothing is cosigned until the guard answers: {Reason}")]
+    public static partial void GuardUnavailable(this ILogger log, string reason);
+
+    [LoggerMessage(31, LogLevel.Information, "the guard answers again")]
+    public static partial void GuardBack(this ILogger log);
 }

@@ -4,6 +4,7 @@
 //     tlog-witness create --data DIR --name NAME [--no-ml-dsa]
 //     tlog-witness clock accept --data DIR --reason TEXT [--origin NAME ...]
 //     tlog-witness serve  --data DIR --logs FILE|URL [--logs ...] [--listen URL] [--guard DIR] [--config FILE]
+//     tlog-witness guard  replace --data DIR --guard DIR --reason TEXT | drop --data DIR --reason TEXT
 
 using System.CommandLine;
 using TransparencyLog.Hosting;
@@ -19,6 +20,7 @@ RootCommand root = new("A witness of transparency logs (c2sp.org/tlog-witness): 
     Commands.Create(),
     Commands.Serve(),
     ClockCommand.Create(),
+    Commands.GuardCommand(),
 };
 
 return await Commands.RunAsync(root, args);

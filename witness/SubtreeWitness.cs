@@ -20,9 +20,8 @@ internal sealed class SubtreeWitness(WitnessedLogs logs, ISubtreeCosigner cosign
 
     private CosignOutcome SignSubtree(ReadOnlySpan<byte> body)
     {
-        if (witness.Halted is not null) return new CosignOutcome.Unavailable(Unavailability.Halted);
         // It states no time, and yet: while nobody has accepted the clock, nothing is signed.
-        if (witness.Hindrance is Unavailability.ClockAhead) return new CosignOutcome.Unavailable(Unavailability.ClockAhead);
+        if (witness.Hindrance is Unavailability why and (Unavailability.Halted or Unavailability.GuardUnavailable or Unavailability.ClockAhead)) return new CosignOutcome.Unavailable(why);
         // SPEC TW-52: numbers as they must be. SPEC TW-55: a valid subtree. Else 400.
         if (!SignSubtreeRequest.TryParse(body, out SignSubtreeRequest? request, out string error)) return new CosignOutcome.Malformed(error);
         // SPEC TW-57: unknown origin, 404.

@@ -6,6 +6,7 @@
 //     lock               flock of the process that has it open
 //     snapshot journal/  what it has cosigned (WitnessStore.cs)
 //     guarded            says that a guard is in use, and where (Guard.cs)
+//     guard-changes      when an operator replaced the guard or gave it up, and when it fenced this copy off
 //     evidence/          what logs have signed and cannot both be true (Evidence.cs)
 //     heartbeat          the last time that it believed (Hosting/Heartbeat.cs); clock-accepted: what operators accepted (Hosting/ClockAcceptances.cs)
 //     lists/             what lists of logs have named that somebody else keeps (LogLists.cs)

@@ -67,7 +67,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             ICosigner[] cosigners = [.. directory.Cosigners.Select(one => cosigner?.Invoke(one) ?? one)];
             VerifierKey[] vkeys = [.. cosigners.Select(one => one.Key)];
             lists = LogLists.Open(settings.Logs, directory.Root, vkeys, settings.ListInterval, time, LogLists.FetchTime);
-            store = WitnessStore.Open(directory, settings.Guard, settings.JournalFileBytes, journal);
+            store = WitnessStore.Open(directory, settings.Guard, settings.JournalFileBytes, journal, time);
             SigningClock clock = SigningClock.Open(directory.Root, settings.ClockLimit, time);
             WitnessedLogs logs = WitnessedLogs.Load(lists.Logs, store.Loaded, vkeys, time, settings.RatePerDay, settings.RateBurst);
 
@@ -85,6 +85,13 @@ internal sealed class WitnessHost : IAsyncDisposable
             app.Run(routes.HandleAsync);
 
             if (store.Cut is string cut) log.FrameCut(cut);
+            store.WatchGuard(
+                trouble =>
+                {
+                    if (trouble is null) log.GuardBack();
+                    else log.GuardUnavailable(trouble.Reason);
+                },
+                witness.HaltOn);
             if (settings.Guard is null) log.NoGuard();
             Beat(clock, log);
             WarnOfClock(witness, log);

@@ -2,7 +2,7 @@
 //
 //     snapshot     the newest note of each origin at some index (Snapshot.cs)
 //     journal/     every update since, an entry each (StoredNotes.cs); frames and files as in Storage/Journal.cs
-//     a guard      in another directory, if asked for (Guard.cs)
+//     a guard      in another directory, if asked for; it fences this copy of the store off from others (Guard.cs)
 //
 // One writer, on a thread of its own, takes all updates that wait, puts them into one frame, syncs once, moves the guard, and only then lets their
 // callers answer. Requests that are being checked are announced, and a frame waits a little for them: 64 at once cost one sync. After a failure nothing is taken any more: whether the last frame is on disk is unknown, and only a new start can look.
@@ -27,6 +27,9 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// <summary>How long a frame waits for requests that are announced: a check takes 0.2 ms, so 64 on two cores take as long as this at most.</summary>
     private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(8);
 
+    /// <summary>How often the guard is asked again while it is unavailable.</summary>
+    private static readonly TimeSpan GuardRetry = TimeSpan.FromMilliseconds(500);
+
     /// <summary>Largest note in bytes: an entry has a u16 length.</summary>
     public const int MaxNote = EntryBundle.MaxEntrySize;
 
@@ -42,6 +45,8 @@ internal sealed class WitnessStore : IAsyncDisposable
     private readonly Task _writer;
     private long _sinceSnapshot; // bytes of entries; the writer's
     private Exception? _failure; // the writer's, read by anyone
+    private Task _watching = Task.CompletedTask;
+    private readonly CancellationTokenSource _stopWatching = new();
 
     private readonly object _gate = new(); // guards what follows
 
@@ -77,8 +82,11 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// <summary>What opening cut away as a frame that was never answered, in words; null when there was nothing.</summary>
     public string? Cut { get; private init; }
 
+    /// <summary>Why the guard cannot be used now; null while it can. Nothing is answered then.</summary>
+    public GuardTrouble? GuardTrouble => _guard?.Fence.Trouble;
+
     /// <summary>Why nothing is taken any more; null while all is well.</summary>
-    public Exception? Failure => Volatile.Read(ref _failure);
+    public Exception? Failure => Volatile.Read(ref _failure) ?? _guard?.Fence.Fenced;
 
     /// <summary>Makes an empty store.</summary>
     public static void Create(string directory, VerifierKey witness, int journalFileBytes)
@@ -94,12 +102,72 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// <param name="guardDirectory">The guard's directory, or null.</param>
     /// <param name="journalFileBytes">Size of a journal file.</param>
     /// <param name="wrap">Puts something between the store and its journal; null for nothing.</param>
+    /// <param name="time">The clock of the guard.</param>
     /// <exception cref="StorageException">Snapshot, journal and guard do not tell one story, or something is missing.</exception>
-    public static WitnessStore Open(WitnessDirectory directory, string? guardDirectory, int journalFileBytes, Func<IJournal, IJournal>? wrap)
+    public static WitnessStore Open(WitnessDirectory directory, string? guardDirectory, int journalFileBytes, Func<IJournal, IJournal>? wrap, TimeProvider? time = null)
     {
         string root = directory.Root, journalPath = JournalPath(root);
         VerifierKey witness = directory.Cosigners[0].Key;
         JournalOptions options = OptionsFor(witness, journalFileBytes);
+        (StoredNotes notes, List<Hash> chains, long lastFrame, long sinceSnapshot) = Read(root, options);
+        Guard? guard = Guard.Open(root, guardDirectory, witness, notes, chains, lastFrame, time ?? TimeProvider.System);
+
+        // Only the last frame may have been read from the page cache and not be on disk: each one before it had returned from its sync
+        // before the next was written. It is written anew and synced before anything is answered from it.
+        Journal? journal = null;
+        try
+        {
+            journal = Journal.Open(journalPath, options, rewriteFrom: lastFrame);
+            guard?.Begin(notes);
+        }
+        catch
+        {
+            journal?.DisposeAsync().AsTask().GetAwaiter().GetResult();
+            guard?.Dispose();
+            throw;
+        }
+
+        return new WitnessStore(directory, options.Identity, journalFileBytes, journal, wrap?.Invoke(journal) ?? journal, guard, notes)
+        {
+            Cut = journal.Cut,
+            _sinceSnapshot = sinceSnapshot,
+        };
+    }
+
+    /// <summary>What the store of a locked directory holds; changes nothing.</summary>
+    /// <exception cref="StorageException">Snapshot and journal do not tell one story, or something is missing.</exception>
+    public static StoredNotes ReadNotes(WitnessDirectory directory, int journalFileBytes) => Read(directory.Root, OptionsFor(directory.Cosigners[0].Key, journalFileBytes)).Notes;
+
+    /// <summary>Looks at the guard now and then until the store is closed; a fence is a failure of the store.</summary>
+    /// <param name="changed">Called when it becomes unavailable, and with null when it answers again.</param>
+    /// <param name="failed">Called once, when this copy is fenced.</param>
+    public void WatchGuard(Action<GuardTrouble?> changed, Action<Exception> failed)
+    {
+        if (_guard is null) return;
+        _guard.Fence.Changed = changed;
+        _watching = WatchAsync();
+
+        async Task WatchAsync()
+        {
+            try
+            {
+                await _guard.Fence.WatchAsync(_stopWatching.Token);
+            }
+            catch (OperationCanceledException) when (_stopWatching.IsCancellationRequested)
+            {
+                // The orderly end.
+            }
+            catch (ConflictException fenced)
+            {
+                _guard.KeepFence(fenced);
+                failed(fenced);
+            }
+        }
+    }
+
+    private static (StoredNotes Notes, List<Hash> Chains, long LastFrame, long SinceSnapshot) Read(string root, JournalOptions options)
+    {
+        string journalPath = JournalPath(root);
         StoredNotes notes = Snapshot.Read(SnapshotPath(root), options.Identity);
         long snapshotIndex = notes.Index;
         List<Hash> chains = [notes.Chain];
@@ -120,26 +188,7 @@ internal sealed class WitnessStore : IAsyncDisposable
             }
         });
         if (end < snapshotIndex) throw Disagree(root, $"the journal ends at update {end}, and the snapshot at {snapshotIndex}");
-        Guard? guard = Guard.Open(root, guardDirectory, witness, notes, chains);
-
-        // Only the last frame may have been read from the page cache and not be on disk: each one before it had returned from its sync
-        // before the next was written. It is written anew and synced before anything is answered from it.
-        Journal journal = Journal.Open(journalPath, options, rewriteFrom: lastFrame);
-        try
-        {
-            guard?.Begin(notes);
-        }
-        catch
-        {
-            journal.DisposeAsync().AsTask().GetAwaiter().GetResult();
-            throw;
-        }
-
-        return new WitnessStore(directory, options.Identity, journalFileBytes, journal, wrap?.Invoke(journal) ?? journal, guard, notes)
-        {
-            Cut = journal.Cut,
-            _sinceSnapshot = sinceSnapshot,
-        };
+        return (notes, chains, lastFrame, sinceSnapshot);
     }
 
     /// <summary>The newest notes in a locked directory, by origin. Changes nothing and asks no guard: a start judges the store, this only reads it.</summary>
@@ -202,9 +251,13 @@ internal sealed class WitnessStore : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Close();
+        await _stopWatching.CancelAsync();
         await _writer;
+        await _watching;
         await _journal.DisposeAsync();
         _closing.Dispose();
+        _guard?.Dispose();
+        _stopWatching.Dispose();
     }
 
     private void Close()
@@ -242,6 +295,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         {
             // Sticky, and before the callers hear of it: nobody may see the failure and a store that seems well.
             Interlocked.CompareExchange(ref _failure, failure, null);
+            if (failure is ConflictException fenced) _guard?.KeepFence(fenced);
             Close();
             foreach (Update update in batch) update.Done.TrySetException(failure);
             lock (_gate)
@@ -276,6 +330,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         // 1. All that waits is in the frame.
         // 2. Still the only process? A lock file that was removed lets in a second one, and two memories are none (C-03).
         if (!_directory.IsHeld) throw new StorageException($"the lock file of {_directory.Root} was removed or replaced: another process may be using this directory");
+        if (_guard is not null) Ask(() => _guard.Fence.LookAsync().GetAwaiter().GetResult());
 
         // 3. One write, one sync. A crash before its end: the frame is torn and cut at the next start, or whole; no caller has been answered.
         long first = Wait(_journal.AppendAsync(_frame, _closing.Token));
@@ -283,8 +338,8 @@ internal sealed class WitnessStore : IAsyncDisposable
         if (_notes.Index != first + batch.Count) throw new StorageException($"the journal gave index {first} to an update that is number {_notes.Index - batch.Count}");
         _sinceSnapshot += _frame.EntryBytes;
 
-        // 4. The guard, before anybody hears of the frame. A crash between 3 and 4: it is one frame behind, which a start mends.
-        _guard?.Advance(_notes);
+        // 4. The guard, before anybody hears of the frame. A crash between 3 and 4: it is one frame behind, and a start brings it up.
+        if (_guard is not null) Ask(() => _guard.Advance(_notes));
 
         // 5. Durable: the cosignatures may leave the process.
         foreach (Update update in batch) update.Done.SetResult();
@@ -295,6 +350,23 @@ internal sealed class WitnessStore : IAsyncDisposable
         Snapshot.Write(_snapshotPath, _notes, _identity);
         Wait(_journal.TrimAsync(_notes.Index, CancellationToken.None));
         _sinceSnapshot = 0;
+    }
+
+    /// <summary>Asks the guard until it answers: a guard that is unavailable decides nothing, and callers have a limit of their own. An end of the store ends it.</summary>
+    private void Ask(Action question)
+    {
+        while (true)
+        {
+            try
+            {
+                question();
+                return;
+            }
+            catch (GuardUnavailableException) when (!_stopWatching.Token.WaitHandle.WaitOne(GuardRetry))
+            {
+                // Again.
+            }
+        }
     }
 
     /// <summary>Blocks: the writer has a thread of its own.</summary>

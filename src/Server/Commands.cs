@@ -34,6 +34,13 @@ internal static class Commands
         Command resume = new("resume", "End a halt, after its evidence was looked into, or decide whose unsigned word may hold this log. A log with a guard needs it here too.") { Reason, Distrust, Trust };
         CommandSettings ofResume = new(resume, LogSettings.Table);
         resume.SetAction((result, _) => Guarded(() => ResumeAsync(ofResume.Read(result), result)));
+        Command replace = new("replace", "Begin a new guard, without asking the one before. Only when no other copy of this log is at work.") { Reason };
+        CommandSettings ofReplace = new(replace, LogSettings.Table, [LogSettings.Data, LogSettings.Guard]);
+        replace.SetAction((result, _) => Guarded(() => Task.FromResult(ChangeGuard(ofReplace.Read(result), drop: false, result.GetValue(Reason)!))));
+        Command drop = new("drop", "Give the guard up: from then on an older copy of this directory cannot be noticed.") { Reason };
+        CommandSettings ofDrop = new(drop, LogSettings.Table, [LogSettings.Data]);
+        drop.SetAction((result, _) => Guarded(() => Task.FromResult(ChangeGuard(ofDrop.Read(result), drop: true, result.GetValue(Reason)!))));
+        root.Subcommands.Add(new Command("guard", "Replace the guard of a log, or give it up; kept in its history.") { replace, drop });
         root.Subcommands.Add(create);
         root.Subcommands.Add(serve);
         root.Subcommands.Add(resume);
@@ -141,6 +148,18 @@ internal static class Commands
 
     private static Task<int> ResumeAsync(SettingValues values, ParseResult result) => ResumeCommand.RunAsync(
         values.Required(LogSettings.Data), values.Text(LogSettings.Guard), result.GetValue(Reason)!, result.GetValue(Distrust), result.GetValue(Trust));
+
+    private static int ChangeGuard(SettingValues values, bool drop, string reason)
+    {
+        RequireReason(reason);
+        Console.Error.WriteLine(LogDirectory.ChangeGuard(values.Required(LogSettings.Data), drop ? null : values.Required(LogSettings.Guard), reason, TimeProvider.System));
+        return ExitCode.Ok;
+    }
+
+    private static void RequireReason(string reason)
+    {
+        if (reason.Length is 0 or > 1000) throw new ConfigurationException("reason: 1 to 1,000 characters");
+    }
 
     private static void End(PosixSignalContext signal, CancellationTokenSource ending)
     {

@@ -46,6 +46,7 @@ internal sealed class Engine : IAsyncDisposable
     private readonly Intake _intake;
     private readonly CancellationTokenSource _stopPublishing = new(), _stopReading = new(), _stopWaiting = new();
     private readonly FileWatch _watch;
+    private readonly GuardWatch? _guard;
     private Sequencer _sequencer = null!;
     private StoredTree? _stored;
     private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask, _scrubbing = Task.CompletedTask, _watching = Task.CompletedTask;
@@ -55,6 +56,7 @@ internal sealed class Engine : IAsyncDisposable
     private string? _stopped; // why it takes no entries any more, for the operator
     private bool _flushFailed;
     private int _full; // 1 once it was said that the disk is nearly full
+    private bool _haltRecorded;
     private bool _disposed;
     private bool _running; // the loops were started: a start that refuses leaves the directory as it is
     private bool _opened;  // it was ready once: until then nothing is signed, also while it stops
@@ -72,6 +74,7 @@ internal sealed class Engine : IAsyncDisposable
         Clock = new LogClock(SigningClock.Open(directory.Root, settings.ClockLimit, time), directory.Identity.Origin, parts.Cosigner?.Key, () => parts.Register.Current, time, logger);
         Space = new DiskSpace(directory.Root, LogDirectory.ReserveFor(directory.Identity, settings.IntakeBytes));
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, Duplicates);
+        _guard = directory.Register.Guard is GuardFence guard ? new GuardWatch(guard, settings.IntakeBytes, logger) : null;
         Evidence = new EvidenceFolder(directory.Root);
         Webhooks = new EvidenceWebhooks(Evidence, settings.EvidenceWebhooks, new EvidenceWebhookOptions(), time, logger);
         Scrub = new Scrub(directory.Root, journal, settings.ScrubMegabytes * 1_000_000L, settings.ScrubInterval, time, logger);
@@ -96,6 +99,9 @@ internal sealed class Engine : IAsyncDisposable
 
     /// <summary>Whether entries are taken now.</summary>
     public bool TakesEntries => State is EngineState.Ready && !IsFull && Publisher.Held is not { What: Hold.Signing };
+
+    /// <summary>Since when and why the guard does not answer; null while it does. Nothing is signed then.</summary>
+    public GuardTrouble? GuardTrouble => _guard?.Trouble;
 
     /// <summary>The check of the store in the background.</summary>
     public Scrub Scrub { get; }
@@ -164,7 +170,7 @@ internal sealed class Engine : IAsyncDisposable
             TreeHead? signed = engine._parts.Register.Current;
             engine._stored = await StoredTree.RestoreAsync(engine._parts.Tiles, engine._parts.Journal, signed, stop).ConfigureAwait(false);
             engine._sequencer = await Sequencer.RecoverAsync(
-                engine._intake, engine._parts.Journal, engine._parts.Tiles, signed, engine._stored, engine.Duplicates, _ => engine.Grown(), stop).ConfigureAwait(false);
+                engine._intake, engine._parts.Journal, engine._parts.Tiles, signed, engine._stored, engine.Duplicates, _ => engine.Grown(), bytes => engine._guard?.BeforeAnswer(bytes), stop).ConfigureAwait(false);
             WitnessTrust trust = new(directory.Register.GuardAgrees, DistrustedWitnesses.Read(settings.Data));
             foreach (DistrustedWitness one in trust.Distrusted)
             {
@@ -218,6 +224,7 @@ internal sealed class Engine : IAsyncDisposable
         Clock.Dispose();
         _intake.Close();
         await _stopWaiting.CancelAsync().ConfigureAwait(false);
+        _guard?.Close();
         await _sequencing.ConfigureAwait(false);
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
         await _publishing.ConfigureAwait(false);
@@ -245,6 +252,7 @@ internal sealed class Engine : IAsyncDisposable
         _stored?.Dispose();
         await _directory.DisposeAsync().ConfigureAwait(false);
         _intake.Dispose();
+        _guard?.Dispose();
         _stopPublishing.Dispose();
         _stopReading.Dispose();
         _stopWaiting.Dispose();
@@ -373,7 +381,9 @@ internal sealed class Engine : IAsyncDisposable
         _indexing = Task.WhenAll(ReadingAsync(stop => Duplicates.RebuildAsync(_parts.Tiles, _sealedAtStart, stop)), ReadingAsync(stop => Duplicates.Full?.RunAsync(stop) ?? Task.CompletedTask));
         _publishing = Guarded(Publisher.RunAsync(_stopPublishing.Token), registerIsIdle: Task.CompletedTask);
         _sequencing = SequenceAsync();
-        _watching = Guarded(_watch.RunAsync(_stopPublishing.Token), _publishing);
+        _watching = Task.WhenAll(
+            Guarded(_watch.RunAsync(_stopPublishing.Token), _publishing),
+            _guard is null ? Task.CompletedTask : Guarded(_guard.RunAsync(_stopPublishing.Token), _publishing));
         _feeding = Task.WhenAll(Publisher.RunFeeds(_stopPublishing.Token).Select(feeding => Guarded(feeding, _publishing)));
     }
 
@@ -389,6 +399,10 @@ internal sealed class Engine : IAsyncDisposable
         catch (OperationCanceledException) when (_stopPublishing.IsCancellationRequested)
         {
             // The orderly end.
+        }
+        catch (UnavailableException) when (State == EngineState.Stopping)
+        {
+            // The end of a log whose guard does not answer.
         }
         catch (ConflictException conflict)
         {
@@ -409,6 +423,7 @@ internal sealed class Engine : IAsyncDisposable
         Stop(EngineState.Halted, reason);
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
         await registerIsIdle.ConfigureAwait(false);
+        if (Interlocked.Exchange(ref _haltRecorded, true)) return; // a fence is found by several loops at once
         try
         {
             await _parts.Register.HaltAsync(reason, CancellationToken.None).ConfigureAwait(false);

@@ -54,6 +54,12 @@ internal static partial class Events
     [LoggerMessage(18, LogLevel.Critical, "nothing is signed, entries are taken: {What}{Until}")]
     public static partial void NothingSigned(this ILogger logger, string what, string until);
 
+    [LoggerMessage(50, LogLevel.Critical, "guard-unavailable: nothing is signed until the guard answers: {Reason}")]
+    public static partial void GuardUnavailable(this ILogger logger, string reason);
+
+    [LoggerMessage(51, LogLevel.Information, "the guard answers again")]
+    public static partial void GuardBack(this ILogger logger);
+
     [LoggerMessage(20, LogLevel.Critical, "size {Size} is public without the quorum of its policy, as all has been since {Since:yyyy-MM-ddTHH:mm:ssZ}: the witnesses do not answer in time")]
     public static partial void QuorumMissing(this ILogger logger, long size, DateTimeOffset since);
 

@@ -33,6 +33,9 @@ internal sealed class Publisher : IDisposable
     /// </summary>
     private static readonly TimeSpan FirstAnswers = TimeSpan.FromSeconds(2);
 
+    /// <summary>How often a head is offered to a guard that is unavailable.</summary>
+    private static readonly TimeSpan GuardRetry = TimeSpan.FromSeconds(1);
+
     private readonly string _origin;
     private readonly INoteSigner _signer;
     private readonly ICosigner? _cosigner;
@@ -53,6 +56,7 @@ internal sealed class Publisher : IDisposable
     private readonly Func<bool> _mayAppend;
     private readonly Channel<WitnessEvent?> _events = Channel.CreateUnbounded<WitnessEvent?>(new UnboundedChannelOptions { SingleReader = true });
     private int _grown;                 // 1 while the loop knows, or is about to be told, that the tree has grown
+    private (TreeHead? Last, TreeHead Next)? _unswapped; // made while the guard is unavailable: it leaves the process once the register holds it
     private Candidate? _candidate;      // signed, in the register, not public yet
     private Published? _public, _witnessed; // the newest, and the newest whose quorum is met
     private TaskCompletionSource _nextPublic = new(TaskCreationOptions.RunContinuationsAsynchronously); // completed and replaced whenever one of the two changes
@@ -221,7 +225,8 @@ internal sealed class Publisher : IDisposable
         if (_renewAt <= now) Renew();
         if (SignAt(now) <= now)
         {
-            await SignAsync(_latest(), stop).ConfigureAwait(false);
+            if (_unswapped is var (last, next)) await SwapAsync(last, next, stop).ConfigureAwait(false);
+            else await SignAsync(_latest(), stop).ConfigureAwait(false);
             now = _time.GetTimestamp();
         }
 
@@ -235,7 +240,9 @@ internal sealed class Publisher : IDisposable
     /// <summary>When the next head is to be signed.</summary>
     private long SignAt(long now)
     {
-        if (!_mayAppend() || _hold == Hold.Signing) return Never;
+        if (_hold == Hold.Signing) return Never;
+        if (_unswapped is not null) return _nextSigning;
+        if (!_mayAppend()) return Never;
         if (_latest().Size <= SignedSize)
         {
             // From here on whoever appends says so; what came before is seen now.
@@ -351,14 +358,31 @@ internal sealed class Publisher : IDisposable
         if (_cosigner is not null) lines.Add(_cosigner.Cosign(text, stamp));
         TreeHead head = new(size, root, new Note(text, lines).ToBytes());
 
-        // 6. Remembered before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers what it holds.
-        if (!await _register.SwapAsync(last, head, "signed", stop).ConfigureAwait(false))
+        await SwapAsync(last, head, stop).ConfigureAwait(false);
+        return true;
+    }
+
+    /// <summary>
+    /// 6. Remembered before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers what it holds. While the guard
+    /// is unavailable the same head is tried again and again.
+    /// </summary>
+    private async Task SwapAsync(TreeHead? last, TreeHead head, CancellationToken stop)
+    {
+        try
         {
-            throw new ConflictException($"the register (commit, lock) no longer holds size {last?.Size ?? 0}: another process signs for this log");
+            if (!await _register.SwapAsync(last, head, "signed", stop).ConfigureAwait(false))
+            {
+                throw new ConflictException($"the register (commit, lock) no longer holds size {last?.Size ?? 0}: another process signs for this log");
+            }
+        }
+        catch (GuardUnavailableException)
+        {
+            (_unswapped, _nextSigning) = ((last, head), In(GuardRetry));
+            return;
         }
 
+        _unswapped = null;
         Offer(head);
-        return true;
     }
 
     /// <summary>Whether every key of the log has a line there that verifies.</summary>

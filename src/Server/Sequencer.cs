@@ -15,14 +15,16 @@ internal sealed class Sequencer
     private readonly Action<TreeSnapshot> _grown;
     private readonly StoredTree _readBack;
     private readonly Duplicates _duplicates;
+    private readonly Action<int> _beforeAnswer;
     private Hash[] _leaves = new Hash[1024]; // of the frame at hand
     private RightEdge _edge;
     private byte[] _open = new byte[64 * 1024];   // entries of the open segment; append-only, replaced when it grows or is sealed
     private int _openLength;
     private TreeSnapshot _latest;
 
-    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, StoredTree readBack, Duplicates duplicates, Action<TreeSnapshot> grown)
+    private Sequencer(Intake intake, IJournal journal, ITileStore tiles, RightEdge edge, StoredTree readBack, Duplicates duplicates, Action<TreeSnapshot> grown, Action<int> beforeAnswer)
     {
+        _beforeAnswer = beforeAnswer;
         _intake = intake;
         _journal = journal;
         _tiles = tiles;
@@ -48,13 +50,14 @@ internal sealed class Sequencer
     /// <param name="readBack">What was read back: the journal keeps what was not. It has checked the signed root in the stored entries.</param>
     /// <param name="duplicates">Is told of every entry of the tree from the first that is not sealed on.</param>
     /// <param name="grown">Called by the loop with each new snapshot; returns at once.</param>
+    /// <param name="beforeAnswer">Called with the bytes of each durable frame before it is acknowledged; may block, or throw to end it.</param>
     /// <param name="stop">Ends the recovery.</param>
     public static async Task<Sequencer> RecoverAsync(
-        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, StoredTree readBack, Duplicates duplicates, Action<TreeSnapshot> grown, CancellationToken stop)
+        Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, StoredTree readBack, Duplicates duplicates, Action<TreeSnapshot> grown, Action<int> beforeAnswer, CancellationToken stop)
     {
         long segments = tiles.SegmentCount;
         RightEdge edge = await StoredTree.RestoreEdgeAsync(tiles, segments, stop).ConfigureAwait(false);
-        Sequencer sequencer = new(intake, journal, tiles, edge, readBack, duplicates, grown);
+        Sequencer sequencer = new(intake, journal, tiles, edge, readBack, duplicates, grown, beforeAnswer);
         if (signed is not null && signed.Size <= edge.Size) await sequencer.CheckSealedAsync(signed, stop).ConfigureAwait(false);
         foreach (JournalEntries entries in journal.Read(segments * EntryBundle.Width))
         {
@@ -87,6 +90,9 @@ internal sealed class Sequencer
                 Check(group);
                 long first = Wait(_journal.AppendAsync(group.Frame, closing));
                 if (first != group.FirstIndex) throw new StorageException($"the journal gave index {first} to what was to be entry {group.FirstIndex}");
+
+                //    And this copy of the log is the one that goes on, as far as its guard knew a second ago.
+                _beforeAnswer(group.Frame.EntryBytes);
             }
             catch (Exception failure)
             {

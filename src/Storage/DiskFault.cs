@@ -33,8 +33,8 @@ internal enum FaultKind
 internal abstract class DiskFault
 {
     /// <summary>Called before each call of libc, the repeated ones of a short write as well. It may block: then the call hangs, or is late.</summary>
-    /// <param name="call">Its name: open, pwrite, pread, fdatasync, fsync, rename, unlink, mkdir.</param>
-    /// <param name="path">Its file; of a rename the old name.</param>
+    /// <param name="call">Its name: open, pwrite, pread, fdatasync, fsync, rename, unlink, mkdir, link, statx, readdir.</param>
+    /// <param name="path">Its file; of a rename or a link the old name.</param>
     public abstract FaultAct Decide(string call, string path);
 
     /// <summary>Called after everything that changes the disk and went well, or seems to have, once however many calls it took.</summary>

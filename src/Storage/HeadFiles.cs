@@ -1,6 +1,5 @@
 // What tells which heads were signed, as bytes of one moment: also of a directory whose server signs a hundred heads a second meanwhile.
 
-using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
@@ -38,17 +37,17 @@ internal sealed record HeadFiles
     /// <summary><c>guarded</c>.</summary>
     public byte[]? Guarded { get; init; }
 
-    /// <summary>Where the guard's file is, by what <c>guarded</c> says; null when none was used.</summary>
+    /// <summary>Where the guard's newest file is, by what <c>guarded</c> says, or the guard's folder where it has none; null when no guard was used.</summary>
     public string? GuardPath { get; init; }
 
-    /// <summary>The guard's file: no newer than <see cref="Commit"/>.</summary>
+    /// <summary>The guard's newest file: no newer than <see cref="Commit"/>.</summary>
     public byte[]? Guard { get; init; }
 
     public string PathOf(string name) => Path.Combine(Root, name);
 
     /// <summary>Reads them.</summary>
     /// <param name="root">The data directory.</param>
-    /// <param name="origin">The log's origin, by which the guard's file is named.</param>
+    /// <param name="origin">The log's origin, by which the guard's files are named.</param>
     /// <param name="inUse">
     /// Whether a server may be at work in it. Then the history ends at the head that <c>commit</c> had, and what came behind it while the files were being read is left away; but
     /// not when <c>commit</c> stays as it is: nobody is at work then, and the files are what they are.
@@ -60,14 +59,15 @@ internal sealed record HeadFiles
         for (int attempt = 1; ; attempt++)
         {
             // In this order nothing is newer than what is read behind it.
-            byte[]? guarded = Small(root, "guarded", 4096);
-            string? guardPath = guarded is null ? null : Path.Combine(Encoding.UTF8.GetString(guarded).Trim(), TreeRegister.GuardName(origin));
+            byte[]? guarded = Small(root, "guarded", GuardedFile.MaxSize);
+            string? folder = guarded is null ? null : GuardedFile.Parse(guarded);
+            (string Path, byte[]? Bytes)? guard = folder is null ? null : ReadGuard(TreeRegister.GuardOf(folder, origin), folder);
             HeadFiles files = new()
             {
                 Root = root,
                 Guarded = guarded,
-                GuardPath = guardPath,
-                Guard = guardPath is not null && DurableFile.TryRead(guardPath, HeadRecord.MaxSize, out byte[] guard) ? guard : null,
+                GuardPath = guard?.Path,
+                Guard = guard?.Bytes,
                 Halted = Small(root, "halted", TreeRegister.HaltedLimit),
                 Published = Small(root, "published", Note.MaxSize),
                 Commit = Small(root, "commit", HeadRecord.MaxSize),
@@ -119,6 +119,14 @@ internal sealed record HeadFiles
         byte[] history = new byte[History.Length];
         History.AsSpan(0, end).CopyTo(history);
         return (this with { History = history }, false);
+    }
+
+    /// <summary>The newest file of the guard, or the one that a version before left.</summary>
+    private static (string Path, byte[]? Bytes) ReadGuard(GuardRow row, string folder)
+    {
+        if (Posix.Stat(folder) is null) return (folder, null);
+        if (row.ReadNewest() is GuardFile newest) return (newest.Path, newest.Bytes);
+        return row.ReadOld() is byte[] old ? (row.OldPath, old) : (folder, null);
     }
 
     private static byte[]? Small(string root, string name, int limit) => DurableFile.TryRead(Path.Combine(root, name), limit, out byte[] bytes) ? bytes : null;

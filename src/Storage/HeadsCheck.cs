@@ -117,6 +117,7 @@ internal sealed class HeadsCheck
     /// <summary>A guard that can be reached and has seen more than we have means that this directory is an older copy.</summary>
     private void CheckGuard(HeadFiles files, List<string> notes)
     {
+        if (files.Guarded is byte[] guarded && GuardedFile.Parse(guarded) is null) throw DirectoryCheck.Damaged("guarded", files.PathOf("guarded"), GuardedFile.Form, GuardedFile.Describe(guarded));
         if (files.GuardPath is not string guard) return;
         if (files.Guard is null)
         {

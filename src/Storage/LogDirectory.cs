@@ -196,6 +196,20 @@ public sealed class LogDirectory : IAsyncDisposable
     internal IEnumerable<WatchedFile> FilesInUse() =>
         [new WatchedFile(Path.Combine(Root, "log")), .. Register.FilesInUse(), .. Tiles.FilesInUse(), .. Journal.FilesInUse()];
 
+    /// <summary>
+    /// Begins a new guard, or gives the guard up, as an operator says (<see cref="TreeRegister.ChangeGuard"/>). Returns what was done, in words.
+    /// </summary>
+    /// <param name="path">The data directory; no server may be at work in it.</param>
+    /// <param name="guardDirectory">Where the new guard is; null to use none.</param>
+    /// <param name="reason">Why; kept in the history.</param>
+    /// <param name="time">The clock, for the history.</param>
+    public static string ChangeGuard(string path, string? guardDirectory, string reason, TimeProvider time)
+    {
+        LogIdentity identity = ReadIdentity(path);
+        using DirectoryLock held = DirectoryLock.Acquire(path);
+        return TreeRegister.ChangeGuard(path, guardDirectory, identity.Origin, reason, time);
+    }
+
     /// <summary>Why journal, segments and commit record cannot belong together; null when they can.</summary>
     internal static string? Reconcile(long journalFirst, long journalNext, long sealedSize, long signed)
     {

@@ -22,7 +22,7 @@ internal static partial class Posix
 
     private const int LockExclusive = 2, LockNonBlocking = 4;
     private const int AdviceDontNeed = 4;
-    private const int MaySearch = 1, MaxPath = 4096;
+    private const int MaySearch = 1, MaxPath = 4096, ErrnoLoop = 40, BootClock = 7;
 
     // statx(2): the one form of stat whose structure is the same on every processor. 256 bytes; its first 0x7ff bits of fields are those of stat.
     private const int StatxBytes = 256, AtWorkingDirectory = -100, NoFollowLink = 0x100, EmptyPath = 0x1000, StatxBasic = 0x7ff;
@@ -189,6 +189,57 @@ internal static partial class Posix
 
     /// <summary>Gives space back on the way out of a failure, which is the one to report: whether that succeeds is not.</summary>
     public static void TryUnlink(string path) => _ = unlink(path);
+
+    /// <summary>
+    /// Gives a file a second name, which must be free: the one call that creates a name or fails, on NFS too. Returns 0, or the errno. An error of a network file
+    /// system does not say that the name was not given: the caller compares the inodes of both names.
+    /// </summary>
+    public static int Link(string from, string to)
+    {
+        if ((Fault is null ? link(from, to) : Faulty("link", from, (from, to), static call => link(call.from, call.to))) != 0) return Marshal.GetLastPInvokeError();
+        Fault?.Done("link", from);
+        return 0;
+    }
+
+    /// <summary>
+    /// Opens a regular file, and nothing else: a FIFO does not block it, a symbolic link is not followed. Null where nothing has that name (ENOENT).
+    /// </summary>
+    public static SafeFileHandle? TryOpenFile(string path, int flags)
+    {
+        SafeFileHandle file;
+        try
+        {
+            file = Open(path, flags | NoFollow);
+        }
+        catch (StorageException failure) when (failure.Errno == ErrnoNoEntry)
+        {
+            return null;
+        }
+        catch (StorageException failure) when (failure.Errno == ErrnoLoop)
+        {
+            throw new StorageException($"{path} is a symbolic link; a regular file is expected there", failure.Errno);
+        }
+
+        try
+        {
+            PathKind kind = Stat(file, path).Kind;
+            return kind == PathKind.File ? file : throw new StorageException($"{path} is {Paths.Describe(kind)}; a regular file is expected there");
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The time since the machine was started, suspension and the time in which this process was stopped included (CLOCK_BOOTTIME).</summary>
+    public static unsafe TimeSpan BootTime()
+    {
+        long* time = stackalloc long[2]; // struct timespec of the 64-bit processors
+        return clock_gettime(BootClock, time) == 0
+            ? TimeSpan.FromTicks((time[0] * TimeSpan.TicksPerSecond) + (time[1] / TimeSpan.NanosecondsPerTick))
+            : throw new StorageException("clock_gettime", "CLOCK_BOOTTIME", Marshal.GetLastPInvokeError());
+    }
 
     /// <summary>Makes a directory (mode 0700); it may be there already.</summary>
     public static void MakeDirectory(string path)
@@ -425,6 +476,12 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int unlink(string path);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int link(string from, string to);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static unsafe partial int clock_gettime(int clock, long* time);
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int mkdir(string path, int mode);

@@ -264,7 +264,7 @@ public static class Repair
             }
             catch (DamageException failure)
             {
-                (string from, TreeHead head)? newest = failure.Damage.Kind == "guard" ? null : FindNewest();
+                (string from, TreeHead head)? newest = failure.Damage.Kind is "guard" or "guarded" ? null : FindNewest();
                 _headsAnew = true;
                 _head = newest?.head;
                 AddStep(failure.Damage, newest is null ? null : $"the history begins anew with size {newest.Value.head.Size}, root {newest.Value.head.Root}, from {newest.Value.from}, and commit with it; the lines before stay here");

@@ -25,7 +25,7 @@ public class StorageException : IOException
     public int Errno { get; }
 
     /// <summary>Whether the disk, or this user's quota of it, has no bytes or no inodes left.</summary>
-    internal bool IsFull => Errno is 28 /* ENOSPC */ or 122 /* EDQUOT */;
+    internal bool IsFull => this is not GuardUnavailableException && Errno is 28 /* ENOSPC */ or 122 /* EDQUOT */;
 
     /// <summary>Whether a later start may fare better: the disk or its quota was full, it failed or could not be written to, or descriptors or memory were short.</summary>
     public bool MayPass => Errno is 5 /* EIO */ or 12 /* ENOMEM */ or 23 /* ENFILE */ or 24 /* EMFILE */ or 28 /* ENOSPC */ or 30 /* EROFS */ or 122 /* EDQUOT */;

@@ -3,10 +3,10 @@
 //   commit    the newest head (HeadRecord.cs), written in place, zeros behind it
 //   heads     every head, one line each, appended and synced before `commit` is written (HeadHistory.cs)
 //   halted    evidence against ourselves, until an operator resumes
-//   <guard>/<origin hash>.head    a copy of the newest head in another place, written before `commit`
+//   <guard>/<origin hash>.<sequence>.head    the newest head in another place, a file with the next number for each (GuardFence.cs)
 //
-// The order of a swap is history, guard, commit; only then may the signature leave the process. So history and guard are never behind
-// `commit`, and at most one head ahead of it. `commit` lost, damaged or torn: the history's last line is taken, which was synced before a byte of
+// The order of a swap: the guard is looked at, history, guard, commit; only then may the signature leave the process. So history and guard never lag `commit`,
+// and are at most one head ahead of it. `commit` lost, damaged or torn: the history's last line is taken, which was synced before a byte of
 // `commit` was touched. `commit` older than that by more than a crash can explain: someone put an older file there, and the log does not start.
 
 using System.Diagnostics.CodeAnalysis;
@@ -27,24 +27,30 @@ public sealed class TreeRegister : ITreeRegister
 
     internal const int HaltedLimit = 1024 * 1024;
 
+    private const string GuardExtension = ".head";
+
     /// <summary>Evidence is cut here: at three bytes of UTF-8 a character it stays below <see cref="HaltedLimit"/>, so that it can be read again.</summary>
     private const int MaxEvidence = 300_000;
 
     private readonly string _commitPath;
     private readonly string _historyPath;
     private readonly string _haltedPath;
-    private readonly string? _guardPath;
+    private readonly string _directory;
     private readonly TimeProvider _time;
     private readonly DirectoryLock? _held;
     private readonly HeadHistory _history;
+    private readonly GuardSeams _seams;
+    private HeadRecord? _pending; // in the history, and neither in guard nor commit: the guard was unavailable
+    private byte[]? _owed;        // for tests: the planted mistake of a guard that follows the commit
     private bool _failed;
 
-    private TreeRegister(string directory, string? guardPath, TimeProvider time, DirectoryLock? held, long historyLimit)
+    private TreeRegister(string directory, TimeProvider time, DirectoryLock? held, long historyLimit, GuardSeams seams)
     {
+        _directory = directory;
+        _seams = seams;
         _commitPath = Path.Combine(directory, "commit");
         _historyPath = Path.Combine(directory, "heads");
         _haltedPath = Path.Combine(directory, "halted");
-        _guardPath = guardPath;
         _time = time;
         _held = held;
         _history = HeadHistory.Open(_historyPath, historyLimit);
@@ -62,8 +68,11 @@ public sealed class TreeRegister : ITreeRegister
     /// <summary>Whether a guard was there at opening and is no newer than the register: then an older copy of this directory would have been noticed.</summary>
     public bool GuardAgrees { get; private set; }
 
-    /// <summary>The name of a log's file in a guard directory.</summary>
-    public static string GuardName(string origin) => $"{Checkpoint.HashOrigin(origin).ToHex()}.head";
+    /// <summary>The guard, locked and in use; null where there is none.</summary>
+    public GuardFence? Guard { get; private set; }
+
+    /// <summary>The files of a log's guard in a folder.</summary>
+    internal static GuardRow GuardOf(string guardDirectory, string origin) => new(guardDirectory, Checkpoint.HashOrigin(origin).ToHex(), GuardExtension);
 
     /// <summary>Makes an empty register.</summary>
     public static void Create(string directory, TimeProvider time)
@@ -84,13 +93,12 @@ public sealed class TreeRegister : ITreeRegister
     public static TreeRegister Open(string directory, string? guardDirectory, string origin, TimeProvider time, DirectoryLock? held = null) =>
         Open(directory, guardDirectory, origin, time, held, HistoryLimit);
 
-    internal static TreeRegister Open(string directory, string? guardDirectory, string origin, TimeProvider time, DirectoryLock? held, long historyLimit)
+    internal static TreeRegister Open(string directory, string? guardDirectory, string origin, TimeProvider time, DirectoryLock? held, long historyLimit, GuardSeams? seams = null)
     {
-        string? guardPath = guardDirectory is null ? null : Path.Combine(guardDirectory, GuardName(origin));
-        TreeRegister register = new(directory, guardPath, time, held, historyLimit);
+        TreeRegister register = new(directory, time, held, historyLimit, seams ?? GuardSeams.Usual);
         try
         {
-            register.Load();
+            register.Load(newest => register.CheckGuard(guardDirectory, origin, newest));
             return register;
         }
         catch
@@ -100,44 +108,94 @@ public sealed class TreeRegister : ITreeRegister
         }
     }
 
+    /// <summary>
+    /// Begins a new guard, or gives the guard up, without asking the one that was: an operator says so. Recorded in the history. The register is otherwise opened as by
+    /// <see cref="Open(string, string?, string, TimeProvider, DirectoryLock?)"/>, and closed again.
+    /// </summary>
+    /// <param name="directory">The data directory, locked by the caller.</param>
+    /// <param name="guardDirectory">Where the new guard is; null to use none.</param>
+    /// <param name="origin">The log's origin.</param>
+    /// <param name="reason">Why, in the operator's words.</param>
+    /// <param name="time">The clock, for the history.</param>
+    /// <returns>What was done, in words.</returns>
+    public static string ChangeGuard(string directory, string? guardDirectory, string origin, string reason, TimeProvider time)
+    {
+        using TreeRegister register = new(directory, time, null, HistoryLimit, GuardSeams.Usual);
+        string before = GuardedFile.Describe(directory);
+        register.Load(_ => null);
+        if (guardDirectory is null)
+        {
+            register.Note($"guard dropped ({before}): {reason}");
+            GuardedFile.Remove(directory);
+            return $"the guard is given up ({before})";
+        }
+
+        string folder = Path.GetFullPath(guardDirectory);
+        register.Guard = OpenGuard(folder, origin, directory, mustExist: false, time, GuardSeams.Usual);
+        string held = register.Guard.Newest is ReadOnlyMemory<byte> found ? $"; {register.Guard.NewestPath} held {DescribeGuard(found.Span)}" : "";
+        register.Note($"guard replaced ({before}) by {folder}{held}: {reason}");
+        register.Guard.Begin(new HeadRecord(time.GetUtcNow().ToUnixTimeMilliseconds(), "guard replaced", register.Current).ToBytes(), agrees: false);
+        GuardedFile.Write(directory, folder);
+        return $"the guard is in {folder} now ({before}){held}";
+    }
+
     /// <inheritdoc/>
-    public ValueTask<bool> SwapAsync(TreeHead? expected, TreeHead next, string reason, CancellationToken stop)
+    public async ValueTask<bool> SwapAsync(TreeHead? expected, TreeHead next, string reason, CancellationToken stop)
     {
         if (_failed) throw new StorageException("the register has failed and takes nothing more");
         if (next.Checkpoint.Length > TreeHead.MaxCheckpoint) throw new ArgumentException($"a checkpoint has at most {TreeHead.MaxCheckpoint} bytes", nameof(next));
-        if (Halted is not null || !Equals(expected, Current)) return ValueTask.FromResult(false);
+        if (Halted is not null || !Equals(expected, Current)) return false;
         if (Current is not null && (next.Size < Current.Size || (next.Size == Current.Size && next.Root != Current.Root)))
         {
             throw new ConflictException($"size {Current.Size}, root {Current.Root} is signed; size {next.Size}, root {next.Root} may not follow");
         }
 
+        if (_pending is not null && !Equals(_pending.Head, next)) throw new StorageException($"the swap to {Describe(_pending.Head)} waits for the guard, and no other may come before it");
         try
         {
             // Someone removed the lock's file: another process may hold a lock on a new one.
-            if (_held is { IsHeld: false }) return ValueTask.FromResult(false);
+            if (_held is { IsHeld: false }) return false;
+
+            // 1. Is this copy still the one that goes on?
+            if (Guard is not null)
+            {
+                await Guard.LookAsync().ConfigureAwait(false);
+                if (_owed is not null) await Guard.AdvanceAsync(_owed).ConfigureAwait(false);
+            }
 
             // The file is what counts, not what we remember of it: another process that got past the lock would have moved it.
             if (!Paths.FileExists(_commitPath)) throw Damaged("no such file");
             using SafeFileHandle commit = Posix.Open(_commitPath, Posix.ReadWrite | Posix.NoFollow);
             long length = Posix.LengthOf(commit, _commitPath);
             if (!TryReadHead(commit, length, _commitPath, out HeadRecord? stored)) throw Damaged("bytes whose CRC does not match");
-            if (!Equals(stored.Head, Current)) return ValueTask.FromResult(false);
-            HeadRecord record = new(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next);
+            if (!Equals(stored.Head, Current)) return false;
+
+            // 2. History first: a crash after this line finds it one ahead, and takes it.
+            HeadRecord record = _pending ?? new(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next);
             byte[] line = record.ToBytes();
+            if (_pending is null) _history.Append(record, Current);
 
-            // History first: a crash behind this line finds it one ahead, and takes it.
-            _history.Append(record, Current);
+            // 3, 4. The guard before the commit record: whoever else works with a copy of this directory is fenced, or we are.
+            if (Guard is not null)
+            {
+                _pending = record;
+                if (_seams.Flaw == GuardFlaw.AfterCommit) _owed = line;
+                else await Guard.AdvanceAsync(line).ConfigureAwait(false);
+            }
 
-            // Guard before the commit record, so that it is never behind anything that was released.
-            if (_guardPath is not null) DurableFile.Replace(_guardPath, line);
-
-            // The commit point.
+            // 5. The commit point.
             byte[] padded = Padded(line, (int)length);
             Posix.Write(commit, padded, 0, _commitPath);
             Posix.SyncData(commit, _commitPath);
             Posix.Verify(commit, padded, 0, _commitPath);
+            _pending = null;
             Current = next;
-            return ValueTask.FromResult(true);
+            return true;
+        }
+        catch (GuardUnavailableException)
+        {
+            // Nothing is decided; the same swap may be tried again.
+            throw;
         }
         catch
         {
@@ -186,7 +244,11 @@ public sealed class TreeRegister : ITreeRegister
     internal IEnumerable<WatchedFile> FilesInUse() => [new WatchedFile(_commitPath), new WatchedFile(_historyPath, _history.Handle)];
 
     /// <inheritdoc/>
-    public void Dispose() => _history.Dispose();
+    public void Dispose()
+    {
+        Guard?.Dispose();
+        _history.Dispose();
+    }
 
     /// <summary>What `halted` holds: a time, in the next line why.</summary>
     internal static byte[] HaltedBytes(DateTimeOffset time, string why) =>
@@ -225,7 +287,7 @@ public sealed class TreeRegister : ITreeRegister
         return !bytes[end..].ContainsAnyExcept((byte)0) && HeadRecord.TryParse(bytes[..end], out record);
     }
 
-    private void Load()
+    private void Load(Func<HeadRecord, Action?> checkGuard)
     {
         if (DurableFile.TryRead(_haltedPath, HaltedLimit, out byte[] halted)) Halted = Encoding.UTF8.GetString(halted).Trim();
         HeadRecord newest = _history.Newest;
@@ -249,7 +311,7 @@ public sealed class TreeRegister : ITreeRegister
             mended = $"{_commitPath} was {(Paths.Exists(_commitPath) ? "damaged" : "missing")}: taken from the last line of {_historyPath}";
         }
 
-        Action? writeGuard = CheckGuard(newest);
+        Action? writeGuard = checkGuard(newest);
 
         // All three tell one story: only now is anything changed. What was read may be in the page cache only, its sync being what failed or what never
         // came: the history's last line and `commit` are made durable before anything is built on them, and before the guard learns of them.
@@ -261,59 +323,63 @@ public sealed class TreeRegister : ITreeRegister
         Current = newest.Head;
     }
 
-    /// <summary>Refuses a guard that tells another story; answers what is to be written for it, or null.</summary>
-    private Action? CheckGuard(HeadRecord newest)
+    private static GuardFence OpenGuard(string guardDirectory, string origin, string directory, bool mustExist, TimeProvider time, GuardSeams seams) =>
+        GuardFence.Open(guardDirectory, Checkpoint.HashOrigin(origin).ToHex(), GuardExtension, directory, mustExist, time, seams);
+
+    /// <summary>Takes the guard's lock, and refuses a guard that tells another story. Returns what is to be written for it, or null.</summary>
+    private Action? CheckGuard(string? guardDirectory, string origin, HeadRecord newest)
     {
-        string used = Path.Combine(Path.GetDirectoryName(_commitPath)!, "guarded");
-        if (_guardPath is null)
+        string? used = GuardedFile.Read(_directory, "tlog-server");
+        bool isGuarded = used is not null && newest.Head is not null;
+        if (guardDirectory is null)
         {
-            if (File.Exists(used) && newest.Head is not null)
-            {
-                DurableFile.TryRead(used, 4096, out byte[] where);
-                throw new StorageException($"this log has a guard in {Encoding.UTF8.GetString(where).Trim()}: start with --guard, or remove {used} to give it up");
-            }
-
-            return null;
+            return isGuarded
+                ? throw new StorageException($"this log has a guard in {used}: start with --guard {used}, or give it up with tlog-server guard drop --data {_directory} --reason TEXT")
+                : null;
         }
 
-        Action writeUsed = () => DurableFile.Replace(used, Encoding.UTF8.GetBytes(Path.GetDirectoryName(Path.GetFullPath(_guardPath))! + "\n"));
-
-        if (!File.Exists(_guardPath))
+        GuardFence guard = Guard = OpenGuard(guardDirectory, origin, _directory, mustExist: isGuarded, _time, _seams);
+        guard.Explain = bytes => Explain(bytes, newest.Head);
+        bool agrees = false;
+        if (guard.Newest is ReadOnlyMemory<byte> bytes)
         {
-            if (File.Exists(used) && newest.Head is not null)
-            {
-                throw new StorageException($"the guard {_guardPath} is missing, and this log has signed size {newest.Head.Size} with it");
-            }
-
-            return () =>
-            {
-                DurableFile.CreateDirectory(Path.GetDirectoryName(_guardPath)!);
-                DurableFile.Replace(_guardPath, newest.ToBytes());
-                writeUsed();
-            };
-        }
-
-        if (!TryReadHead(_guardPath, out HeadRecord? guard)) throw new StorageException($"the guard {_guardPath} is damaged");
-        if (Equals(guard.Head, newest.Head))
-        {
+            if (!TryParseHead(bytes.Span, out HeadRecord? found)) throw new StorageException($"the guard {guard.NewestPath} is damaged: it is no head record. {HowToReplace}");
+            agrees = Equals(found.Head, newest.Head);
+            if (!agrees) RequireOneBehind(guard.NewestPath, found.Head, newest.Head);
             GuardAgrees = true;
-            return File.Exists(used) ? null : writeUsed;
+        }
+        else if (isGuarded)
+        {
+            throw new StorageException($"the guard {guard.NewestPath} is missing: {guard.Directory} holds no file of it, and this log has signed size {newest.Head!.Size} with it. {HowToReplace}");
         }
 
-        if (guard.Head is not null && (newest.Head is null || guard.Head.Size > newest.Head.Size))
+        return () =>
+        {
+            guard.Begin(newest.ToBytes(), agrees);
+            if (used != guard.Directory) GuardedFile.Write(_directory, guard.Directory);
+        };
+    }
+
+    private string HowToReplace => $"If no other copy of this log is at work or may have signed more, begin a new guard with tlog-server guard replace --data {_directory} --guard DIR --reason TEXT";
+
+    /// <summary>A crash leaves the guard at the last head of the history or at the one before it. Anything else is another copy's.</summary>
+    private void RequireOneBehind(string path, TreeHead? found, TreeHead? newest)
+    {
+        if (found is not null && (newest is null || found.Size > newest.Size))
+        {
+            throw new StorageException($"the guard {path} has seen {Describe(found)}, but {_commitPath} holds {Describe(newest)}: this directory is an older copy, or the guard is that of another log");
+        }
+
+        if (found is not null && found.Size == newest!.Size && found.Root != newest.Root)
+        {
+            throw new ConflictException($"the guard {path} has seen {Describe(found)}, but {_commitPath} holds {Describe(newest)}: two roots for one size", Evidence(found, newest));
+        }
+
+        if (_history.Before is not HeadRecord before || !Equals(found, before.Head))
         {
             throw new StorageException(
-                $"the guard {_guardPath} has seen size {guard.Head.Size}, root {guard.Head.Root}, but {_commitPath} holds {Describe(newest.Head)}: this directory is an older copy");
+                $"the guard {path} holds {Describe(found)}, which is neither the newest head of {_historyPath} ({Describe(newest)}) nor the one before it ({Describe(_history.Before?.Head)}): it is an older copy, or that of another log. {HowToReplace}");
         }
-
-        if (guard.Head is not null && guard.Head.Size == newest.Head!.Size && guard.Head.Root != newest.Head.Root)
-        {
-            throw new ConflictException($"the guard {_guardPath} has seen {Describe(guard.Head)}, but {_commitPath} holds {Describe(newest.Head)}: two roots for one size", Evidence(guard.Head, newest.Head));
-        }
-
-        // Behind by the head that was being swapped when the process ended.
-        GuardAgrees = true;
-        return () => DurableFile.Replace(_guardPath, newest.ToBytes());
     }
 
     /// <summary>Adds a line to the history that changes no head: what an operator has decided, and why. Durable when it returns.</summary>
@@ -323,12 +389,22 @@ public sealed class TreeRegister : ITreeRegister
         Note(reason);
     }
 
+    /// <summary>What the guard's newest file says, when this copy is fenced; evidence where it has another root for a size that we have signed.</summary>
+    private (string Words, TlogEvidence? Evidence) Explain(byte[]? bytes, TreeHead? opened)
+    {
+        if (bytes is null || !TryParseHead(bytes, out HeadRecord? found)) return ("", null);
+        TreeHead? other = new[] { _pending?.Head, Current, opened }.FirstOrDefault(own => own is not null && own.Size == found.Head?.Size && own.Root != found.Head.Root);
+        return ($"; it holds {DescribeGuard(bytes)}, and this process had {Describe(Current ?? opened)}", other is null ? null : Evidence(found.Head!, other));
+    }
+
+    private static string DescribeGuard(ReadOnlySpan<byte> bytes) => TryParseHead(bytes, out HeadRecord? found) ? Describe(found.Head) : "damage";
+
     /// <summary>A line of the history that changes no head.</summary>
     private void Note(string reason)
     {
         try
         {
-            _history.Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, Current), Current);
+            _history.Append(new HeadRecord(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, _pending?.Head ?? Current), Current);
         }
         catch
         {

@@ -139,7 +139,7 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
         Directory.CreateDirectory(_scratch["guard"]);
         File.WriteAllText(Path.Combine(path, "guarded"), _scratch["guard"] + "\n");
         Assert.Contains("not compared", (await Tlog.RunAsync("fsck", path)).Succeeds().Error);
-        string guard = Path.Combine(_scratch["guard"], TreeRegister.GuardName(LogBuilder.Origin));
+        string guard = Path.Combine(_scratch["guard"], $"{Checkpoint.HashOrigin(LogBuilder.Origin).ToHex()}.00000000000000000001.head");
         File.Copy(Path.Combine(path, "commit"), guard);
         (await Tlog.RunAsync("fsck", path)).Succeeds();
         string[] lines = File.ReadAllText(Path.Combine(path, "heads")).TrimEnd('\0', '\n').Split('\n');
@@ -148,6 +148,16 @@ public sealed class FsckDirectoryTests(WholeDirectory whole) : IClassFixture<Who
         Tlog run = await Tlog.RunAsync("fsck", path);
         Assert.Equal(1, run.Code);
         Assert.StartsWith($"guard: {guard}: expected size 66048", run.Out);
+    }
+
+    [Fact]
+    public async Task N21_an_emptied_guarded_is_named()
+    {
+        string path = Copy();
+        File.WriteAllText(Path.Combine(path, "guarded"), "");
+        Tlog run = await Tlog.RunAsync("fsck", path);
+        Assert.Equal(1, run.Code);
+        Assert.StartsWith($"guarded: {Path.Combine(path, "guarded")}: expected the absolute path of the guard's folder, and a newline", run.Out);
     }
 
     [Fact]

@@ -30,7 +30,7 @@ internal sealed class SyncOrder
         string[] guard = [.. state.Dirty.Concat(state.Unnamed).Where(IsGuard)];
         if (guard.Length > 0) throw new CheckFailedException($"UNSYNCED: a promise was given, and not synced yet: {string.Join(", ", guard)}");
         long written = calls.Last(call => call.Kind == CallKinds.Write && call.Path == frame).Number;
-        if (!calls.Any(call => call.Number > written && call.Kind == CallKinds.Rename && IsGuard(call.Path))) throw new CheckFailedException("UNSYNCED: a promise was given, and the guard has not learnt of its frame");
+        if (!calls.Any(call => call.Number > written && call.Kind == CallKinds.Link && IsGuard(call.Path))) throw new CheckFailedException("UNSYNCED: a promise was given, and the guard has not learnt of its frame");
     }
 
     /// <summary>The program has ended in order: nothing is left that a power loss would take.</summary>
@@ -70,6 +70,12 @@ internal sealed class SyncOrder
                     names.Add(both[1]);
                     state.Unnamed.Add(both[1]);
                     break;
+                case CallKinds.Link when call.Path.Contains('>', StringComparison.Ordinal):
+                    string[] linked = call.Path.Split('>');
+                    if (state.Dirty.Contains(linked[0])) throw new CheckFailedException($"UNSYNCED: {linked[0]} got another name before its last bytes were synced");
+                    names.Add(linked[1]);
+                    state.Unnamed.Add(linked[1]);
+                    break;
                 case CallKinds.Unlink:
                     Forget(call.Path);
                     break;
@@ -78,6 +84,7 @@ internal sealed class SyncOrder
 
         // Who holds the lock is the kernel's to know; the file says it to people.
         Forget("./data/lock");
+        foreach (string path in state.Dirty.Concat(state.Unnamed).Where(path => IsGuard(path) && path.EndsWith(".lock", StringComparison.Ordinal)).ToArray()) Forget(path);
         return state;
 
         void Forget(string path)

@@ -197,7 +197,7 @@ internal static class StorageTargets
         second = second < 0 ? input.Length : first + 1 + second;
         if (first > 0) File.WriteAllBytes(Path.Combine(folder, "commit"), input[..first]);
         File.WriteAllBytes(Path.Combine(folder, "heads"), input[(first + 1)..second]);
-        if (second + 1 < input.Length) File.WriteAllBytes(Path.Combine(guard, TreeRegister.GuardName(World.Origin)), input[(second + 1)..]);
+        if (second + 1 < input.Length) File.WriteAllBytes(TreeRegister.GuardOf(guard, World.Origin).PathOf(1), input[(second + 1)..]);
         TreeHead? current;
         try
         {

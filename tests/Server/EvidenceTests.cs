@@ -125,7 +125,7 @@ public sealed class EvidenceTests
         await log.ServeAsync(guarded);
         await log.AddAsync("one", "published");
         await log.StopAsync();
-        string guard = Assert.Single(Directory.GetFiles(log.GuardDirectory));
+        string guard = log.NewestGuard;
         Hash other = MerkleHash.Leaf("another tree"u8);
         byte[] record = new HeadRecord(1, "signed", new TreeHead(1, other, Sign(log, 1, other))).ToBytes();
         await File.WriteAllBytesAsync(guard, record);

@@ -53,6 +53,9 @@ internal sealed class TestLog : IAsyncDisposable
 
     public string GuardDirectory => Path.Combine(Root, "guard");
 
+    /// <summary>The newest file of the guard.</summary>
+    public string NewestGuard => Directory.GetFiles(GuardDirectory, "*.????????????????????.head").Max(StringComparer.Ordinal)!;
+
     public VerifierKey Key { get; }
 
     /// <summary>The second key of a log that has one.</summary>

@@ -112,16 +112,16 @@ internal sealed class DiskSweep(SweptWork work) : IDisposable
 
     private static readonly Dictionary<string, (FaultAct Act, string[] Calls)> Actions = new(StringComparer.Ordinal)
     {
-        ["eio"] = (new(FaultKind.Fail, FaultScope.Io), ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "statx", "readdir"]),
+        ["eio"] = (new(FaultKind.Fail, FaultScope.Io), ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "link", "ftruncate", "statx", "readdir"]),
         ["eacces"] = (new(FaultKind.Fail, FaultScope.Access), ["open", "statx", "readdir"]),
         ["eloop"] = (new(FaultKind.Fail, FaultScope.Loop), ["open", "statx"]),
-        ["enospc"] = (new(FaultKind.Fail, FaultScope.NoSpace), ["pwrite", "rename", "ftruncate"]),
+        ["enospc"] = (new(FaultKind.Fail, FaultScope.NoSpace), ["pwrite", "rename", "link", "ftruncate"]),
         ["emfile"] = (new(FaultKind.Fail, FaultScope.TooManyFiles), ["open"]),
-        ["persistfail"] = (new(FaultKind.FailAfter, FaultScope.Io), ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "ftruncate"]),
+        ["persistfail"] = (new(FaultKind.FailAfter, FaultScope.Io), ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "link", "ftruncate"]),
         ["eintr"] = (new(FaultKind.Fail, FaultScope.Intr), ["open", "pwrite", "fdatasync", "fsync", "ftruncate"]),
         ["short"] = (new(FaultKind.Short, 1000), ["pwrite"]),
-        ["hang"] = (default, ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "ftruncate"]),
-        ["lie"] = (new(FaultKind.Lie), ["pwrite", "fdatasync", "fsync", "rename", "unlink", "ftruncate"]),
+        ["hang"] = (default, ["open", "pwrite", "fdatasync", "fsync", "rename", "unlink", "link", "ftruncate"]),
+        ["lie"] = (new(FaultKind.Lie), ["pwrite", "fdatasync", "fsync", "rename", "unlink", "link", "ftruncate"]),
         ["flip"] = (new(FaultKind.Flip, 12_345), ["pwrite"]),
     };
 

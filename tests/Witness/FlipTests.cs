@@ -47,6 +47,7 @@ public sealed class FlipTests(ITestOutputHelper output) : IDisposable
         foreach (string file in files.Names.Where(name => name != JournalFile).ToArray())
         {
             bool quick = file.EndsWith("key.pem", StringComparison.Ordinal) || file.EndsWith("guarded", StringComparison.Ordinal);
+            if (file.StartsWith("guard/", StringComparison.Ordinal) && file != files.NewestGuard) continue; // the file before it, and the text for older versions, are not believed
             await FlipAsync(file.StartsWith("guard/", StringComparison.Ordinal) ? "guard" : file[5..], file, FlippedDirectory.Points(0, files[file].Length, !quick || Full, quick && !Full ? 7 : 1));
         }
 

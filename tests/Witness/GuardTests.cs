@@ -1,4 +1,5 @@
 using TransparencyLog.Storage;
+using TransparencyLog.Witness;
 
 namespace TransparencyLog.Tests.Witness;
 
@@ -17,7 +18,7 @@ public sealed class GuardTests : IAsyncLifetime
 
     public ValueTask DisposeAsync() => _witness.DisposeAsync();
 
-    private string GuardFile => Assert.Single(Directory.GetFiles(_witness.Guard));
+    private string GuardFile => Directory.GetFiles(_witness.Guard, "*.????????????????????.witness").Max(StringComparer.Ordinal)!;
 
     private async Task RefusesAsync(string word)
     {
@@ -58,13 +59,13 @@ public sealed class GuardTests : IAsyncLifetime
     {
         await _witness.CosignAsync(_log, 0, 5);
         await _witness.StopAsync();
-        string guard = GuardFile;
-        File.Move(guard, guard + ".away");
+        string guard = _witness.Guard;
+        Directory.Move(guard, guard + ".away");
         await RefusesAsync("is missing");
         _witness.UsesGuard = false;
         await RefusesAsync("--guard");
         _witness.UsesGuard = true;
-        File.Move(guard + ".away", guard);
+        Directory.Move(guard + ".away", guard);
         await _witness.StartAsync();
         await _witness.CosignAsync(_log, 5, 6);
     }
@@ -91,11 +92,10 @@ public sealed class GuardTests : IAsyncLifetime
     public async Task R06_a_guard_behind_by_the_frame_of_a_crash_is_brought_up_to_date()
     {
         await _witness.CosignAsync(_log, 0, 5);
-        byte[] before = await File.ReadAllBytesAsync(GuardFile);
         await _witness.CosignAsync(_log, 5, 9);
         byte[] after = await File.ReadAllBytesAsync(GuardFile);
         await _witness.StopAsync();
-        await File.WriteAllBytesAsync(GuardFile, before);
+        File.Delete(GuardFile);
         await _witness.StartAsync();
         Assert.Equal(after, await File.ReadAllBytesAsync(GuardFile));
         await _witness.CheckStateAsync(_log, 9);
@@ -117,33 +117,130 @@ public sealed class GuardTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task R06_the_guard_is_moved_before_the_answer()
+    public async Task N02_without_its_guard_the_witness_answers_503_and_cosigns_again_when_it_is_back()
     {
         await _witness.CosignAsync(_log, 0, 5);
-        string guard = GuardFile;
-        // The guard's disk is gone: no answer, and a halt.
+        _witness.Configure = settings => settings with { CommitTime = TimeSpan.FromSeconds(2) };
+        await _witness.RestartAsync();
         Directory.Move(_witness.Guard, _witness.Guard + ".away");
-        TestWitness.CheckProblem(await _witness.PostAsync(_log.Request(5, 9)), 503, "halted");
+        TestWitness.CheckProblem(await _witness.PostAsync(_log.Request(5, 9)), 503, "guard-unavailable");
+        TestWitness.CheckProblem(await _witness.PostAsync(_log.Request(5, 9)), 503, "guard-unavailable");
+        Assert.Equal(503, (await _witness.GetAsync("/readyz")).Status);
+        long asked = Environment.TickCount64;
+        while (!(await _witness.GetAsync("/status")).Text.Contains("guard-unavailable", StringComparison.Ordinal))
+        {
+            Assert.InRange(Environment.TickCount64 - asked, 0, 60_000);
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+
         Directory.Move(_witness.Guard + ".away", _witness.Guard);
-        Assert.True(File.Exists(guard));
-        // The frame was stored, the guard had not seen it: as after a crash between the two.
+        long begun = Environment.TickCount64;
+        while ((await _witness.GetAsync("/readyz")).Status != 200)
+        {
+            Assert.InRange(Environment.TickCount64 - begun, 0, 60_000);
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+
+        // What waited was stored when the guard came back, or was never begun.
+        Answer answer = await _witness.PostAsync(_log.Request(5, 9));
+        Assert.True(answer.Status is 200 or 409, answer.Text);
         await _witness.RestartAsync();
         await _witness.CheckStateAsync(_log, 9);
     }
 
     [Fact]
-    public async Task A_guard_can_be_given_up_and_begun_anew_by_hand()
+    public async Task R06_the_guard_is_moved_before_the_answer()
+    {
+        for (int size = 1; size < 6; size++)
+        {
+            await _witness.CosignAsync(_log, size - 1, size);
+            Assert.True(Guard.TryParse(await File.ReadAllBytesAsync(GuardFile, TestContext.Current.CancellationToken), out long index, out _));
+            Assert.Equal(size, index);
+        }
+    }
+
+    [Fact]
+    public async Task N02_a_second_copy_of_a_witness_is_refused_and_names_the_holder()
+    {
+        await _witness.CosignAsync(_log, 0, 5);
+        await using TestWitness copy = _witness.CopyData();
+        for (int start = 0; start < 20; start++)
+        {
+            string refusal = (await Assert.ThrowsAsync<DirectoryInUseException>(copy.StartAsync)).Message;
+            Assert.Contains($"is in use by process {Environment.ProcessId} on {Environment.MachineName}, for {_witness.Data}", refusal);
+        }
+
+        await _witness.CosignAsync(_log, 5, 6);
+    }
+
+    [Fact]
+    public async Task N02_of_two_live_copies_of_a_witness_that_lost_its_lock_one_is_fenced_and_keeps_what_it_found()
+    {
+        await _witness.CosignAsync(_log, 0, 5);
+        await using TestWitness copy = _witness.CopyData();
+        File.Delete(Directory.GetFiles(_witness.Guard, "*.lock").Single());
+        await copy.StartAsync();
+        await copy.CosignAsync(_log, 5, 8);
+        TestWitness.CheckProblem(await _witness.PostAsync(_log.Request(5, 9)), 503, "halted");
+        string kept = await File.ReadAllTextAsync(Path.Combine(_witness.Data, "guard-changes"), TestContext.Current.CancellationToken);
+        Assert.Contains("fenced", kept);
+        Assert.Contains(copy.Data, kept);
+        Assert.Contains("2 updates", kept);
+        await _witness.StopAsync();
+        await copy.CosignAsync(_log, 8, 9);
+        await copy.StopAsync();
+        await RefusesAsync("older copy");
+    }
+
+    [Fact]
+    public async Task N02_a_guard_is_replaced_and_dropped_by_word_and_both_are_recorded()
     {
         await _witness.CosignAsync(_log, 0, 5);
         await _witness.StopAsync();
-        File.Delete(Path.Combine(_witness.Data, "guarded"));
-        _witness.UsesGuard = false;
+        Directory.Delete(_witness.Guard, recursive: true);
+        await RefusesAsync("is missing");
+        using (WitnessDirectory directory = WitnessDirectory.Open(_witness.Data)) Guard.Change(directory, _witness.Guard, "its disk was lost", TimeProvider.System, TestWitness.JournalFileBytes);
         await _witness.StartAsync();
         await _witness.CosignAsync(_log, 5, 9);
         await _witness.StopAsync();
-        _witness.UsesGuard = true;
+        using (WitnessDirectory directory = WitnessDirectory.Open(_witness.Data)) Guard.Change(directory, null, "no disk for it", TimeProvider.System);
+        _witness.UsesGuard = false;
         await _witness.StartAsync();
         await _witness.CosignAsync(_log, 9, 10);
+        await _witness.CosignAsync(_log, 10, 11);
+        await _witness.StopAsync();
+        _witness.UsesGuard = true;
+        await RefusesAsync("too far apart");
+        string kept = await File.ReadAllTextAsync(Path.Combine(_witness.Data, "guard-changes"), TestContext.Current.CancellationToken);
+        Assert.Contains($"guard replaced (it was in {_witness.Guard}) by {_witness.Guard}: its disk was lost\n", kept);
+        Assert.Contains("guard dropped", kept);
+    }
+
+    [Fact]
+    public async Task N02_a_guard_of_the_version_before_becomes_a_row()
+    {
+        await _witness.CosignAsync(_log, 0, 5);
+        await _witness.StopAsync();
+        string old = Directory.GetFiles(_witness.Guard, "*.witness").Single(path => Path.GetFileName(path).Length == 64 + ".witness".Length);
+        byte[] line = await File.ReadAllBytesAsync(GuardFile, TestContext.Current.CancellationToken);
+        foreach (string file in Directory.GetFiles(_witness.Guard)) File.Delete(file);
+        await File.WriteAllBytesAsync(old, line, TestContext.Current.CancellationToken);
+        await _witness.StartAsync();
+        await _witness.CosignAsync(_log, 5, 9);
+        Assert.EndsWith(".00000000000000000002.witness", GuardFile);
+        byte[] kept = await File.ReadAllBytesAsync(old, TestContext.Current.CancellationToken);
+        Assert.False(Guard.TryParse(kept, out _, out _));
+        Assert.InRange(kept.Length, 1, 256);
+    }
+
+    [Fact]
+    public async Task N21_an_emptied_guarded_is_named_as_damage()
+    {
+        await _witness.StopAsync();
+        await File.WriteAllTextAsync(Path.Combine(_witness.Data, "guarded"), "", TestContext.Current.CancellationToken);
+        await RefusesAsync("guarded is damaged");
+        _witness.UsesGuard = false;
+        await RefusesAsync("guarded is damaged");
     }
 
     [Theory]

@@ -134,6 +134,15 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t offs
 
 EXPORT int fsync(int fd) { return (int)on_fd(SYNC, "fsync", fd, 0, 0, SYS_fsync, ARGUMENTS(fd)); }
 EXPORT int fdatasync(int fd) { return (int)on_fd(SYNC, "fdatasync", fd, 0, 0, SYS_fdatasync, ARGUMENTS(fd)); }
+EXPORT int flock(int fd, int operation)
+{
+    char path[PATH_MAX];
+    const char *lost = getenv("DEVTLOG_FAULT_FLOCK");
+    if (lost != NULL && *lost == '1' && concerns_fd(fd, path)) return 0;
+    struct call call = {.number = SYS_flock, .argument = {fd, operation}};
+    return (int)perform(&call);
+}
+
 EXPORT int syncfs(int fd) { return (int)on_fd(SYNC, "syncfs", fd, 0, 0, SYS_syncfs, ARGUMENTS(fd)); }
 
 EXPORT int sync_file_range(int fd, off64_t offset, off64_t n, unsigned flags)

@@ -16,12 +16,15 @@
 //                      flip         a write that says done, with the lowest bit of byte KEEP inverted
 //                      persistfail  does it, and says EIO
 //                      hang         never returns
+//                      stop         SIGSTOP before the call, which is made when somebody sends SIGCONT
 //   DEVTLOG_FAULT_KEEP    bytes, for torn and short (default: half of the call's) and lie (default: 0); for flip the byte, from 0
 //                      (default: the middle one)
 //   DEVTLOG_FAULT_REPEAT  1: every later call of the same kind goes wrong too; all: of any kind, as on a dead disk
 //   DEVTLOG_FAULT_ONLY    kinds to count, with commas: open,opendir,write,sync,trunc,alloc,rename,unlink,mkdir,link (default: all of these),
 //                      and the questions: stat, access, list (opendir(3), readdir), read (an open that only reads)
 //   DEVTLOG_FAULT_LOG     file: one line for each counted call, "n op path bytes result"
+//
+//   DEVTLOG_FAULT_FLOCK   1: every flock in the folder succeeds, whoever has the lock, as on a file system that has lost it; not counted
 //
 // In the log, n is unique and without gaps, but lines of two threads may change places. op is the name of the call, or
 // opendir for an open with O_DIRECTORY. path is absolute, rename and link give "from>to"; blanks become '?'. bytes is the
@@ -51,7 +54,7 @@
 // In the order of the bits.
 static const char *const kind_names[] = {"open", "opendir", "write", "sync", "trunc", "alloc", "rename", "unlink", "mkdir", "link", "stat", "access", "list", "read"};
 
-enum what { NOTHING, KILL, KILLAFTER, TORN, SHORT, FAIL, LIE, FLIP, PERSISTFAIL, HANG };
+enum what { NOTHING, KILL, KILLAFTER, TORN, SHORT, FAIL, LIE, FLIP, PERSISTFAIL, HANG, STOP };
 
 // What an action can befall: the errors are those the manual pages give, so that no program is blamed for the impossible.
 static const struct action { const char *name; enum what what; int error; unsigned kinds; } actions[] =
@@ -73,6 +76,7 @@ static const struct action { const char *name; enum what what; int error; unsign
     {"flip", FLIP, 0, WRITE},
     {"persistfail", PERSISTFAIL, EIO, ALL},
     {"hang", HANG, 0, ALL},
+    {"stop", STOP, 0, ALL},
 };
 
 static char prefix[PATH_MAX];
@@ -393,6 +397,10 @@ long run(const struct call *c)
             return -1;
         case HANG:
             for (;;) pause();
+        case STOP:
+            // To this thread: it does not go on before the whole process has stopped.
+            syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGSTOP);
+            return perform(c);
         default:
             return perform(c);
     }

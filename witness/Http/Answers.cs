@@ -55,6 +55,7 @@ internal static class Answers
         {
             Unavailability.Halted => ("halted", 60),
             Unavailability.ClockBehind or Unavailability.ClockWrong or Unavailability.ClockAhead => ("clock", 60),
+            Unavailability.GuardUnavailable => ("guard-unavailable", 5),
             Unavailability.DiskFull => ("disk", 30),
             Unavailability.Busy => ("busy", 1),
             _ => throw new System.Diagnostics.UnreachableException($"{why} has no answer"),
@@ -70,6 +71,7 @@ internal static class Answers
         Unavailability.ClockBehind => "the clock of this witness is behind its last cosignature",
         Unavailability.ClockWrong => "the clock of this witness is wrong, or has jumped by more than a day since it was started",
         Unavailability.ClockAhead => "the clock of this witness is far ahead of the last time that it knew; nothing is signed until its operator has looked",
+        Unavailability.GuardUnavailable => "guard-unavailable: the guard of this witness does not answer, and nothing is cosigned until it does",
         Unavailability.DiskFull => "the disk of this witness is nearly full",
         Unavailability.Busy => "another request of this log is not finished; whether this one was stored is unknown, and asking again is safe",
         _ => throw new System.Diagnostics.UnreachableException($"{why} has no words"),

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using TransparencyLog.Hosting;
+using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;
 
@@ -36,6 +37,12 @@ internal static class HealthEndpoints
             return;
         }
 
+        if (ready && engine.GuardTrouble is not null)
+        {
+            await Problem.Unavailable(new UnavailableException("guard-unavailable: nothing is signed until the guard of this log answers", 5)).ExecuteAsync(context).ConfigureAwait(false);
+            return;
+        }
+
         context.Response.Headers.CacheControl = "no-store";
         await LargeAnswers.SendAsync(context, 200, "text/plain; charset=utf-8", figures.Get()).ConfigureAwait(false);
     }
@@ -47,6 +54,7 @@ internal static class HealthEndpoints
         if (engine.Publisher.Held is HeldState held) lines.Append(held.What == Hold.Signing ? "appends and signatures" : "publication").Append(" held since ").Append(Time(held.Since)).Append(": ").Append(held.Reason).Append('\n');
         if (engine.Clock.Trouble is ClockTrouble clock) lines.Append("clock ").Append(Word(clock.State)).Append(": nothing is signed\n");
         if (engine.Publisher.DegradedSince is DateTimeOffset since) lines.Append("quorum missing since ").Append(Time(since)).Append(": published without\n");
+        if (engine.GuardTrouble is GuardTrouble trouble) lines.Append("guard-unavailable since ").Append(Time(trouble.Since)).Append(": nothing is signed\n");
         foreach (PolicyPeer peer in engine.Publisher.Peers) lines.Append("witness ").Append(peer.Feed.SubmissionPrefix).Append(' ').Append(peer.Feed.State.Trouble ?? "ok").Append('\n');
         ScrubStatus scrub = engine.Scrub.Status;
         lines.Append("scrub ").Append(engine.Scrub.IsOn ? string.Create(CultureInfo.InvariantCulture, $"{scrub.Entries}, last clean {(scrub.LastClean is DateTimeOffset clean ? Time(clean) : "never")}") : "off").Append('\n');

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using TransparencyLog.Client;
 using TransparencyLog.Hosting;
+using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;
 
@@ -53,6 +54,17 @@ internal static class StatusEndpoint
         json.WriteString("lastKnown", engine.Clock.LastKnown is DateTimeOffset last ? HealthEndpoints.Time(last) : null);
         json.WriteString("until", clock?.Until is DateTimeOffset until ? HealthEndpoints.Time(until) : null);
         json.WriteEndObject();
+        json.WriteStartArray("conditions");
+        if (engine.GuardTrouble is GuardTrouble trouble)
+        {
+            json.WriteStartObject();
+            json.WriteString("condition", "guard-unavailable");
+            json.WriteString("since", HealthEndpoints.Time(trouble.Since));
+            json.WriteString("effect", "nothing is signed until the guard of this log answers");
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
         json.WriteStartArray("witnesses");
         foreach (PolicyPeer peer in publisher.Peers) Write(json, peer, publisher.SignedSize, publisher.Trust);
         json.WriteEndArray();

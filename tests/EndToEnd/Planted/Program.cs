@@ -7,6 +7,7 @@
 //     skipped-sync       the log's journal writes and does not sync
 //     exists             the log asks File.Exists whether it is halted
 //     unlocked           the log gives back the lock of its directory once it has started
+//     guard-renamed      the log gives the next name of its guard with a rename, which replaces what another copy has written
 //     early-witness      the witness's journal answers before it has written anything
 
 using System.CommandLine;
@@ -26,8 +27,15 @@ return args[0] switch
         Unlocking.GiveBack(rest[Array.IndexOf(rest, "--data") + 1]);
         return parts;
     }),
+    "guard-renamed" => await RenamingAsync(),
     "early-witness" => await TransparencyLog.Witness.Commands.RunAsync(new RootCommand { TransparencyLog.Witness.Commands.Serve(journal => new EarlyJournal(journal)) }, rest),
     _ => throw new ArgumentException($"no bug is called {args[0]}"),
 };
+
+Task<int> RenamingAsync()
+{
+    GuardSeams.Usual = new GuardSeams(GuardFlaw.Renames);
+    return ServeAsync(parts => parts);
+}
 
 Task<int> ServeAsync(Func<EngineParts, EngineParts> bug) => TransparencyLog.Server.Commands.RunAsync(rest, new EngineSeams(Replace: bug));

@@ -86,13 +86,16 @@ internal sealed class FlippedDirectory(string root, FlipTable table, Func<Task<b
 {
     private readonly Dictionary<string, byte[]> _originals = Directory
         .EnumerateFiles(root, "*", SearchOption.AllDirectories)
-        .Where(path => Path.GetFileName(path) != "lock")
+        .Where(path => Path.GetFileName(path) != "lock" && !path.EndsWith(".lock", StringComparison.Ordinal))
         .ToDictionary(path => Path.GetRelativePath(root, path), File.ReadAllBytes, StringComparer.Ordinal);
 
     /// <summary>Every flip, or a part that is quick.</summary>
     public static bool Full { get; } = Environment.GetEnvironmentVariable("DEVTLOG_FLIPS_FULL") == "1";
 
     public IEnumerable<string> Names => _originals.Keys;
+
+    /// <summary>The newest file of the guard's row.</summary>
+    public string NewestGuard => Names.Where(name => name.StartsWith("guard/", StringComparison.Ordinal) && name.Length > "guard/".Length + 64 + 20).Max(StringComparer.Ordinal)!;
 
     public ReadOnlyMemory<byte> this[string file] => _originals[file];
 
@@ -149,7 +152,7 @@ internal sealed class FlippedDirectory(string root, FlipTable table, Func<Task<b
     /// <summary>Putting the byte back has put everything back: otherwise what was judged is not what was flipped.</summary>
     public void AssertWhole()
     {
-        string[] now = [.. Directory.EnumerateFiles(root, "*", SearchOption.AllDirectories).Where(path => Path.GetFileName(path) != "lock").Select(path => Path.GetRelativePath(root, path))];
+        string[] now = [.. Directory.EnumerateFiles(root, "*", SearchOption.AllDirectories).Where(path => Path.GetFileName(path) != "lock" && !path.EndsWith(".lock", StringComparison.Ordinal)).Select(path => Path.GetRelativePath(root, path))];
         Assert.Equal(_originals.Keys.Order(StringComparer.Ordinal), now.Order(StringComparer.Ordinal));
         foreach ((string file, byte[] bytes) in _originals) Assert.True(File.ReadAllBytes(Path.Combine(root, file)).AsSpan().SequenceEqual(bytes), file);
     }

@@ -30,7 +30,7 @@ public sealed class FlipTests(ITestOutputHelper output)
     public async Task D14_I05_a_flip_in_the_small_files_is_repaired_or_refused()
     {
         using FlippedLog log = await FlippedLog.CreateAsync(Steps);
-        string guard = Assert.Single(log.Files.Names, name => name.StartsWith("guard/", StringComparison.Ordinal));
+        string guard = log.Files.NewestGuard;
         int line = log.Files["data/commit"].Span.IndexOf((byte)'\n') + 1, history = EndOf(log, "data/heads"), last = log.Files["data/heads"].Span[..(history - 1)].LastIndexOf((byte)'\n') + 1;
 
         await log.FlipAsync("commit, the head", "data/commit", FlippedDirectory.Points(0, line, allBits: true), log.LookAtRegister, engineEvery: 199);

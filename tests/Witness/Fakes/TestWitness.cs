@@ -39,7 +39,9 @@ internal sealed class TestWitness : IAsyncDisposable
 
     public string LogsFile => Path.Combine(_root, "logs");
 
-    public string Guard => Path.Combine(_root, "guard");
+    public string Guard => _sharedGuard ?? Path.Combine(_root, "guard");
+
+    private string? _sharedGuard;
 
     public Uri Url => new(_host!.Url);
 
@@ -109,6 +111,15 @@ internal sealed class TestWitness : IAsyncDisposable
         await StartAsync();
     }
 
+    /// <summary>A copy of the data directory alone, with this guard.</summary>
+    public TestWitness CopyData()
+    {
+        TestWitness copy = new(Directory.CreateDirectory(Path.Combine(Scratch, $"tlog-witness-{Guid.NewGuid():N}")).FullName, Vkeys) { UsesGuard = true, _sharedGuard = Guard };
+        CopyDirectory(Data, copy.Data);
+        File.Copy(LogsFile, copy.LogsFile);
+        return copy;
+    }
+
     /// <summary>A second witness from the bytes on disk as they are now, as a crash or a backup would leave them.</summary>
     public TestWitness Copy()
     {
@@ -122,7 +133,7 @@ internal sealed class TestWitness : IAsyncDisposable
         foreach (string file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
         {
             // The lock is the process's, not the state's.
-            if (Path.GetFileName(file) == "lock") continue;
+            if (Path.GetFileName(file) == "lock" || file.EndsWith(".lock", StringComparison.Ordinal)) continue;
             string target = Path.Combine(to, Path.GetRelativePath(from, file));
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.Copy(file, target);

@@ -1,0 +1,112 @@
+// Everything that touches a guard's folder runs on one thread of its own: a call to a network file system whose server is gone does not return, and nobody else may
+// hang with it. Callers wait with a limit.
+
+namespace TransparencyLog.Storage;
+
+/// <summary>One thread that does one job after the other, for callers that wait no longer than a limit. A job whose caller has gone is not begun; one that has begun can ask.</summary>
+internal sealed class GuardThread : IDisposable
+{
+    private readonly object _gate = new(); // guards what is not readonly
+    private readonly Queue<Job> _waiting = new();
+    private readonly TimeSpan _limit;
+    private readonly string _what;
+    private readonly Thread _thread;
+    private Job? _current;
+    private bool _closed;
+
+    /// <param name="what">What the jobs are about, for messages.</param>
+    /// <param name="limit">How long a caller waits.</param>
+    public GuardThread(string what, TimeSpan limit)
+    {
+        (_what, _limit) = (what, limit);
+        _thread = new Thread(Run) { IsBackground = true, Name = "guard" };
+        _thread.Start();
+    }
+
+    /// <summary>Does the job and returns its result.</summary>
+    /// <param name="job">Is given a question: whether its caller still waits.</param>
+    /// <exception cref="GuardUnavailableException">It has not ended in time. What it finds later is dropped.</exception>
+    public async Task<T> RunAsync<T>(Func<Func<bool>, T> job)
+    {
+        TaskCompletionSource<T> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Job queued = new();
+        queued.Act = () =>
+        {
+            try
+            {
+                done.TrySetResult(job(() => !queued.IsAbandoned));
+            }
+            catch (Exception failure)
+            {
+                done.TrySetException(failure);
+            }
+        };
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_closed, this);
+            if (_current is { IsAbandoned: true }) throw NoAnswer();
+            _waiting.Enqueue(queued);
+            Monitor.Pulse(_gate);
+        }
+
+        try
+        {
+            return await done.Task.WaitAsync(_limit).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            queued.IsAbandoned = true;
+            _ = done.Task.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            throw NoAnswer();
+        }
+    }
+
+    /// <summary>Ends the thread, and waits for it no longer than the limit: one that hangs ends with the process.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _closed = true;
+            Monitor.Pulse(_gate);
+            if (_current is { IsAbandoned: true }) return;
+        }
+
+        _thread.Join(_limit);
+    }
+
+    private GuardUnavailableException NoAnswer() => new($"{_what} has given no answer in {_limit.TotalSeconds.ToString("0.###", System.Globalization.CultureInfo.InvariantCulture)} s", Posix.ErrnoIo);
+
+    private void Run()
+    {
+        while (true)
+        {
+            Job job;
+            lock (_gate)
+            {
+                _current = null;
+                while (_waiting.Count == 0)
+                {
+                    if (_closed) return;
+                    Monitor.Wait(_gate);
+                }
+
+                _current = job = _waiting.Dequeue();
+            }
+
+            if (!job.IsAbandoned) job.Act();
+        }
+    }
+
+    private sealed class Job
+    {
+        private volatile bool _isAbandoned;
+
+        public Action Act { get; set; } = null!;
+
+        public bool IsAbandoned
+        {
+            get => _isAbandoned;
+            set => _isAbandoned = value;
+        }
+    }
+}
