@@ -15,7 +15,7 @@ internal static class NullServer
 {
     public static async Task RunAsync(int checkpointBytes)
     {
-        Settings settings = new() { Data = "-", Listen = "http://127.0.0.1:0" };
+        Settings settings = new() { Data = "-", Listen = ListenAddress.Parse("http://127.0.0.1:0") };
         long count = -1;
         byte[] tile = Noise(256 * Hash.Size), bundle = Noise(256 * EntryBundle.EncodedSize(128)), checkpoint = Noise(checkpointBytes);
         await using WebApplication app = Host.Build(settings, routes =>

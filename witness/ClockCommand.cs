@@ -23,8 +23,7 @@ internal static class ClockCommand
             SettingValues values = options.Read(result);
             string accepted = Accept(
                 values.Required(WitnessSettings.Data), result.GetValue(reason) ?? "", result.GetValue(origins) ?? [], TimeProvider.System, allowGroup: values.IsOn(WitnessSettings.AllowGroupReadableKeys));
-            Console.Error.Write($"{accepted}\n");
-            return Task.CompletedTask;
+            return Task.FromResult(ProgramEnd.Report(Commands.Program, ExitCode.Ok, accepted));
         }));
         return new Command("clock", "What an operator knows of the clock.") { accept };
     }

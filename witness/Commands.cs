@@ -2,7 +2,6 @@
 // Standard output carries what programs read: the vkeys of `create`, the `listening URL` of `serve`.
 
 using System.CommandLine;
-using System.Security.Cryptography;
 using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -11,6 +10,8 @@ namespace TransparencyLog.Witness;
 
 internal static class Commands
 {
+    internal const string Program = "tlog-witness";
+
     /// <summary>
     /// Longest wait for a clean end after SIGTERM: a container is killed 10 s after it. Requests get most of it (WitnessHost), the store the rest.
     /// </summary>
@@ -27,7 +28,7 @@ internal static class Commands
             IReadOnlyList<VerifierKey> keys = WitnessDirectory.Create(settings.Data, settings.Name, settings.MlDsa44);
             SigningClock.Begin(settings.Data, TimeProvider.System);
             foreach (VerifierKey key in keys) Console.Out.Write($"{key}\n");
-            return Task.CompletedTask;
+            return Task.FromResult(ExitCode.Ok);
         }));
         return command;
     }
@@ -43,10 +44,10 @@ internal static class Commands
             SettingValues values = options.Read(result);
             WitnessHost host = await WitnessHost.StartAsync(Settings.Read(values), TimeProvider.System, journal);
             if (values.UnknownVariables.Count > 0) host.Log.VariablesNotRead(string.Join(", ", values.UnknownVariables), WitnessSettings.Table.Program);
-            Console.Out.Write($"listening {host.Url}\n");
-            await Console.Out.FlushAsync();
+            StandardStreams.Output.Write($"listening {host.Url}");
             await host.WaitForShutdownAsync();
             await host.DisposeAsync().AsTask().WaitAsync(StopLimit);
+            return ExitCode.Ok;
         }));
         return command;
     }
@@ -66,49 +67,26 @@ internal static class Commands
         group.Subcommands.Add(drop);
         return group;
 
-        static Task Change(SettingValues values, bool drop, string why)
+        static Task<int> Change(SettingValues values, bool drop, string why)
         {
             if (why.Length is 0 or > 1000) throw new ConfigurationException("reason: 1 to 1,000 characters");
             using WitnessDirectory directory = WitnessDirectory.Open(values.Required(WitnessSettings.Data));
-            Console.Error.Write($"{Guard.Change(directory, drop ? null : values.Required(WitnessSettings.Guard), why, TimeProvider.System)}\n");
-            return Task.CompletedTask;
+            return Task.FromResult(ProgramEnd.Report(Program, ExitCode.Ok, Guard.Change(directory, drop ? null : values.Required(WitnessSettings.Guard), why, TimeProvider.System)));
         }
     }
 
     /// <summary>Parses and runs. A command line that does not parse is answered with the reason and <see cref="ExitCode.Usage"/>.</summary>
-    public static async Task<int> RunAsync(RootCommand root, string[] args)
+    public static Task<int> RunAsync(RootCommand root, string[] args) => ProgramEnd.RunAsync(Program, async () =>
     {
-        ParseResult result = CommandSettings.Parse(root, args, out string? complaint);
-        if (complaint is not null) return Report(ExitCode.Usage, $"{complaint} (tlog-witness --help)");
+        // First of all: each library that is loaded takes a descriptor, and in the end even a refusal could not be written.
+        if (args is ["serve", ..] && Descriptors.Complaint is string complaint) return ProgramEnd.Report(Program, ExitCode.Usage, complaint);
+        NativeSha256.TryUse();
+        ParseResult result = CommandSettings.Parse(root, args, out string? wrong);
+        if (wrong is not null) return ProgramEnd.Report(Program, ExitCode.Usage, $"{wrong} (tlog-witness --help)");
+
         // Signals are the host's: SIGTERM stops it, and `serve` then ends in order.
         return await result.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
-    }
+    });
 
-    internal static async Task<int> Guarded(Func<Task> command)
-    {
-        try
-        {
-            await command();
-            return ExitCode.Ok;
-        }
-        catch (Exception failure)
-        {
-            return Report(CodeOf(failure), failure.Message);
-        }
-    }
-
-    private static int CodeOf(Exception failure) => failure switch
-    {
-        ConfigurationException => ExitCode.Usage,
-        StorageException { MayPass: true } => ExitCode.Trouble,
-        StorageException or KeyFileException or CryptographicException => ExitCode.State,
-        _ => ExitCode.Trouble,
-    };
-
-    /// <summary>One line to standard error; the exit code, handed back.</summary>
-    public static int Report(int code, string message)
-    {
-        Console.Error.Write($"tlog-witness: {message.ReplaceLineEndings(" ")}\n");
-        return code;
-    }
+    internal static Task<int> Guarded(Func<Task<int>> command) => ProgramEnd.GuardAsync(Program, command);
 }

@@ -7,14 +7,8 @@
 //     tlog-witness guard  replace --data DIR --guard DIR --reason TEXT | drop --data DIR --reason TEXT
 
 using System.CommandLine;
-using TransparencyLog.Hosting;
-using TransparencyLog.Signing;
-using TransparencyLog.Storage;
 using TransparencyLog.Witness;
 
-// First of all: each library that is loaded takes a descriptor, and in the end even a refusal could not be written.
-if (args is ["serve", ..] && Descriptors.Complaint is string complaint) return Commands.Report(ExitCode.Usage, complaint);
-NativeSha256.TryUse();
 RootCommand root = new("A witness of transparency logs (c2sp.org/tlog-witness): cosigns checkpoints that are consistent with all it has seen.")
 {
     Commands.Create(),

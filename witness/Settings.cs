@@ -1,6 +1,5 @@
 // What an operator can set, checked before anything is opened. Names, ranges and defaults are in WitnessSettings.cs.
 
-using System.Net;
 using System.Text;
 using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
@@ -38,7 +37,7 @@ internal sealed record Settings
     public int RateBurst { get; init; } = 60;
 
     /// <summary>Where to listen; port 0 takes a free one.</summary>
-    public required IPEndPoint Listen { get; init; }
+    public required ListenAddress Listen { get; init; }
 
     /// <summary>Directory of the guard (Guard.cs), or null for none.</summary>
     public string? Guard { get; init; }
@@ -87,7 +86,7 @@ internal sealed record Settings
             ClockLimit = TimeSpan.FromDays(values.Number(WitnessSettings.ClockLimit)),
             RatePerDay = values.Number(WitnessSettings.RatePerDay),
             RateBurst = values.Number(WitnessSettings.RateBurst),
-            Listen = ParseListen(values.Text(WitnessSettings.Listen) ?? WitnessSettings.Listen.Default),
+            Listen = ListenAddress.Read(values, WitnessSettings.Listen),
             Guard = values.Text(WitnessSettings.Guard),
             MaxConnections = connections,
             MaxConnectionsPerAddress = values.Number(WitnessSettings.MaxConnectionsPerAddress, Math.Max(1, connections / 2)),
@@ -135,20 +134,5 @@ internal sealed record Settings
         }
 
         return lists;
-    }
-
-    private static IPEndPoint ParseListen(string text)
-    {
-        const string Allowed = "http://ADDRESS:PORT with an IP address or localhost, a port from 0 to 65535, and no path";
-        if (!Uri.TryCreate(text, UriKind.Absolute, out Uri? url) || url.Scheme != Uri.UriSchemeHttp
-            || url.PathAndQuery != "/" || url.Fragment.Length > 0 || url.UserInfo.Length > 0)
-        {
-            throw new ConfigurationException($"listen: {text} is not {Allowed}; TLS is the matter of a proxy in front");
-        }
-
-        if (url.Host == "localhost") return new IPEndPoint(IPAddress.Loopback, url.Port);
-        return IPAddress.TryParse(url.Host.Trim('[', ']'), out IPAddress? address)
-            ? new IPEndPoint(address, url.Port)
-            : throw new ConfigurationException($"listen: {url.Host} is not an address; expected {Allowed}");
     }
 }

@@ -1,7 +1,3 @@
-using System.Net.Sockets;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.Extensions.Logging.Console;
 using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 using TransparencyLog.Witness.Http;
@@ -97,8 +93,7 @@ internal sealed class WitnessHost : IAsyncDisposable
             WarnOfClock(witness, log);
             FileWatch watch = store.Watch(log.KeyWithdrawn, time);
             app.Lifetime.ApplicationStopping.Register(log.Stopping);
-            await ListenAsync(app, settings);
-            string url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
+            string url = await settings.Listen.StartAsync(app, CancellationToken.None);
             log.Started(vkeys[0].Name, lists.Logs.Count, url, store.Loaded.Count);
             CancellationTokenSource stop = new();
             Task watching = WatchAsync(store, watch, log, stop.Token);
@@ -157,45 +152,12 @@ internal sealed class WitnessHost : IAsyncDisposable
 
     private static WebApplication Build(Settings settings)
     {
-        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "tlog-witness" });
-        builder.Logging.SetMinimumLevel(settings.LogLevel)
-            // What the framework has to tell of strangers' requests is not for the operator's log.
-            .AddFilter("Microsoft", settings.LogLevel < LogLevel.Warning ? LogLevel.Warning : settings.LogLevel)
-            .AddFilter("Microsoft.AspNetCore.Server.Kestrel.Connections", settings.LogLevel < LogLevel.Error ? LogLevel.Error : settings.LogLevel) // a line for each connection too many would let strangers write our log
-            .AddSimpleConsole(options =>
-            {
-                options.SingleLine = true;
-                options.UseUtcTimestamp = true;
-                options.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-                options.ColorBehavior = LoggerColorBehavior.Disabled;
-            });
-        // Standard output belongs to the line `listening URL`.
-        builder.Services.Configure<ConsoleLoggerOptions>(options => options.LogToStandardErrorThreshold = LogLevel.Trace);
-        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = ShutdownTime);
-        Wire.Limit(builder.WebHost, settings.MaxConnections, settings.MaxConnectionsPerAddress);
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-        {
-            // The endpoint has the exact limit and its own answer; this one also counts the framing of chunks, and ends a body we do not read.
-            kestrel.Limits.MaxRequestBodySize = 2 * SubmissionEndpoint.MaxBody;
-            kestrel.Listen(settings.Listen);
-        });
-        return builder.Build();
-    }
+        WebApplicationBuilder builder = WebHost.CreateBuilder(
+            "tlog-witness", settings.LogLevel, TimeProvider.System, settings.Listen, settings.MaxConnections, settings.MaxConnectionsPerAddress, ShutdownTime);
 
-    private static async Task ListenAsync(WebApplication app, Settings settings)
-    {
-        try
-        {
-            await app.StartAsync();
-        }
-        catch (Exception e) when (e is IOException or SocketException)
-        {
-            SocketException? socket = e as SocketException ?? e.InnerException as SocketException ?? e.InnerException?.InnerException as SocketException;
-            string message = $"listen: http://{settings.Listen}: {socket?.Message ?? e.Message}";
-            // What only root may do, or no machine can, stays so however often we come back; a port in use may be free next time, and an
-            // address may come with the network.
-            throw socket?.SocketErrorCode is SocketError.AccessDenied or SocketError.InvalidArgument ? new ConfigurationException(message, e) : new IOException(message, e);
-        }
+        // The endpoint has the exact limit and its own answer; this one also counts the framing of chunks, and ends a body we do not read.
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 2 * SubmissionEndpoint.MaxBody);
+        return builder.Build();
     }
 
     private static void Beat(SigningClock clock, ILogger log)

@@ -31,7 +31,7 @@ internal static class KeygenCommand
 
         // Nobody may rely on a key that a power loss could take away: on disk first, then its vkey is told.
         DurableFile.Sync(path);
-        await around.PrintAsync(made.ToString(), stop);
+        await around.PrintExactAsync(made.ToString(), stop);
         return ExitCode.Ok;
     }
 

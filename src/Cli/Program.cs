@@ -49,7 +49,7 @@ internal static class Program
         catch (Exception failure)
         {
             // The last resort too: one line, whatever it is.
-            await around.Error.WriteLineAsync($"tlog: {Printable.Line(Describe(failure))}");
+            await around.Error.WriteLineAsync($"tlog: {PrintableText.Escape(Describe(failure))}");
             return CodeOf(failure);
         }
     }

@@ -35,10 +35,16 @@ internal sealed record Surroundings(Stream In, Stream Out, TextWriter Error, Tim
     /// <summary>Whether a person looks at <see cref="Error"/> as it is written.</summary>
     public bool ErrorIsTerminal { get; init; }
 
-    /// <summary>Writes a line for programs. It is flushed at once: an index that was answered is not to be lost in a buffer.</summary>
-    public async Task PrintAsync(string line, CancellationToken stop)
+    /// <summary>
+    /// Writes a line for programs, in printable ASCII: names and origins in it are foreign, and standard output may be a terminal. It is flushed at once: an index that was
+    /// answered is not to be lost in a buffer.
+    /// </summary>
+    public Task PrintAsync(string line, CancellationToken stop) => PrintExactAsync(PrintableText.Escape(line), stop);
+
+    /// <summary>Writes a line for programs byte for byte: one of our own, as a new vkey, in which every letter counts.</summary>
+    public async Task PrintExactAsync(string line, CancellationToken stop)
     {
-        await Out.WriteAsync(Encoding.UTF8.GetBytes(Printable.Line(line) + "\n"), stop);
+        await Out.WriteAsync(Encoding.UTF8.GetBytes(line + "\n"), stop);
         await Out.FlushAsync(stop);
     }
 
@@ -52,7 +58,7 @@ internal sealed record Surroundings(Stream In, Stream Out, TextWriter Error, Tim
     }
 
     /// <summary>Writes a line for people.</summary>
-    public Task SayAsync(string line) => Error.WriteLineAsync($"tlog: {Printable.Line(line)}");
+    public Task SayAsync(string line) => Error.WriteLineAsync($"tlog: {PrintableText.Escape(line)}");
 
     /// <summary>Damage is a line for programs, and ends the command with exit code 1.</summary>
     public async Task<CliException> EndAsync(Damage damage, string damaged, string consequence, CancellationToken stop)
@@ -60,16 +66,4 @@ internal sealed record Surroundings(Stream In, Stream Out, TextWriter Error, Tim
         await PrintAsync(damage.ToString(), stop);
         return new CliException(ExitCode.DoesNotHold, $"{damaged}; the line on standard output names the first place; {consequence}");
     }
-}
-
-/// <summary>Text of strangers (origins, witness names, answers) on its way to a terminal.</summary>
-internal static class Printable
-{
-    /// <summary>The text without control characters, C1 and format characters included: none of them moves a cursor or turns the direction of a line.</summary>
-    public static string Line(string text) => string.Concat(text.EnumerateRunes().Select(rune => IsSafe(rune) ? rune.ToString() : "?"));
-
-    private static bool IsSafe(Rune rune) => Rune.GetUnicodeCategory(rune) is not (
-        System.Globalization.UnicodeCategory.Control or System.Globalization.UnicodeCategory.Format
-        or System.Globalization.UnicodeCategory.LineSeparator or System.Globalization.UnicodeCategory.ParagraphSeparator
-        or System.Globalization.UnicodeCategory.PrivateUse or System.Globalization.UnicodeCategory.OtherNotAssigned);
 }

@@ -5,4 +5,7 @@ internal static partial class StartEvents
 {
     [LoggerMessage(40, LogLevel.Warning, "environment: {Variables}: not settings of {Program}, not read")]
     public static partial void VariablesNotRead(this ILogger logger, string variables, string program);
+
+    [LoggerMessage(41, LogLevel.Information, "listening on {Url}")]
+    public static partial void ListeningOn(this ILogger logger, string url);
 }

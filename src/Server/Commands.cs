@@ -10,18 +10,18 @@ namespace TransparencyLog.Server;
 
 internal static class Commands
 {
+    private const string Program = "tlog-server";
+
     private static readonly Option<string> Reason = new("--reason") { Description = "Why it is right to go on; kept in the history.", HelpName = "TEXT", Required = true };
     private static readonly Option<string> Distrust = new("--distrust") { Description = "The name in the policy of a witness whose unsigned word is not to hold this log any more; stays so until --trust.", HelpName = "NAME" };
     private static readonly Option<string> Trust = new("--trust") { Description = "Ends --distrust for a witness.", HelpName = "NAME" };
 
-    public static async Task<int> RunAsync(string[] args, EngineSeams? seams = null)
+    public static Task<int> RunAsync(string[] args, EngineSeams? seams = null) => ProgramEnd.RunAsync(Program, () => ParseAndRunAsync(args, seams));
+
+    private static async Task<int> ParseAndRunAsync(string[] args, EngineSeams? seams)
     {
         // First of all: each library that is loaded takes a descriptor, and in the end even a refusal could not be written.
-        if (args is ["serve", ..] && Descriptors.Complaint is string complaint)
-        {
-            await Console.Error.WriteLineAsync($"tlog-server: {complaint}").ConfigureAwait(false);
-            return ExitCode.Usage;
-        }
+        if (args is ["serve", ..] && Descriptors.Complaint is string complaint) return ProgramEnd.Report(Program, ExitCode.Usage, complaint);
 
         NativeSha256.TryUse();
         RootCommand root = new("A transparency log server: c2sp.org/tlog-tiles, with proofs and witnesses. Exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.");
@@ -50,16 +50,12 @@ internal static class Commands
         {
             SettingValues values = ofAccept.Read(result);
             string accepted = await ClockCommand.AcceptAsync(values.Required(LogSettings.Data), values.Text(LogSettings.Guard), result.GetValue(Reason)!, TimeProvider.System).ConfigureAwait(false);
-            await Console.Error.WriteLineAsync(accepted).ConfigureAwait(false);
+            StandardStreams.Say(Program, accepted);
             return ExitCode.Ok;
         }));
         root.Subcommands.Add(new Command("clock", "What an operator knows of the clock.") { accept });
         ParseResult parsed = CommandSettings.Parse(root, args, out string? wrong);
-        if (wrong is not null)
-        {
-            await Console.Error.WriteLineAsync($"tlog-server: {wrong} (tlog-server --help)").ConfigureAwait(false);
-            return ExitCode.Usage;
-        }
+        if (wrong is not null) return ProgramEnd.Report(Program, ExitCode.Usage, $"{wrong} (tlog-server --help)");
 
         return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }).ConfigureAwait(false);
     }
@@ -101,14 +97,14 @@ internal static class Commands
         LogDirectory.Create(path, identity, TimeProvider.System, options: null, LogDirectory.KeyName, LogDirectory.MlDsa44KeyName);
         Hosting.SigningClock.Begin(path, TimeProvider.System);
         foreach (LogKey own in identity.Keys) Console.Out.WriteLine(own.VerifierKey);
-        return 0;
+        return ExitCode.Ok;
     }
 
     private static async Task<int> ServeAsync(SettingValues values, EngineSeams? seams, CancellationToken stop)
     {
         Settings settings = Settings.Read(values);
-        using ILoggerFactory logging = LoggerFactory.Create(Host.ConfigureLogging);
-        ILogger logger = logging.CreateLogger("tlog-server");
+        using ILoggerFactory logging = LoggerFactory.Create(builder => ConsoleLog.Configure(builder, settings.LogLevel, TimeProvider.System));
+        ILogger logger = logging.CreateLogger(Program);
         if (values.UnknownVariables.Count > 0) logger.VariablesNotRead(string.Join(", ", values.UnknownVariables), LogSettings.Table.Program);
         await using Engine engine = await Engine.StartAsync(settings, TimeProvider.System, logger, stop, seams).ConfigureAwait(false);
         logger.Opened(engine.Identity.Origin, engine.Size, engine.Publisher.SignedSize);
@@ -118,18 +114,8 @@ internal static class Commands
             using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(stop);
             using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => End(signal, ending));
             using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => End(signal, ending));
-            try
-            {
-                await app.StartAsync(ending.Token).ConfigureAwait(false);
-            }
-            catch (IOException failure)
-            {
-                await Console.Error.WriteLineAsync($"tlog-server: cannot listen on {settings.Listen}: {failure.InnerException?.Message ?? failure.Message}").ConfigureAwait(false);
-                return ExitCode.Trouble;
-            }
-
-            await Console.Out.WriteLineAsync($"listening {app.Urls.First()}").ConfigureAwait(false);
-            await Console.Out.FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            string url = await settings.Listen.StartAsync(app, ending.Token).ConfigureAwait(false);
+            StandardStreams.Output.Write($"listening {url}");
             try
             {
                 await Task.Delay(Timeout.InfiniteTimeSpan, ending.Token).ConfigureAwait(false);
@@ -152,7 +138,7 @@ internal static class Commands
     private static int ChangeGuard(SettingValues values, bool drop, string reason)
     {
         RequireReason(reason);
-        Console.Error.WriteLine(LogDirectory.ChangeGuard(values.Required(LogSettings.Data), drop ? null : values.Required(LogSettings.Guard), reason, TimeProvider.System));
+        StandardStreams.Say(Program, LogDirectory.ChangeGuard(values.Required(LogSettings.Data), drop ? null : values.Required(LogSettings.Guard), reason, TimeProvider.System));
         return ExitCode.Ok;
     }
 
@@ -167,45 +153,5 @@ internal static class Commands
         ending.Cancel();
     }
 
-    /// <summary>Each kind of trouble becomes one line and its exit code.</summary>
-    private static async Task<int> Guarded(Func<Task<int>> command)
-    {
-        (int code, string line) = (0, "");
-        try
-        {
-            return await command().ConfigureAwait(false);
-        }
-        catch (ConfigurationException failure)
-        {
-            (code, line) = (ExitCode.Usage, failure.Message);
-        }
-        catch (StorageException failure) when (failure.MayPass)
-        {
-            (code, line) = (ExitCode.Trouble, failure.Message);
-        }
-        catch (Exception failure) when (failure is StorageException or KeyFileException)
-        {
-            (code, line) = (ExitCode.State, failure.Message);
-        }
-        catch (UnauthorizedAccessException failure)
-        {
-            (code, line) = (ExitCode.State, failure.Message);
-        }
-        catch (IOException failure)
-        {
-            (code, line) = (ExitCode.Trouble, failure.Message);
-        }
-        catch (OperationCanceledException)
-        {
-            return 0;
-        }
-        catch (Exception failure)
-        {
-            // A defect of ours; an operator at 3 a.m. still gets one line.
-            (code, line) = (ExitCode.Trouble, $"unexpected {failure.GetType().Name}: {failure.Message}");
-        }
-
-        await Console.Error.WriteLineAsync($"tlog-server: {line}").ConfigureAwait(false);
-        return code;
-    }
+    private static Task<int> Guarded(Func<Task<int>> command) => ProgramEnd.GuardAsync(Program, command);
 }

@@ -6,10 +6,10 @@ namespace TransparencyLog.Server;
 /// <summary>Every setting of tlog-server. The table of spec/operations.md is compared with this one by a test.</summary>
 internal static class LogSettings
 {
-    public static readonly TextSetting Data = new("data", "The log's directory, made by tlog-server create.") { HelpName = "DIR", Commands = ["create", "serve", "resume", "accept"] };
+    public static readonly TextSetting Data = new("data", "The log's directory, made by tlog-server create.") { IsPath = true, HelpName = "DIR", Commands = ["create", "serve", "resume", "accept"] };
     public static readonly TextSetting Listen = new("listen", "Where to listen for HTTP: an IP address, or localhost for both loopback addresses. Port 0 is a free one, with an address.") { HelpName = "http://ADDRESS:PORT", Default = "http://127.0.0.1:2025" };
-    public static readonly TextSetting Policy = new("policy", "A tlog-policy file. Its witnesses are asked to cosign, and its quorum must be met to publish. Without it: quorum none.") { HelpName = "FILE" };
-    public static readonly TextSetting Guard = new("guard", "A directory on another disk for a copy of the newest signed head, so that an older copy of the data is noticed.") { HelpName = "DIR", Commands = ["serve", "resume", "accept"] };
+    public static readonly TextSetting Policy = new("policy", "A tlog-policy file. Its witnesses are asked to cosign, and its quorum must be met to publish. Without it: quorum none.") { IsPath = true, HelpName = "FILE" };
+    public static readonly TextSetting Guard = new("guard", "A directory on another disk for a copy of the newest signed head, so that an older copy of the data is noticed.") { IsPath = true, HelpName = "DIR", Commands = ["serve", "resume", "accept"] };
     public static readonly NumberSetting PublishGap = new("publish-gap-ms", 0, 60_000, 5, "Least time between two signed heads.");
     public static readonly NumberSetting WaitLimit = new("wait-limit-ms", 100, 600_000, 30_000, "How long an append waits for the disk before it answers 503, and then with wait=published before it answers 202.");
     public static readonly NumberSetting RenewInterval = new("renew-interval-s", 1, 86_400, 600, "How old cosignatures get while nothing is appended.");
@@ -31,10 +31,11 @@ internal static class LogSettings
     public static readonly NumberSetting MaxConnections = new("max-connections", 8, 65_536, null, "Most open connections, at most half of ulimit -n: clients must never take the descriptors that storage needs. With fewer than 1,024 in all the program does not start.") { Default = "half of ulimit -n, at most 4,096" };
     public static readonly NumberSetting MaxConnectionsPerAddress = new("max-connections-per-address", 1, 65_536, null, "Most open connections from one address; of IPv6 the first 64 bits count. Every client of a reverse proxy has the address of the proxy: allow it all connections.") { Default = "half of max-connections" };
     public static readonly NumberSetting BodyLimit = new("body-limit-s", 1, 300, 15, "How long the body of an append may take.");
+    public static readonly WordSetting<LogLevel> Level = new("log-level", LogLevel.Information, "The least severe messages that are written to standard error.") { AnyCase = true };
     public static readonly TextSetting Origin = new("origin", "The origin line of the checkpoints and the name of the key: a URL without its scheme, as example.com/log.") { HelpName = "NAME", Commands = ["create"] };
-    public static readonly TextSetting Key = new("key", "A key file to use instead of a new one. It stays where it is.") { HelpName = "FILE", Commands = ["create"] };
+    public static readonly TextSetting Key = new("key", "A key file to use instead of a new one. It stays where it is.") { IsPath = true, HelpName = "FILE", Commands = ["create"] };
     public static readonly SwitchSetting MlDsa = new("ml-dsa", "Sign every checkpoint with ML-DSA-44 too, with a second new key: 3.3 kB more a checkpoint. Fixed for the life of the log.") { Commands = ["create"] };
-    public static readonly TextSetting MlDsaKey = new("ml-dsa-key", "The same, with a key file to use instead of a new one. It stays where it is.") { HelpName = "FILE", Commands = ["create"] };
+    public static readonly TextSetting MlDsaKey = new("ml-dsa-key", "The same, with a key file to use instead of a new one. It stays where it is.") { IsPath = true, HelpName = "FILE", Commands = ["create"] };
     public static readonly SwitchSetting AllowGroupReadableKeys = new("allow-group-readable-keys", "Read key files to which their group has access, as a mounted secret of mode 0440. Files to which every user has access are refused in any case.") { Commands = ["create", "serve"] };
     public static readonly NumberSetting JournalFileBytes = new("journal-file-bytes", JournalOptions.MinFileBytes, JournalOptions.MaxFileBytes, JournalOptions.DefaultFileBytes, "Size of each journal file. Fixed for the life of the log.", multiple: 4096) { Commands = ["create"] };
 
@@ -43,6 +44,6 @@ internal static class LogSettings
         "tlog-server",
         "TLOG_",
         Data, Listen, Policy, Guard, PublishGap, WaitLimit, RenewInterval, Quorum, DegradeAfter, WitnessTimeout, WitnessTotalTimeout, WitnessRequestsPerDay, WitnessBurst,
-        IntakeBytes, IntakeCount, ReadCacheBytes, DuplicateTableBytes, DuplicateIndex, ScrubMegabytes, ScrubInterval, ClockLimit, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit,
+        IntakeBytes, IntakeCount, ReadCacheBytes, DuplicateTableBytes, DuplicateIndex, ScrubMegabytes, ScrubInterval, ClockLimit, EvidenceWebhook, MaxConnections, MaxConnectionsPerAddress, BodyLimit, Level,
         AllowGroupReadableKeys, Origin, Key, MlDsa, MlDsaKey, JournalFileBytes);
 }

@@ -28,7 +28,7 @@ internal static class ResumeCommand
             }
 
             await register.ResumeAsync(reason, CancellationToken.None).ConfigureAwait(false);
-            await Console.Error.WriteLineAsync($"resumed; the halt was: {evidence}").ConfigureAwait(false);
+            StandardStreams.Say("tlog-server", $"resumed; the halt was: {evidence}");
         }
 
         return 0;
@@ -52,8 +52,8 @@ internal static class ResumeCommand
 
         // A crash here: the history has the decision and the list does not; the command is repeated.
         DistrustedWitnesses.Write(data, list);
-        if (distrust is not null) await Console.Error.WriteLineAsync($"the unsigned word of witness {distrust} does not hold this log from the next start on").ConfigureAwait(false);
-        if (trust is not null) await Console.Error.WriteLineAsync($"the word of witness {trust} may hold this log again from the next start on").ConfigureAwait(false);
+        if (distrust is not null) StandardStreams.Say("tlog-server", $"the unsigned word of witness {distrust} does not hold this log from the next start on");
+        if (trust is not null) StandardStreams.Say("tlog-server", $"the word of witness {trust} may hold this log again from the next start on");
     }
 
     /// <summary>A name as <see cref="PolicyWitness.Name"/> has it, one character for each byte. Refuses what cannot be a name in a policy: white space and control characters.</summary>

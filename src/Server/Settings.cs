@@ -31,7 +31,7 @@ internal sealed record Settings
 
     public required string Data { get; init; }
 
-    public string Listen { get; init; } = "http://127.0.0.1:2025";
+    public ListenAddress Listen { get; init; } = ListenAddress.Parse(LogSettings.Listen.Default);
 
     public string? Policy { get; init; }
 
@@ -106,6 +106,10 @@ internal sealed record Settings
     /// <summary>Most of them from one address; by default half of them, so that no one address takes all.</summary>
     public int MaxConnectionsPerAddress { get; init; } = 2048;
 
+    /// <summary>The least severe messages that are written to standard error.</summary>
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
+
+    /// <summary>Reads the settings of <c>serve</c>.</summary>
     /// <exception cref="ConfigurationException">A setting is missing, or values do not fit together.</exception>
     public static Settings Read(SettingValues values)
     {
@@ -113,7 +117,7 @@ internal sealed record Settings
         Settings settings = new()
         {
             Data = values.Required(LogSettings.Data),
-            Listen = values.Text(LogSettings.Listen) ?? LogSettings.Listen.Default,
+            Listen = ListenAddress.Read(values, LogSettings.Listen),
             Policy = values.Text(LogSettings.Policy),
             Guard = values.Text(LogSettings.Guard),
             PublishGap = TimeSpan.FromMilliseconds(values.Number(LogSettings.PublishGap)),
@@ -136,11 +140,11 @@ internal sealed record Settings
             ClockLimit = TimeSpan.FromDays(values.Number(LogSettings.ClockLimit)),
             EvidenceWebhooks = EvidenceWebhookOptions.Read(values, LogSettings.EvidenceWebhook),
             AllowGroupReadableKeys = values.IsOn(LogSettings.AllowGroupReadableKeys),
+            LogLevel = values.Word(LogSettings.Level),
             MaxConnections = connections,
             MaxConnectionsPerAddress = values.Number(LogSettings.MaxConnectionsPerAddress, connections / 2),
         };
         if (Descriptors.ComplaintAbout(connections) is string complaint) throw new ConfigurationException(complaint);
-        if (!IsAddress(settings.Listen)) throw values.Refusal(LogSettings.Listen, "is not of the form http://ADDRESS:PORT, with an IP address or localhost");
         if (settings.DuplicateIndex == DuplicateHistory.Full && settings.DuplicateTableBytes < LeastTableBytesOfFull)
         {
             throw new ConfigurationException($"duplicate-index: full needs duplicate-table-bytes of at least {LeastTableBytesOfFull}, for the entries on their way into it");
@@ -154,10 +158,4 @@ internal sealed record Settings
 
         return settings;
     }
-
-    /// <summary>An IP address, since the web server takes any other host name for "all addresses"; localhost, on which it cannot take a free port.</summary>
-    private static bool IsAddress(string listen) =>
-        Uri.TryCreate(listen, UriKind.Absolute, out Uri? url)
-        && url.Scheme == Uri.UriSchemeHttp && url.PathAndQuery == "/" && url.Fragment.Length == 0 && url.UserInfo.Length == 0
-        && (url.HostNameType is UriHostNameType.IPv4 or UriHostNameType.IPv6 || (url.Host == "localhost" && url.Port != 0));
 }

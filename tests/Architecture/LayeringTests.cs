@@ -12,7 +12,7 @@ public sealed class LayeringTests
         ["TransparencyLog.Storage"] = ["TransparencyLog"],
         ["TransparencyLog.Outbound"] = [],
         ["TransparencyLog.Client"] = ["TransparencyLog.Outbound", "TransparencyLog.Signing"],
-        ["TransparencyLog.Hosting"] = ["TransparencyLog.Outbound", "TransparencyLog.Storage"],
+        ["TransparencyLog.Hosting"] = ["TransparencyLog.Outbound", "TransparencyLog.Signing", "TransparencyLog.Storage"],
         ["TransparencyLog.Server"] = ["TransparencyLog.Client", "TransparencyLog.Hosting", "TransparencyLog.Storage"],
         ["TransparencyLog.Cli"] = ["TransparencyLog.Client", "TransparencyLog.Outbound", "TransparencyLog.Storage"],
         ["TransparencyLog.Witness"] = ["TransparencyLog.Hosting", "TransparencyLog.Outbound", "TransparencyLog.Signing", "TransparencyLog.Storage"],
@@ -72,7 +72,7 @@ public sealed class LayeringTests
     [Fact]
     public void Native_code_stays_in_its_named_files()
     {
-        string[] allowed = ["src/Signing/LibCrypto.cs", "src/Storage/Posix.cs"];
+        string[] allowed = ["src/Hosting/Logging/Descriptor.cs", "src/Signing/LibCrypto.cs", "src/Storage/Posix.cs"];
         IEnumerable<string> native = new[] { "src", "witness" }
             .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Repository.Root, folder), "*.cs", SearchOption.AllDirectories))
             .Where(file => File.ReadAllText(file) is string text && (text.Contains("LibraryImport", StringComparison.Ordinal) || text.Contains("DllImport", StringComparison.Ordinal)))

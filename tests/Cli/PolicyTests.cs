@@ -118,6 +118,6 @@ public sealed class PolicyTests : IDisposable
         string key = _log.PolicyText().Split('\n')[1].Split(' ')[2];
         byte[] text = [.. Encoding.UTF8.GetBytes($"log {_log.Signer.Key}\nwitness "), 0x9b, (byte)'2', (byte)'J', .. Encoding.UTF8.GetBytes($" {key}\nquorum none\n")];
         Tlog run = (await Tlog.RunAsync(text, ["policy", "check", "-"])).Succeeds();
-        Assert.Contains("witness ?2J, key", run.Out);
+        Assert.Contains("witness \\u009b2J, key", run.Out);
     }
 }

@@ -64,7 +64,7 @@ public sealed class ProgramTests
     {
         using StringWriter error = new();
         int code = await TransparencyLog.Cli.Program.RunAsync(["policy", "check", "-"], new TransparencyLog.Cli.Surroundings(new Broken(), Stream.Null, error, TimeProvider.System), default);
-        Assert.Equal((4, "tlog: an error of tlog itself, please report it: FormatException: two?lines\n"), (code, error.ToString()));
+        Assert.Equal((4, "tlog: an error of tlog itself, please report it: FormatException: two\\nlines\n"), (code, error.ToString()));
     }
 
     private sealed class Broken : MemoryStream

@@ -67,12 +67,12 @@ public sealed class SettingsTests
     {
         Settings settings = Read(
             ("listen", "http://127.0.0.1:9"), ("policy", "p"), ("guard", "g"), ("publish-gap-ms", "7"), ("wait-limit-ms", "108"), ("renew-interval-s", "9"),
-            ("witness-timeout-ms", "110"), ("witness-total-timeout-ms", "111"), ("witness-requests-per-day", "112"), ("witness-burst", "113"), ("quorum-mode", "degrade"), ("degrade-after-ms", "114"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("max-connections-per-address", "13"), ("body-limit-s", "16"), ("scrub-mb-s", "17"), ("scrub-interval-s", "18"));
+            ("witness-timeout-ms", "110"), ("witness-total-timeout-ms", "111"), ("witness-requests-per-day", "112"), ("witness-burst", "113"), ("quorum-mode", "degrade"), ("degrade-after-ms", "114"), ("intake-bytes", "2097153"), ("intake-count", "12"), ("duplicate-table-bytes", "1048577"), ("duplicate-index", "full"), ("read-cache-bytes", "15"), ("max-connections", "14"), ("max-connections-per-address", "13"), ("body-limit-s", "16"), ("scrub-mb-s", "17"), ("scrub-interval-s", "18"), ("log-level", "debug"));
         Assert.Equal(
             new Settings
             {
                 Data = "d",
-                Listen = "http://127.0.0.1:9",
+                Listen = ListenAddress.Parse("http://127.0.0.1:9"),
                 Policy = "p",
                 Guard = "g",
                 PublishGap = TimeSpan.FromMilliseconds(7),
@@ -94,6 +94,7 @@ public sealed class SettingsTests
                 BodyLimit = TimeSpan.FromSeconds(16),
                 ScrubMegabytes = 17,
                 ScrubInterval = TimeSpan.FromSeconds(18),
+                LogLevel = Microsoft.Extensions.Logging.LogLevel.Debug,
             },
             settings);
         int half = TransparencyLog.Storage.Descriptors.Half(4096);
@@ -123,7 +124,7 @@ public sealed class SettingsTests
     [InlineData("http://[::1]:2025")]
     [InlineData("http://[::]:0")]
     [InlineData("http://localhost:2025")]
-    public void An_address_is_taken(string listen) => Assert.Equal(listen, Read(("listen", listen)).Listen);
+    public void An_address_is_taken(string listen) => Assert.Equal(listen, Read(("listen", listen)).Listen.Text);
 
     [Theory]
     [InlineData("data")]

@@ -3,6 +3,7 @@ using System.Net;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Logging;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -114,7 +115,7 @@ internal sealed class TestLog : IAsyncDisposable
         Settings settings = setup.Settings(new Settings
         {
             Data = Data,
-            Listen = "http://127.0.0.1:0",
+            Listen = ListenAddress.Parse("http://127.0.0.1:0"),
             Policy = policy,
             Guard = setup.Guard ? GuardDirectory : null,
             PublishGap = TimeSpan.Zero,

@@ -106,7 +106,7 @@ public sealed class ProgramTests : IDisposable
         CheckOneLine(await RunAsync("clock", "accept", "--data", Data, "--reason", "why", "--origin", "example.com/none"), 2, "example.com/none does not wait");
         Ended accepted = await RunAsync("clock", "accept", "--data", Data, "--reason", "moved to another building");
         Assert.Equal((0, ""), (accepted.Code, accepted.Output));
-        Assert.StartsWith("accepted: the clock says ", accepted.Error, StringComparison.Ordinal);
+        Assert.StartsWith("tlog-witness: accepted: the clock says ", accepted.Error, StringComparison.Ordinal);
         Assert.Equal("moved to another building", Assert.Single(ClockAcceptances.Read(Data)).Reason);
         await CheckReadyAsync();
     }
@@ -119,7 +119,7 @@ public sealed class ProgramTests : IDisposable
         await File.WriteAllTextAsync(Logs, log.PolicyLine);
         File.Delete(Path.Combine(Data, Heartbeat.Name));
         FakeTime ahead = new(DateTimeOffset.UtcNow.AddDays(366).ToUnixTimeSeconds());
-        WitnessHost host = await WitnessHost.StartAsync(new Settings { Data = Data, Logs = [Logs], Listen = new IPEndPoint(IPAddress.Loopback, 0), LogLevel = Microsoft.Extensions.Logging.LogLevel.None }, ahead);
+        WitnessHost host = await WitnessHost.StartAsync(new Settings { Data = Data, Logs = [Logs], Listen = TransparencyLog.Hosting.ListenAddress.Parse("http://127.0.0.1:0"), LogLevel = Microsoft.Extensions.Logging.LogLevel.None }, ahead);
         Assert.Equal(HttpStatusCode.OK, await AddAsync(new Uri(host.Url), log.Request(0, 5)));
         await host.DisposeAsync();
         File.Delete(Path.Combine(Data, Heartbeat.Name));

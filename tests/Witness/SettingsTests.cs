@@ -48,7 +48,7 @@ public sealed class SettingsTests : IDisposable
     public void Defaults_are_those_of_the_contract()
     {
         Settings settings = Load([]);
-        Assert.Equal(("127.0.0.1", 2026), (settings.Listen.Address.ToString(), settings.Listen.Port));
+        Assert.Equal(("127.0.0.1", 2026), (settings.Listen.Address!.ToString(), settings.Listen.Port));
         Assert.Null(settings.Guard);
         Assert.InRange(settings.MaxConnections, 1, 4096);
         Assert.Equal(settings.MaxConnections / 2, settings.MaxConnectionsPerAddress);
@@ -76,7 +76,7 @@ public sealed class SettingsTests : IDisposable
     {
         string file = Write("""{"listen":"http://127.0.0.1:1","guard":"/file","max-connections":7,"log-level":"debug"}""");
         Settings settings = Load(new() { ["config"] = file, ["listen"] = "http://[::1]:3" }, ("TLOG_WITNESS_LISTEN", "http://127.0.0.1:2"), ("TLOG_WITNESS_GUARD", "/env"), ("TLOG_WITNESS_BODY_LIMIT_S", "3"), ("TLOG_LISTEN", "http://127.0.0.1:9"));
-        Assert.Equal("[::1]:3", settings.Listen.ToString());
+        Assert.Equal("http://[::1]:3", settings.Listen.Text);
         Assert.Equal("/env", settings.Guard);
         Assert.Equal(7, settings.MaxConnections);
         Assert.Equal(3, settings.BodyTime.TotalSeconds);

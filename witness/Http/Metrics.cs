@@ -67,6 +67,7 @@ internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, Log
             }
         }
 
+        text.Append("# TYPE tlog_log_lines_dropped_total counter\n").Append(CultureInfo.InvariantCulture, $"tlog_log_lines_dropped_total {StandardStreams.Error.Dropped}\n");
         webhooks.WriteMetrics(text);
         return text.ToString();
     }

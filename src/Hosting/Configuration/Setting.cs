@@ -48,6 +48,12 @@ internal sealed record TextSetting(string Name, string Description) : Setting(Na
     /// <summary>Whether the option may be given several times. The values are then joined with commas, as the file and the environment write them.</summary>
     public bool Repeats { get; init; }
 
+    /// <summary>Whether it names files or directories, which the working directory may be needed to find.</summary>
+    public bool IsPath { get; init; }
+
+    /// <summary>Whether a value has a path that starts at the working directory.</summary>
+    internal bool IsRelative(string text) => IsPath && (Repeats ? text.Split(',') : [text]).Any(path => path is not ['/', ..] && !path.Contains("://", StringComparison.Ordinal));
+
     internal override string JsonForm => "in quotes";
 
     internal override string? FromJson(JsonElement value) => value.ValueKind == JsonValueKind.String ? value.GetString() : null;

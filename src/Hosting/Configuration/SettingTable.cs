@@ -25,7 +25,7 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
     private const int MisspeltLetters = 2;
 
     /// <summary>Where the file of settings is: an option and a variable, but no key of the file itself.</summary>
-    public static TextSetting Config { get; } = new("config", "A JSON file of settings: one object with the names of settings as keys. The environment and the command line come before it.") { HelpName = "FILE" };
+    public static TextSetting Config { get; } = new("config", "A JSON file of settings: one object with the names of settings as keys. The environment and the command line come before it.") { HelpName = "FILE", IsPath = true };
 
     /// <summary>The name of the program.</summary>
     public string Program => program;
@@ -73,7 +73,7 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
         string? file = options.GetValueOrDefault(Config.Name) ?? (variables.TryGetValue(Config.Name, out GivenValue named) ? named.Text : null);
         if (file is not null)
         {
-            if (file.Length == 0) throw new ConfigurationException("config: is empty; leave it out for none");
+            Checked(Config.Name, new GivenValue(file, options.ContainsKey(Config.Name) ? Config.Option : VariableOf(Config)));
             foreach ((string name, GivenValue value) in SettingFile.Read(file, this)) given[name] = Checked(name, value);
         }
 
@@ -102,7 +102,24 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
             throw new ConfigurationException($"{name}: '{value.Text}' looks like an option: {setting.Option} {setting.HelpName} lacks its value, or write ./{value.Text} for a file of that name");
         }
 
+        if (setting is TextSetting text && text.IsRelative(value.Text) && IsWorkingDirectoryGone())
+        {
+            throw new ConfigurationException($"{name}: '{value.Text}' is a relative path, and the working directory of the process has been removed ({value.Source})");
+        }
+
         return setting.IsAllowed(value.Text) ? value : throw new ConfigurationException($"{name}: '{value.Text}' is not {setting.Allowed} ({value.Source})");
+    }
+
+    private static bool IsWorkingDirectoryGone()
+    {
+        try
+        {
+            return Directory.GetCurrentDirectory().Length == 0;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            return true;
+        }
     }
 
     /// <summary>The Levenshtein distance.</summary>

@@ -55,6 +55,7 @@ internal static class MetricsEndpoint
             text.Append("tlog_state{state=\"").Append(HealthEndpoints.Word(state)).Append("\"} ").Append(engine.State == state ? '1' : '0').Append('\n');
         }
 
+        text.AppendMetric("tlog_log_lines_dropped_total", "counter", $"{StandardStreams.Error.Dropped}");
         engine.Webhooks.WriteMetrics(text);
         ProcessMetrics.Write(text);
         return text.ToString();

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using TransparencyLog.Hosting;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
 using TransparencyLog.Witness;
@@ -86,7 +87,7 @@ internal sealed class TestWitness : IAsyncDisposable
         {
             Data = Data,
             Logs = [LogsFile],
-            Listen = new IPEndPoint(IPAddress.Loopback, 0),
+            Listen = ListenAddress.Parse("http://127.0.0.1:0"),
             Guard = UsesGuard ? Guard : null,
             LogLevel = LogLevel.None,
             JournalFileBytes = JournalFileBytes,
