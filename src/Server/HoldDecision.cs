@@ -19,9 +19,6 @@ internal enum Hold
 
     /// <summary>Nothing is taken, signed or made public.</summary>
     Signing,
-
-    /// <summary>The log halts until an operator resumes it.</summary>
-    Halt,
 }
 
 /// <summary>How one witness of the policy stands towards the log.</summary>
@@ -44,13 +41,8 @@ internal static class HoldDecision
         HashSet<PolicyWitness> claims = [.. policy.QuorumWitnesses.Where(witness => standing(witness) is { Contradicts: true, IsDistrusted: false })];
         if (claims.Count == 0) return Hold.None;
 
-        // So many at the first contact that the others have no quorum: most likely this is an older copy, and every checkpoint that it could sign is a second history.
-        bool IsFirst(PolicyWitness witness) => claims.Contains(witness) && standing(witness).IsFirstContact;
-        bool anyFirst = claims.Any(IsFirst);
-        if (anyFirst && !policy.IsQuorumMet(witness => !IsFirst(witness))) return Hold.Halt;
-
         // One is enough to wait before the log opens. Later its word counts like that while those who have cosigned nothing since the start could be the quorum of the newer history.
-        if (anyFirst && !guardAgrees && (!isOpen || RivalQuorum.IsPossible(policy, witness => standing(witness) is { IsFirstContact: false, Contradicts: false }))) return Hold.Signing;
+        if (claims.Any(witness => standing(witness).IsFirstContact) && !guardAgrees && (!isOpen || RivalQuorum.IsPossible(policy, witness => standing(witness) is { IsFirstContact: false, Contradicts: false }))) return Hold.Signing;
 
         // Those who follow our newest head cannot be part of another branch; those who contradict us do not follow it, whatever they cosigned before.
         return RivalQuorum.IsPossible(policy, witness => standing(witness) is { HasCosignedNewest: true, Contradicts: false }) ? Hold.Publication : Hold.None;

@@ -291,19 +291,11 @@ internal sealed class Publisher : IDisposable
     }
 
     /// <summary>
-    /// After the events: decides what is held, and makes the candidate public when its quorum is met and nothing is held. Throws when so many witnesses are ahead at their first contact
-    /// that no quorum is left.
+    /// After the events: decides what is held, and makes the candidate public when its quorum is met and nothing is held.
     /// </summary>
     private void Review()
     {
         _hold = _claims.HoldOf(_candidate?.Lines ?? _publicLines, _mayAppend());
-        if (_hold == Hold.Halt)
-        {
-            throw new ConflictException(
-                $"{_claims.Describe(SignedSize)}, and the other witnesses are too few for the quorum: this directory is an older copy, or a second log runs with the same key. "
-                + "If it is not, resume with --distrust NAME for each witness whose word should not count");
-        }
-
         if (_hold == Hold.None && _candidate is { Lines.MeetsQuorum: true }) Publish();
         TellHold();
         _vouchedAt = !_claims.HasQuorumVouched ? Never : _vouchedAt == Never ? _time.GetTimestamp() : _vouchedAt;
