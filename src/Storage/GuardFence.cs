@@ -5,7 +5,7 @@
 //     1  Look: the lock is ours, our last file is there as we wrote it, and the next number is free
 //        ... the caller writes its own history ...
 //     2  a temporary file gets the name of the next number with link(2), which fails where that name exists
-//     3  the folder is synced; the lock and our last file are looked at again
+//     3  the folder is synced; the lock and our last file are looked at again, and no file is newer than the one just written
 //        ... the caller commits, and only then answers ...
 //
 // A taken number, a lock that is another's, or a last file that is gone: fenced, for good. A folder that cannot be read or written, or does not answer, fences nobody: it is
@@ -200,6 +200,7 @@ public sealed class GuardFence : IDisposable
             _row.Sync();
             _last = _found;
             if (_last is not null) RequireHeld();
+            RequireNewest(next);
             _last = new GuardFile(next, _row.PathOf(next), bytes);
         }
 
@@ -244,7 +245,12 @@ public sealed class GuardFence : IDisposable
         while (!isOurs && _seams.Flaw == GuardFlaw.Blind) isOurs = _row.TryAdd(++next, bytes, stillWanted);
         if (!isOurs) throw Fence($"{_row.PathOf(next)} was written by another process", next);
         _row.Sync();
-        if (_seams.Flaw != GuardFlaw.Blind) RequireHeld();
+        if (_seams.Flaw != GuardFlaw.Blind)
+        {
+            RequireHeld();
+            RequireNewest(next);
+        }
+
         _last = new GuardFile(next, _row.PathOf(next), bytes);
         Volatile.Write(ref _lookedAt, begun);
         _row.RemoveBefore(last.Sequence);
@@ -310,6 +316,17 @@ public sealed class GuardFence : IDisposable
         GuardFile last = _last!;
         if (_row.Read(last.Sequence) is not GuardFile found) throw Fence($"{last.Path}, the last file of this process, is gone", null);
         if (!found.Bytes.AsSpan().SequenceEqual(last.Bytes)) throw Fence($"{last.Path} is not what this process wrote", last.Sequence);
+    }
+
+    /// <summary>
+    /// The file just written is the newest of the row. A loss of power on the machine of the guard may undo the removal of our last file, which was not synced: then
+    /// <see cref="RequireHeld"/> finds it although another copy is far ahead (spec/model, LOOK_FOR_LAST_ONLY).
+    /// </summary>
+    private void RequireNewest(long sequence)
+    {
+        List<long> all = _row.List();
+        if (all.Count == 0 || all[^1] < sequence) throw Fence($"{_row.PathOf(sequence)}, which this process has just written, is gone", null);
+        if (all[^1] > sequence) throw Fence($"{_row.PathOf(all[^1])} was written by another process", all[^1]);
     }
 
     /// <summary>Whether the file of a number is what an attempt of ours has left whose caller was told nothing.</summary>

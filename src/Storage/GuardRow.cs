@@ -5,7 +5,7 @@
 //     <name><extension>                                   of the versions before: the whole guard in one file. Now it holds a text that they call damaged
 //
 // A name of the row is given with link(2), so each number is given once. It can only be free again when it was removed, and then the number before it was removed first:
-// who still finds the file before the one just given knows that no one was ahead.
+// who still finds the file before the one just given, and none after it, knows that no one was ahead.
 
 using System.Globalization;
 using System.Security.Cryptography;

@@ -98,6 +98,33 @@ public sealed class GuardFenceTests : IDisposable
         Assert.Contains("was taken by process", (await Assert.ThrowsAsync<ConflictException>(() => primary.Guard!.LookAsync())).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>The machine of the guard loses power, and with it the removal of a file: then the last file of a copy that was overtaken is there again.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task N02_a_copy_that_was_overtaken_is_fenced_also_where_a_removal_was_undone(bool atStart)
+    {
+        await SignAsync(1, 2);
+        byte[] last = Row.Read(3)!.Bytes;
+        Scratch.Copy(Data, _scratch["standby"]);
+        GuardSeams lost = new(LockIsLost: true);
+        GuardFence Fence(string data) => GuardFence.Open(Guard, Checkpoint.HashOrigin(Origin).ToHex(), ".head", data, mustExist: true, TimeProvider.System, lost);
+        using GuardFence overtaken = Fence(Data);
+        if (!atStart) overtaken.Begin(last, agrees: true);
+        using (TreeRegister standby = TreeRegister.Open(_scratch["standby"], Guard, Origin, TimeProvider.System, null, TreeRegister.HistoryLimit, lost))
+        {
+            await SwapAsync(standby, Head(3, "standby"), Head(4, "standby"), Head(5, "standby"), Head(6, "standby"));
+        }
+
+        Assert.Equal([6, 7], Row.List());
+        File.WriteAllBytes(Row.PathOf(3), last);
+        byte[] next = new HeadRecord(1, "test", Head(3)).ToBytes();
+        ConflictException fenced = atStart
+            ? Assert.Throws<ConflictException>(() => overtaken.Begin(next, agrees: false))
+            : await Assert.ThrowsAsync<ConflictException>(() => overtaken.AdvanceAsync(next));
+        Assert.Contains($"{Row.PathOf(7)} was written by another process", fenced.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task N02_a_row_keeps_its_newest_two_files_and_numbers_every_head()
     {
