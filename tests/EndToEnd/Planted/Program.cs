@@ -7,7 +7,8 @@
 //     skipped-sync       the log's journal writes and does not sync
 //     exists             the log asks File.Exists whether it is halted
 //     unlocked           the log gives back the lock of its directory once it has started
-//     guard-renamed      the log gives the next name of its guard with a rename, which replaces what another copy has written
+//     guard-unlocked     the lock of the log's guard says nothing, neither when it is taken nor later
+//     guard-renamed      the same, and the next name of the guard is given with a rename, which replaces what another copy has written
 //     early-witness      the witness's journal answers before it has written anything
 
 using System.CommandLine;
@@ -27,14 +28,15 @@ return args[0] switch
         Unlocking.GiveBack(rest[Array.IndexOf(rest, "--data") + 1]);
         return parts;
     }),
-    "guard-renamed" => await RenamingAsync(),
+    "guard-unlocked" => await GuardAsync(GuardFlaw.None),
+    "guard-renamed" => await GuardAsync(GuardFlaw.Renames),
     "early-witness" => await TransparencyLog.Witness.Commands.RunAsync(new RootCommand { TransparencyLog.Witness.Commands.Serve(journal => new EarlyJournal(journal)) }, rest),
     _ => throw new ArgumentException($"no bug is called {args[0]}"),
 };
 
-Task<int> RenamingAsync()
+Task<int> GuardAsync(GuardFlaw flaw)
 {
-    GuardSeams.Usual = new GuardSeams(GuardFlaw.Renames);
+    GuardSeams.Usual = new GuardSeams(flaw, LockIsLost: true);
     return ServeAsync(parts => parts);
 }
 
