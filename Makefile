@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run test crash power floods flips fuzz fuzz-corpus mutants soak model bench bench-long bench-micro deps fmt clean
+.PHONY: help build run test crash power floods load flips fuzz fuzz-corpus mutants soak model bench bench-long bench-micro deps fmt clean
 
 export DOTNET_NOLOGO := 1
 export DOTNET_CLI_TELEMETRY_OPTOUT := 1
@@ -26,6 +26,7 @@ help:
 	@echo 'make power    200 losses of power on ext4 and xfs images, with controls (some 5 minutes; needs root and loop devices, else code 77)'
 	@echo 'make soak     a log and witnesses under load for 30 minutes, with kills, bad witnesses and full disks (the last needs root)'
 	@echo 'make floods   slow, idle, endless and dying connections by the thousand against log and witness, with a normal client beside (some 15 minutes); prints the figures'
+	@echo 'make load     a log and a witness at full load for 10 minutes, with 1,500 slow readers of each large answer, a lying witness and full pipes (20 GB of disk; some 15 minutes)'
 	@echo 'make crash    every fault at every storage call of the log and the witness (45 minutes; DEVTLOG_CRASH_MINUTES); artifacts/crash/table.md'
 	@echo 'make model    the models of the commit and of the witness, with the mutants that must fail (some 30 s; needs spin)'
 	@echo 'make flips    one bit of every byte of every file of a log and of a witness, one at a time; prints what became of each (some half an hour)'
@@ -67,6 +68,9 @@ soak: deps build
 
 floods: build
 	@tests/long floods
+
+load: build
+	@tests/long load
 
 crash: build
 	@test -e bin/fault.so || { echo 'make crash needs a C compiler (make deps)' >&2; exit 1; }

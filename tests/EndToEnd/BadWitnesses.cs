@@ -1,4 +1,4 @@
-// Two witnesses that no log may depend on: one takes every request and never answers, one answers each in another wrong way, a size that the log has never signed among them.
+// Witnesses that no log may depend on: one takes every request and never answers, one answers each in another wrong way, and one claims a size that the log has never signed.
 
 using System.Net;
 using System.Text;
@@ -44,6 +44,13 @@ internal sealed class BadWitness : IAsyncDisposable
 
     /// <summary>One that answers every request wrongly, in <see cref="Ways"/> ways, one after the other.</summary>
     public static BadWitness Byzantine() => new("byzantine", (witness, context, request) => witness.MisbehaveAsync(context, request));
+
+    /// <summary>One that says of every log that it has cosigned a size that the log has never signed, and signs nothing (N-04).</summary>
+    public static BadWitness Lying() => new("lying", (witness, context, _) =>
+    {
+        context.Response.StatusCode = 409;
+        return context.Response.OutputStream.WriteAsync("999999999\n"u8.ToArray(), witness._stop.Token).AsTask();
+    });
 
     public async ValueTask DisposeAsync()
     {

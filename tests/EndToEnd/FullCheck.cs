@@ -114,7 +114,7 @@ internal sealed class FullCheck(string vkey)
     }
 
     /// <summary>c2sp.org/tlog-tiles: groups of three digits, all but the last with an x; ".p/width" behind a partial one.</summary>
-    private static string PathOf(long n, int width)
+    public static string PathOf(long n, int width)
     {
         string path = $"{n % 1000:D3}";
         for (n /= 1000; n > 0; n /= 1000) path = $"x{n % 1000:D3}/{path}";

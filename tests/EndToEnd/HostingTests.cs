@@ -298,12 +298,11 @@ public sealed class HostingTests
         }
     }
 
-    /// <summary>Starts it with a stream that takes nothing more: a pipe that nobody reads, filled to the brim.</summary>
+    /// <summary>Starts it with a stream on a full pipe.</summary>
     private static async Task<RunningProgram> StartIntoFullPipeAsync(string program, Scratch scratch, string redirection, params string[] more)
     {
         string[] serve = await MadeAsync(program, scratch);
-        const string Fill = "mkfifo \"$1\" && exec 3<>\"$1\" && dd if=/dev/zero of=\"$1\" bs=4096 oflag=nonblock 2> /dev/null; shift; exec \"$@\" ";
-        return Start("bash", ["-c", Fill + redirection, "bash", scratch["pipe"], Path.Combine(Programs.Root, "bin", program), .. serve, .. more]);
+        return FullPipe.Start(scratch["pipe"], redirection, Path.Combine(Programs.Root, "bin", program), [.. serve, .. more]);
     }
 
     /// <summary>Its log says where it listens, where standard output cannot.</summary>

@@ -22,6 +22,15 @@ internal sealed record NetworkPlan
 
     /// <summary>Whether log and witnesses have a guard each.</summary>
     public bool Guards { get; init; }
+
+    /// <summary>Where the guards are; otherwise in the scratch directory.</summary>
+    public Scratch? GuardScratch { get; init; }
+
+    /// <summary>Lines of other logs in the list of each witness.</summary>
+    public string OtherLogs { get; init; } = "";
+
+    /// <summary>Whether standard error of the log and of each witness is a full pipe.</summary>
+    public bool FullPipes { get; init; }
 }
 
 /// <summary>A log, its witnesses, and the policy that joins them.</summary>
@@ -69,7 +78,7 @@ internal sealed partial class Network : IAsyncDisposable
     {
         Network network = new(scratch, witnesses, settings ?? [], plan ?? new NetworkPlan());
         network.VerifierKey = await Programs.CreateLogAsync(network.LogData, [.. network._plan.Create]);
-        await File.WriteAllTextAsync(scratch["logs"], $"log {network.VerifierKey}\n");
+        await File.WriteAllTextAsync(scratch["logs"], $"log {network.VerifierKey}\n{network._plan.OtherLogs}");
         StringBuilder policy = new();
         policy.Append(CultureInfo.InvariantCulture, $"log {network.VerifierKey}\n");
         for (int i = 0; i < witnesses; i++)
@@ -88,14 +97,14 @@ internal sealed partial class Network : IAsyncDisposable
 
     public async Task StartLogAsync(params string[] more)
     {
-        _log = RunningProgram.Start(Programs.Server, ["serve", "--data", LogData, "--listen", UrlOf(_ports[^1]), "--policy", Policy, .. GuardOf("log"), .. more], _settings);
+        _log = Start("log", Programs.Server, ["serve", "--data", LogData, "--listen", UrlOf(_ports[^1]), "--policy", Policy, .. GuardOf("log"), .. more], _settings);
         await _log.ListeningAsync();
     }
 
     public async Task StartWitnessAsync(int witness)
     {
-        _witnesses[witness] = RunningProgram.Start(
-            Programs.Witness, ["serve", "--data", WitnessData(witness), "--listen", UrlOf(_ports[witness]), "--logs", _scratch["logs"], .. GuardOf("witness")]);
+        _witnesses[witness] = Start(
+            $"witness{witness}", Programs.Witness, ["serve", "--data", WitnessData(witness), "--listen", UrlOf(_ports[witness]), "--logs", _scratch["logs"], .. GuardOf("witness")]);
         await Witness(witness).ListeningAsync();
     }
 
@@ -117,7 +126,10 @@ internal sealed partial class Network : IAsyncDisposable
         }
     }
 
-    private string[] GuardOf(string what) => _plan.Guards ? ["--guard", _scratch[$"{what}-guard"]] : [];
+    private RunningProgram Start(string name, string program, IEnumerable<string> arguments, Dictionary<string, string>? settings = null) =>
+        _plan.FullPipes ? FullPipe.Start(_scratch[$"{name}-{Guid.NewGuid():N}"], "2>&3", program, arguments, settings) : RunningProgram.Start(program, arguments, settings);
+
+    private string[] GuardOf(string what) => _plan.Guards ? ["--guard", (_plan.GuardScratch ?? _scratch)[$"{what}-guard"]] : [];
 
     public async Task KillLogAsync()
     {

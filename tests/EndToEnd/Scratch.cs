@@ -4,10 +4,11 @@ namespace TransparencyLog.Tests.EndToEnd;
 /// A directory of its own for one test, removed afterwards. In memory where the system has /dev/shm: a killed process leaves the same behind
 /// there, and a sync costs nothing.
 /// </summary>
-internal sealed class Scratch : IDisposable
+/// <param name="onDisk">Where temporary files are, in every case.</param>
+internal sealed class Scratch(bool onDisk = false) : IDisposable
 {
     private readonly string _root = Directory.CreateDirectory(Path.Combine(
-        Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), $"tlog-end-to-end-{Environment.ProcessId}-{Guid.NewGuid():N}")).FullName;
+        !onDisk && Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), $"tlog-end-to-end-{Environment.ProcessId}-{Guid.NewGuid():N}")).FullName;
 
     /// <summary>A path below it; nothing is there yet.</summary>
     public string this[string name] => Path.Combine(_root, name);

@@ -44,17 +44,18 @@ internal sealed class Flood(HostileTarget target, string from)
             return await DripAsync(connection, new byte[250], Drop, atMost);
         });
 
-    /// <summary>H-03: who asks for much and takes a byte now and then, until each of them has been told whether it gets it.</summary>
-    public Task<FloodOutcome> SlowReadersAsync(int connections, string path, TimeSpan atMost)
+    /// <summary>H-03: who asks for much and takes a byte now and then, until each of them has been told whether it gets it, and until <paramref name="longer"/> is done.</summary>
+    public Task<FloodOutcome> SlowReadersAsync(int connections, string path, TimeSpan atMost, Task? longer = null)
     {
         int told = 0;
         TaskCompletionSource all = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task enough = Task.WhenAll(all.Task, longer ?? Task.CompletedTask).WaitAsync(atMost);
         return RunAsync(connections, async connection =>
         {
             await connection.SendAsync($"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
             int? status = await connection.FirstAsync(atMost);
             if (Interlocked.Increment(ref told) == connections) all.SetResult();
-            return status == 200 ? await connection.SipAsync(Drop, all.Task.WaitAsync(atMost)) : status?.ToString(CultureInfo.InvariantCulture) ?? Closed;
+            return status == 200 ? await connection.SipAsync(Drop, enough) : status?.ToString(CultureInfo.InvariantCulture) ?? Closed;
         }, receiveBuffer: 4096);
     }
 
