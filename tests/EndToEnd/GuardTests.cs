@@ -126,8 +126,12 @@ public sealed partial class GuardTests(ITestOutputHelper output)
             Copy(scratch["log"], scratch["standby"]);
             Dictionary<string, string> stops = new()
             {
-                ["LD_PRELOAD"] = shim, ["DEVTLOG_FAULT_PREFIX"] = guard, ["DEVTLOG_FAULT_FLOCK"] = "1", ["DEVTLOG_FAULT_LOG"] = scratch["calls"],
-                ["DEVTLOG_FAULT_ACTION"] = "stop", ["DEVTLOG_FAULT_ONLY"] = "write,sync,link,rename,unlink",
+                ["LD_PRELOAD"] = shim,
+                ["DEVTLOG_FAULT_PREFIX"] = guard,
+                ["DEVTLOG_FAULT_FLOCK"] = "1",
+                ["DEVTLOG_FAULT_LOG"] = scratch["calls"],
+                ["DEVTLOG_FAULT_ACTION"] = "stop",
+                ["DEVTLOG_FAULT_ONLY"] = "write,sync,link,rename,unlink",
                 // The start makes three such calls: the lock's text, the sync of the adopted file, the sync of the folder.
                 ["DEVTLOG_FAULT_AT"] = string.Create(CultureInfo.InvariantCulture, $"{3 + at}"),
             };
