@@ -45,8 +45,8 @@ internal static class EvidenceCommand
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            await around.SayAsync($"evidence against the log was found and could not be written ({failure.Message}); these are its lines, without the \"tlog: \" before each:");
-            foreach (string line in Encoding.UTF8.GetString(bytes)[..^1].Split('\n')) await around.SayAsync(line);
+            await around.SayAsync($"evidence against the log was found and could not be written ({failure.Message}); these are its bytes in base64, after the \"tlog: \" of each line:");
+            await SayBytesAsync(bytes, around);
             return;
         }
 
@@ -66,12 +66,18 @@ internal static class EvidenceCommand
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            await around.SayAsync($"a note on the witness could not be written ({failure.Message}); these are its lines, without the \"tlog: \" before each:");
-            foreach (string line in Encoding.UTF8.GetString(note)[..^1].Split('\n')) await around.SayAsync(line);
+            await around.SayAsync($"a note on the witness could not be written ({failure.Message}); these are its bytes in base64, after the \"tlog: \" of each line:");
+            await SayBytesAsync(note, around);
             return;
         }
 
         await around.SayAsync($"its old cosignature and its answer are kept in {path}");
+    }
+
+    /// <summary>The last copy there may be: every byte, and none that a terminal obeys.</summary>
+    private static async Task SayBytesAsync(byte[] bytes, Surroundings around)
+    {
+        foreach (string line in Convert.ToBase64String(bytes, Base64FormattingOptions.InsertLineBreaks).Split("\r\n")) await around.SayAsync(line);
     }
 
     private static async Task<int> VerifyAsync(string path, string? policyPath, string[] vkeys, Surroundings around, CancellationToken stop)

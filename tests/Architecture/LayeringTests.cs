@@ -80,4 +80,23 @@ public sealed class LayeringTests
             .Order(StringComparer.Ordinal);
         Assert.Equal(allowed, native);
     }
+
+    /// <summary>N-08, N-18: what a program says to people is escaped, and never waits for a reader. A line that is written past the doors would be neither.</summary>
+    [Theory]
+    [InlineData("Console.Error", "src/Cli/Program.cs")]
+    [InlineData("Console.Out", "src/Server/Commands.cs witness/Commands.cs")] // the vkeys of create, byte for byte
+    [InlineData("Console.Write", "")]
+    [InlineData("OpenStandardError", "")]
+    [InlineData("AddSimpleConsole", "")]
+    [InlineData("CreateSlimBuilder", "")]
+    [InlineData("WebApplication.CreateBuilder", "")]
+    public void Programs_write_to_standard_streams_and_make_web_servers_at_their_doors_alone(string call, string doors)
+    {
+        IEnumerable<string> found = new[] { "src", "witness" }
+            .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(Repository.Root, folder), "*.cs", SearchOption.AllDirectories))
+            .Where(file => File.ReadLines(file).Any(line => line.Contains(call, StringComparison.Ordinal) && !line.TrimStart().StartsWith("//", StringComparison.Ordinal)))
+            .Select(file => Path.GetRelativePath(Repository.Root, file))
+            .Order(StringComparer.Ordinal);
+        Assert.Equal(doors.Split(' ', StringSplitOptions.RemoveEmptyEntries), found);
+    }
 }

@@ -85,7 +85,7 @@ public sealed class CreateTests
         using Scratch scratch = new();
         Ended ended = await Programs.RunAsync(Programs.Server, "create", "--data", scratch["log"], "--origin", Programs.Origin, "--journal-file-bytes=" + size);
         Assert.Equal(2, ended.ExitCode);
-        Assert.Equal($"tlog-server: journal-file-bytes: '{size}' is not a multiple of 4096 from 4194304 to 1073741824\n", ended.Errors);
+        Assert.Equal($"tlog-server: journal-file-bytes: '{size}' is not a multiple of 4096 from 4194304 to 1073741824 (--journal-file-bytes)\n", ended.Errors);
         Assert.False(Directory.Exists(scratch["log"]));
     }
 
@@ -108,6 +108,6 @@ public sealed class CreateTests
         Ended help = await Programs.RunAsync(Programs.Server, "create", "--help");
         Assert.Equal(0, help.ExitCode);
         Assert.Contains("--journal-file-bytes", help.Output, StringComparison.Ordinal);
-        Assert.Contains("4194304 to 1073741824", string.Join(' ', help.Output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        Assert.Contains("4,194,304 to 1,073,741,824", string.Join(' ', help.Output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 }

@@ -61,8 +61,8 @@ internal sealed class CommandSettings
     public static ParseResult Parse(RootCommand root, string[] args, out string? complaint)
     {
         ParseResult result = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        complaint = null;
-        if (result.Errors.Count == 0) return result;
+        complaint = OptionAsValue(result.CommandResult);
+        if (complaint is not null || result.Errors.Count == 0) return result;
         string? unknown = result.UnmatchedTokens.FirstOrDefault(token => token.StartsWith("--", StringComparison.Ordinal));
         if (unknown is null)
         {
@@ -73,6 +73,18 @@ internal sealed class CommandSettings
         string name = unknown.Split('=')[0];
         complaint = $"unknown option {name}; the nearest is {SettingTable.Nearest(name, OptionsOf(result.CommandResult)).Name}";
         return result;
+    }
+
+    /// <summary>The parser takes the next option for the value of one that has none.</summary>
+    private static string? OptionAsValue(CommandResult command)
+    {
+        HashSet<string> options = [.. OptionsOf(command)];
+        foreach (OptionResult given in command.Children.OfType<OptionResult>())
+        {
+            if (given.Tokens.FirstOrDefault(token => options.Contains(token.Value)) is Token value) return $"{given.Option.Name} lacks its value: {value.Value} is an option";
+        }
+
+        return null;
     }
 
     private static IEnumerable<string> OptionsOf(CommandResult command) => command.Command.Options.Select(option => option.Name).DefaultIfEmpty("--help");
