@@ -136,6 +136,10 @@ internal sealed partial class RunningProgram : IAsyncDisposable
         return _listening.Task.IsCompleted ? await _listening.Task : null;
     }
 
+    /// <summary>Waits until standard error has a text: the servers write their log on another thread, after the event.</summary>
+    public async Task SaysAsync(string text) =>
+        Assert.True(await Until.TrueAsync(() => Task.FromResult(Errors.Contains(text, StringComparison.Ordinal)), Until.Patience), $"'{text}' is not in:\n{Errors}");
+
     /// <summary>kill -9.</summary>
     public void Kill() => _process.Kill();
 

@@ -69,9 +69,11 @@ internal static class HttpTargets
     {
         // As the web server gives it: a character for each byte.
         string target = Encoding.Latin1.GetString(input);
-        if (Server.Http.Target.TryReadTile(target, out TilePath tile)) Require(target == $"/{tile}", "a tile has two spellings");
-        if (Server.Http.Target.TryReadEntry(target, out long index)) Require(target == FormattableString.Invariant($"/entry/{index}"), "an entry has two spellings");
-        if (Server.Http.Target.TryReadHash(target, out Hash hash)) Require(target == $"/index/{hash.ToHex()}", "a hash has two spellings");
+        // The path alone names a resource (N-09).
+        string path = target.Split('?')[0];
+        if (Server.Http.Target.TryReadTile(target, out TilePath tile)) Require(path == $"/{tile}", "a tile has two spellings");
+        if (Server.Http.Target.TryReadEntry(target, out long index)) Require(path == FormattableString.Invariant($"/entry/{index}"), "an entry has two spellings");
+        if (Server.Http.Target.TryReadHash(target, out Hash hash)) Require(path == $"/index/{hash.ToHex()}", "a hash has two spellings");
         foreach ((string first, string second) in new[] { ("index", "size"), ("from", "to") })
         {
             if (!Server.Http.Target.TryReadQuery(target, first, second, out long? one, out long? other)) continue;

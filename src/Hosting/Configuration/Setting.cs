@@ -78,7 +78,7 @@ internal sealed record NumberSetting : Setting
     {
         (_least, _most, _multiple, Standard) = (least, most, multiple, standard);
         HelpName = "N";
-        Range = string.Create(CultureInfo.InvariantCulture, $"{(multiple == 1 ? "" : $"a multiple of {multiple:N0} from ")}{least:N0} to {most:N0}");
+        Range = string.Create(CultureInfo.InvariantCulture, $"{(multiple == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $"a multiple of {multiple:N0} from "))}{least:N0} to {most:N0}");
         Default = standard is int value ? value.ToString("N0", CultureInfo.InvariantCulture) : "";
     }
 
