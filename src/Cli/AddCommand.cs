@@ -28,10 +28,11 @@ internal static class AddCommand
     private static async Task<int> RunAsync(string url, string[] files, bool lines, AddWait wait, Surroundings around, CancellationToken stop)
     {
         using LogReader log = LogUrl.Open(url);
-        foreach (string file in files.Where(file => file != "-"))
+        foreach (string file in files)
         {
-            // A wrong name in the middle of the list is told before anything is sent.
-            using FileStream opened = InputFile.Open(file);
+            // Before anything is sent, so that a wrong name in the middle of the list changes nothing.
+            using Stream? opened = file == "-" ? null : InputFile.Open(file);
+            if (opened is null) _ = around.RequireInput();
         }
 
         bool late = false;
@@ -45,7 +46,7 @@ internal static class AddCommand
             }
 
             using FileStream? opened = file == "-" ? null : InputFile.Open(file);
-            await foreach (LineBatch batch in LineBatch.ReadAsync(opened ?? around.In, file, stop))
+            await foreach (LineBatch batch in LineBatch.ReadAsync(opened ?? around.RequireInput(), file, stop))
             {
                 if (wait == AddWait.Durable)
                 {

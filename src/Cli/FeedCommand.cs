@@ -41,6 +41,7 @@ internal static class FeedCommand
     private static async Task<int> RunAsync(
         string url, string policyPath, string? vkey, string? file, string? evidence, bool once, TimeSpan interval, TimeSpan wait, Surroundings around, CancellationToken stop)
     {
+        if (file is not null) OutputFile.RequireOpen(file);
         Policy policy = await InputFile.ReadPolicyAsync(policyPath, around, stop);
         VerifierKey? key = vkey is null ? null : LogUrl.ReadVkey(vkey);
         using LogReader log = LogUrl.Open(url);

@@ -11,7 +11,7 @@ internal static class InputFile
     /// <summary>Reads a whole file, or standard input for <c>-</c>; null when it has more than <paramref name="limit"/> bytes.</summary>
     public static async Task<byte[]?> ReadAsync(string path, int limit, Surroundings around, CancellationToken stop)
     {
-        if (path == "-") return await ReadAsync(around.In, limit, stop);
+        if (path == "-") return await ReadAsync(around.RequireInput(), limit, stop);
         using FileStream file = Open(path);
         return await ReadAsync(file, limit, stop);
     }
@@ -21,6 +21,7 @@ internal static class InputFile
     {
         try
         {
+            if (InheritedDescriptor.Of(path) is int descriptor && !InheritedDescriptor.IsReadable(descriptor)) throw new CliException(ExitCode.Usage, $"{path} is closed or write-only: redirect it from a file or a pipe");
             if (Paths.IsDirectory(path)) throw new CliException(ExitCode.Usage, $"{path} is a directory");
             return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
         }

@@ -12,7 +12,16 @@ internal static class Program
     public static async Task<int> Main(string[] args)
     {
         NativeSha256.TryUse();
-        using Stream input = Console.OpenStandardInput();
+
+        // Nothing can be said without standard error, and what is written to its number may go into a file of ours: the exit code has to do.
+        if (!InheritedDescriptor.IsWritable(InheritedDescriptor.Error)) return ExitCode.Usage;
+        if (!InheritedDescriptor.IsWritable(InheritedDescriptor.Output))
+        {
+            await Console.Error.WriteLineAsync($"tlog: {InheritedDescriptor.NoOutput}");
+            return ExitCode.Usage;
+        }
+
+        using Stream? input = InheritedDescriptor.IsReadable(InheritedDescriptor.Input) ? Console.OpenStandardInput() : null;
         using Stream output = Console.OpenStandardOutput(); // bytes as they are: no encoding of any LANG touches them
         return await RunAsync(args, new Surroundings(input, output, Console.Error, TimeProvider.System) { ErrorIsTerminal = !Console.IsErrorRedirected }, CancellationToken.None);
     }
@@ -42,15 +51,17 @@ internal static class Program
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try
         {
-            if (parsed.Errors.Count > 0) throw new CliException(ExitCode.Usage, $"{string.Join(" ", parsed.Errors.Select(error => error.Message))} (tlog --help)");
+            if (Misspelling.Complaint(parsed) is string complaint) throw new CliException(ExitCode.Usage, $"{complaint} (tlog --help)");
             using StreamWriter output = new(around.Out, leaveOpen: true);
             return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = output, Error = around.Error }, stop);
         }
         catch (Exception failure)
         {
             // The last resort too: one line, whatever it is.
-            await around.Error.WriteLineAsync($"tlog: {PrintableText.Escape(Describe(failure))}");
-            return CodeOf(failure);
+            string message = Describe(failure);
+            string hint = failure is StorageException || CodeOf(failure) == ExitCode.Usage ? Misspelling.Hint(message, parsed) : "";
+            await around.SayAsync(message + hint);
+            return hint.Length > 0 ? ExitCode.Usage : CodeOf(failure);
         }
     }
 

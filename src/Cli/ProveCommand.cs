@@ -28,6 +28,7 @@ internal static class ProveCommand
 
     private static async Task<int> RunAsync(string url, string what, string path, string? policyPath, Surroundings around, CancellationToken stop)
     {
+        if (path != "-") OutputFile.RequireOpen(path);
         Policy? policy = policyPath is null ? null : await InputFile.ReadPolicyAsync(policyPath, around, stop);
         bool isIndex = LogUrl.TryReadIndex(what, out long index);
         byte[]? entry = isIndex ? null : await InputFile.ReadEntryAsync(what, around, stop);

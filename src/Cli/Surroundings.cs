@@ -29,11 +29,14 @@ internal sealed class CliException(ExitCode code, string message) : Exception(me
     public ExitCode Code { get; } = code;
 }
 
-/// <summary>What a command has of the world: text and bytes for programs go to <see cref="Out"/>, everything for people to <see cref="Error"/>.</summary>
-internal sealed record Surroundings(Stream In, Stream Out, TextWriter Error, TimeProvider Time)
+/// <summary>What a command has of the world: text and bytes for programs go to <see cref="Out"/>, everything for people to <see cref="Error"/>. <see cref="In"/> is null when it is closed.</summary>
+internal sealed record Surroundings(Stream? In, Stream Out, TextWriter Error, TimeProvider Time)
 {
     /// <summary>Whether a person looks at <see cref="Error"/> as it is written.</summary>
     public bool ErrorIsTerminal { get; init; }
+
+    /// <summary>Standard input, of a command that needs it.</summary>
+    public Stream RequireInput() => In ?? throw new CliException(ExitCode.Usage, "standard input is closed or write-only: redirect it from a file or a pipe, or name a file instead of -");
 
     /// <summary>
     /// Writes a line for programs, in printable ASCII: names and origins in it are foreign, and standard output may be a terminal. It is flushed at once: an index that was

@@ -151,6 +151,9 @@ public sealed class LogDirectory : IAsyncDisposable
     {
         if (!Paths.DirectoryExists(path)) throw new StorageException($"{path} does not exist; tlog-server create makes a new log");
         string file = Path.Combine(path, "log");
+
+        // The folder above that of a log which is called log.
+        if (Paths.IsDirectory(file)) throw new StorageException($"{path} is not a log: {file} is a directory; name that if it is the log");
         if (!DurableFile.TryRead(file, LogIdentity.MaxSize, out byte[] bytes))
         {
             // Where something is, a log may be: only an empty directory is a place for a new one.

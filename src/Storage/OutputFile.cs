@@ -26,9 +26,6 @@ public sealed class OutputFileException : StorageException
 /// <summary>Writes output to a path that a user names.</summary>
 public static class OutputFile
 {
-    /// <summary>As many links as Linux follows.</summary>
-    private const int MaxLinks = 40;
-
     /// <summary>How much of the name is repeated in the temporary one: a name has 255 bytes at most, and a character up to 4.</summary>
     private const int NameInTemporary = 50;
 
@@ -43,9 +40,24 @@ public static class OutputFile
         ArgumentNullException.ThrowIfNull(path);
         try
         {
-            (string target, int? descriptor) = Follow(path);
+            (string target, int? descriptor) = InheritedDescriptor.Follow(path) ?? throw new OutputFileException(path, "there are too many symbolic links in it", ErrnoLoop);
             if (descriptor is int open) WriteTo(open, path, bytes);
             else Write(path, target, Posix.Stat(target, follow: false), bytes);
+        }
+        catch (StorageException failure) when (failure is not OutputFileException)
+        {
+            throw new OutputFileException(path, failure.Message, failure.Errno);
+        }
+    }
+
+    /// <summary>Refuses a path such as /dev/fd/3 whose descriptor the process was not started with: its number may by now be that of another file.</summary>
+    /// <param name="path">What the user named.</param>
+    /// <exception cref="OutputFileException">The path stands for a descriptor that was not inherited, or not for writing; or the path cannot be known.</exception>
+    public static void RequireOpen(string path)
+    {
+        try
+        {
+            if (InheritedDescriptor.Of(path) is int descriptor && !InheritedDescriptor.IsWritable(descriptor)) throw new OutputFileException(path, "it is closed or read-only; redirect it, or name a file", 0);
         }
         catch (StorageException failure) when (failure is not OutputFileException)
         {
@@ -171,33 +183,5 @@ public static class OutputFile
         {
             // The first failure is the one to report.
         }
-    }
-
-    /// <summary>The path behind all symbolic links, which may name nothing yet; or the open descriptor that a path of the kernel stands for.</summary>
-    private static (string Target, int? Descriptor) Follow(string path)
-    {
-        string at = path;
-        for (int links = 0; ; links++)
-        {
-            if (DescriptorOf(at) is int descriptor) return (at, descriptor);
-            if (at.Length == 0 || Posix.Stat(at, follow: false)?.Kind != PathKind.SymbolicLink) return (at, null);
-            if (links == MaxLinks) throw new OutputFileException(path, "there are too many symbolic links in it", ErrnoLoop);
-            at = Path.Combine(Path.GetDirectoryName(at) ?? "", Posix.ReadLink(at));
-        }
-    }
-
-    /// <summary>
-    /// The number in /dev/fd/N and in /proc/self/fd/N, where /dev/stdout leads. To open such a path would begin a regular file from the start again: what was written to it
-    /// before, and what comes after, would be lost.
-    /// </summary>
-    private static int? DescriptorOf(string path)
-    {
-        string[] folders = ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/", string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/fd/")];
-        foreach (string folder in folders)
-        {
-            if (path.StartsWith(folder, StringComparison.Ordinal) && int.TryParse(path.AsSpan(folder.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int number)) return number;
-        }
-
-        return null;
     }
 }

@@ -11,7 +11,7 @@ namespace TransparencyLog.Storage;
 
 internal static partial class Posix
 {
-    public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2;
+    public const int ReadOnly = 0, WriteOnly = 1, ReadWrite = 2, AccessMode = 3;
     public const int Create = 0x40, Exclusive = 0x80, NoTerminal = 0x100, Truncate = 0x200, NonBlocking = 0x800, CloseOnExec = 0x80000;
     public const int ErrnoNoEntry = 2, ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11, ErrnoAccess = 13, ErrnoExists = 17;
     private const int ErrnoNoneInSystem = 23, ErrnoNoneInProcess = 24; // ENFILE, EMFILE

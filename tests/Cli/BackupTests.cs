@@ -62,7 +62,12 @@ public sealed class BackupTests : IDisposable
     {
         await LogBuilder.CreateAsync(_scratch["log"], 1, [1]);
         (await Tlog.RunAsync("restore", _scratch["log"], _scratch["restored"])).Fails(3, "is not a backup");
-        (await Tlog.RunAsync("backup", _scratch.Root, _scratch["backup"])).Fails(3, "is not a log");
+        (await Tlog.RunAsync("backup", _scratch["nothing"], _scratch["backup"])).Fails(3, "nothing does not exist");
+        Directory.CreateDirectory(_scratch["empty"]);
+        (await Tlog.RunAsync("backup", _scratch["empty"], _scratch["backup"])).Fails(3, "empty is not a log: it has no file named log");
+
+        // The folder above the log's, when the log's is called log.
+        (await Tlog.RunAsync("backup", _scratch.Root, _scratch["backup"])).Fails(3, $"{_scratch.Root} is not a log: {_scratch["log"]} is a directory; name that if it is the log");
         (await Tlog.RunAsync("backup", _scratch["log"], _scratch["backup"], "--mb-s", "0")).Fails(2, "--mb-s is 1 to 10,000");
         Assert.False(Directory.Exists(_scratch["backup"]));
     }

@@ -51,6 +51,35 @@ public sealed class ProgramTests
     public async Task An_argument_that_begins_with_at_is_a_name_and_not_a_list_of_arguments() =>
         (await Tlog.RunAsync("add", "http://127.0.0.1:1", "@nothing")).Fails(2, "no such file: @nothing");
 
+    [Theory]
+    [InlineData("no such file: --wiat (did you mean the option --wait?)", "add", "http://127.0.0.1:1", "--wiat", "published")]
+    [InlineData("no such file: --wiat=published (did you mean the option --wait?)", "add", "http://127.0.0.1:1", "--wiat=published")]
+    [InlineData("no such file: --polcy (did you mean the option --policy?)", "prove", "http://127.0.0.1:1", "--polcy", "--out", "proof")]
+    [InlineData("(did you mean the option --policy?)", "fsck", "--polciy")]
+    [InlineData("not --versoin (did you mean the option --version?)", "get", "http://127.0.0.1:1", "--versoin")]
+    [InlineData("unknown option --entri; the nearest is --entry (tlog --help)", "verify", "proof", "--entri", "x", "--entry", "x", "--policy", "x")]
+    [InlineData("unknown option --orign; the nearest is --origin (tlog --help)", "keygen", "--orign=a", "--out", "key")]
+    [InlineData("--entry lacks its value: --policy is an option (tlog --help)", "verify", "proof", "--entry", "--policy", "p")]
+    [InlineData("--origin lacks its value: --out is an option (tlog --help)", "keygen", "--origin", "--out", "key")]
+    public async Task An_option_that_is_misspelt_or_lacks_its_value_is_named(string message, params string[] args) => (await Tlog.RunAsync(args)).Fails(2, message);
+
+    [Fact]
+    public async Task After_two_dashes_everything_is_a_name() =>
+        Assert.Equal("tlog: no such file: --wiat\n", (await Tlog.RunAsync("add", "http://127.0.0.1:1", "--", "--wiat")).Error);
+
+    [Fact]
+    public async Task N21_without_standard_input_nothing_is_sent()
+    {
+        using Scratch scratch = new();
+        await File.WriteAllTextAsync(scratch["entry"], "hello");
+        foreach (string[] args in (string[][])[["policy", "check", "-"], ["add", "http://127.0.0.1:1"], ["add", "http://127.0.0.1:1", scratch["entry"], "-"], ["add", "http://127.0.0.1:1", "--lines", scratch["entry"], "-"]])
+        {
+            using StringWriter error = new();
+            int code = await TransparencyLog.Cli.Program.RunAsync(args, new TransparencyLog.Cli.Surroundings(null, Stream.Null, error, TimeProvider.System), default);
+            Assert.Equal((2, "tlog: standard input is closed or write-only: redirect it from a file or a pipe, or name a file instead of -\n"), (code, error.ToString()));
+        }
+    }
+
     [Fact]
     public async Task A_log_that_cannot_be_reached_is_exit_code_4()
     {

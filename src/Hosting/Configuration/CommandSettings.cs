@@ -71,7 +71,7 @@ internal sealed class CommandSettings
         }
 
         string name = unknown.Split('=')[0];
-        complaint = $"unknown option {name}; the nearest is {SettingTable.Nearest(name, OptionsOf(result.CommandResult)).Name}";
+        complaint = $"unknown option {name}; the nearest is {NearestName.Of(name, OptionsOf(result.CommandResult)).Name}";
         return result;
     }
 

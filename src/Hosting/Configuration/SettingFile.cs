@@ -52,7 +52,7 @@ internal static class SettingFile
             if (name == SettingTable.Config.Name) throw new ConfigurationException($"config: {path}: a file of settings cannot name another one");
             if (table.Settings.FirstOrDefault(one => one.Name == name) is not Setting setting)
             {
-                throw new ConfigurationException($"config: {path}: '{name}' is not a setting of {table.Program}; the nearest is {SettingTable.Nearest(name.ToLowerInvariant(), table.Settings.Select(one => one.Name)).Name}");
+                throw new ConfigurationException($"config: {path}: '{name}' is not a setting of {table.Program}; the nearest is {NearestName.Of(name.ToLowerInvariant(), table.Settings.Select(one => one.Name)).Name}");
             }
 
             if (setting.FromJson(member.Value) is not string text)

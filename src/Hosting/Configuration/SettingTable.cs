@@ -65,7 +65,7 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
                 continue;
             }
 
-            (string nearest, int letters) = Nearest(name.ToUpperInvariant().Replace('-', '_'), known.Keys);
+            (string nearest, int letters) = NearestName.Of(name.ToUpperInvariant().Replace('-', '_'), known.Keys);
             if (letters <= MisspeltLetters) throw new ConfigurationException($"environment: {name} is not a setting of {program}; the nearest is {nearest}");
             unknown.Add(name);
         }
@@ -81,10 +81,6 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
         foreach ((string name, string text) in options) given[name] = Checked(name, new GivenValue(text, $"--{name}"));
         return new SettingValues(this, given, unknown);
     }
-
-    /// <summary>The known name with the fewest letters changed, added or left out; the first of several.</summary>
-    public static (string Name, int Letters) Nearest(string name, IEnumerable<string> known) =>
-        known.Select(one => (Name: one, Letters: LettersBetween(name, one))).MinBy(one => one.Letters);
 
     /// <summary>
     /// Kubernetes and others set NAME_PORT, NAME_PORT_80_TCP, NAME_SERVICE_HOST and more for every service of a namespace. One that is called tlog, or tlog-something,
@@ -120,25 +116,6 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
         {
             return true;
         }
-    }
-
-    /// <summary>The Levenshtein distance.</summary>
-    private static int LettersBetween(string a, string b)
-    {
-        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
-        for (int i = 1; i <= a.Length; i++)
-        {
-            int diagonal = row[0];
-            row[0] = i;
-            for (int j = 1; j <= b.Length; j++)
-            {
-                int changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-                diagonal = row[j];
-                row[j] = Math.Min(changed, Math.Min(row[j], row[j - 1]) + 1);
-            }
-        }
-
-        return row[b.Length];
     }
 }
 

@@ -1,6 +1,7 @@
 // Standard output and standard error of a server. Neither may stop it: a reader that has stopped reading is the reader's trouble.
 
 using System.Globalization;
+using TransparencyLog.Storage;
 
 namespace TransparencyLog.Hosting;
 
@@ -29,37 +30,15 @@ internal static class StandardStreams
         Error.Flush(LastWait);
     }
 
-    /// <summary>
-    /// Whether the process was started with both streams; says so where it can. A closed descriptor is given to the next file that is opened, a file of the store perhaps, and
-    /// lines for people would be written into that. What a process inherits never has the flag that closes a descriptor at exec; what the runtime and we open always has it.
-    /// </summary>
+    /// <summary>Whether the process was started with both streams; says so where it can.</summary>
     public static bool AreUsable(string program)
     {
         // Nothing can be said without standard error: the exit code has to do.
-        if (!IsInherited(Descriptor.Error)) return false;
-        if (IsInherited(Descriptor.Output)) return true;
-        Say(program, "standard output is closed: it carries the lines that programs read. Redirect it, to /dev/null if nothing reads it");
+        if (!InheritedDescriptor.IsWritable(InheritedDescriptor.Error)) return false;
+        if (InheritedDescriptor.IsWritable(InheritedDescriptor.Output)) return true;
+        Say(program, InheritedDescriptor.NoOutput);
         End();
         return false;
-    }
-
-    private static bool IsInherited(int descriptor)
-    {
-        const string Field = "flags:";
-        const int CloseOnExec = 0x80000; // O_CLOEXEC, the same on every processor we run on
-        try
-        {
-            string? flags = File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/self/fdinfo/{descriptor}")).FirstOrDefault(line => line.StartsWith(Field, StringComparison.Ordinal));
-            return flags is null || (Convert.ToInt32(flags[Field.Length..].Trim(), 8) & CloseOnExec) == 0;
-        }
-        catch (Exception failure) when (failure is FileNotFoundException)
-        {
-            return false;
-        }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
-        {
-            return true; // no /proc: nothing is known
-        }
     }
 
     private static string DroppedLines(long lines) => string.Create(CultureInfo.InvariantCulture, $"{lines} lines of this log were dropped, because nobody read them");

@@ -247,7 +247,9 @@ public sealed class ConformTests : IDisposable
         ConformRun run = await ConformRun.OfAsync(_time, ["witness", site.Url, .. witness.Arguments[1..]]);
         Assert.Equal(1, run.Run.Code);
         Assert.InRange(run.Requests, 60, 70);
-        Assert.Contains("no answer (the connection was refused)", string.Join('\n', run.Rows.Where(row => row.Verdict == "fail").Select(row => row.Text)));
+
+        // Whether the last connections are refused or reset is for the kernel to choose.
+        Assert.Contains(run.Rows, row => row.Verdict == "fail" && row.Text.Contains("no answer", StringComparison.Ordinal));
         Assert.InRange(run.Rows.Count(row => row.Verdict == "not observed" && row.Text.Contains("there was no answer any more since row ")), 40, 120);
         Assert.Equal(("pass", "not observed"), (run.VerdictOf("TW-33"), run.VerdictOf("TW-34")));
     }
