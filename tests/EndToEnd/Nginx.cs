@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 
@@ -32,7 +33,13 @@ internal sealed class Nginx : IAsyncDisposable
     /// <param name="server">Where requests go; the prefix is removed from their paths.</param>
     /// <param name="prefix">The path under which the server is offered: begins and ends with a slash.</param>
     /// <param name="more">Further directives of that location, say <c>limit_rate 400k;</c>.</param>
-    public static async Task<Nginx> StartAsync(Uri server, string prefix = "/", string more = "")
+    public static Task<Nginx> StartAsync(Uri server, string prefix = "/", string more = "") =>
+        StartAsync(port => $"server {{ listen 127.0.0.1:{port}; location {prefix} {{ proxy_pass http://{server.Authority}/; {more} }} }}", prefix);
+
+    /// <summary>Starts it on a free port.</summary>
+    /// <param name="block">The server block for a port.</param>
+    /// <param name="prefix">A path under which it offers a server: begins and ends with a slash.</param>
+    public static async Task<Nginx> StartAsync(Func<string, string> block, string prefix = "/")
     {
         Scratch scratch = new();
         try
@@ -42,7 +49,7 @@ internal sealed class Nginx : IAsyncDisposable
             {
                 int port = FreePort();
                 string folder = Directory.CreateDirectory(scratch[$"{attempt}"]).FullName;
-                await File.WriteAllTextAsync(Path.Combine(folder, "nginx.conf"), Configuration(folder, port, server, prefix, more));
+                await File.WriteAllTextAsync(Path.Combine(folder, "nginx.conf"), Configuration(folder, block(port.ToString(CultureInfo.InvariantCulture))));
                 RunningProgram program = RunningProgram.Start(Program!, ["-p", folder, "-c", Path.Combine(folder, "nginx.conf"), "-e", Path.Combine(folder, "errors")]);
 
                 // The file with its process id is written once the port is bound.
@@ -66,13 +73,13 @@ internal sealed class Nginx : IAsyncDisposable
         _scratch.Dispose();
     }
 
-    private static string Configuration(string folder, int port, Uri server, string prefix, string more) => $$"""
+    private static string Configuration(string folder, string block) => $$"""
         daemon off; master_process off; pid {{folder}}/pid; error_log {{folder}}/errors;
         events { worker_connections 512; }
         http {
           access_log off;
           client_body_temp_path {{folder}}/body; proxy_temp_path {{folder}}/proxy; fastcgi_temp_path {{folder}}/fastcgi; uwsgi_temp_path {{folder}}/uwsgi; scgi_temp_path {{folder}}/scgi;
-          server { listen 127.0.0.1:{{port}}; location {{prefix}} { proxy_pass http://{{server.Authority}}/; {{more}} } }
+          {{block}}
         }
         """;
 
