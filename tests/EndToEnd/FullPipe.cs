@@ -12,5 +12,5 @@ internal static class FullPipe
     /// <param name="arguments">Its arguments.</param>
     /// <param name="environment">More variables.</param>
     public static RunningProgram Start(string pipe, string redirection, string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null) =>
-        RunningProgram.Start("bash", ["-c", Fill + redirection, "bash", pipe, program, .. arguments], environment);
+        RunningProgram.Start("sh", ["-c", Fill + redirection, "sh", pipe, program, .. arguments], environment);
 }

@@ -94,7 +94,7 @@ public sealed class HostingTests
         };
         foreach (string folder in (string[])["/", scratch["folder"]])
         {
-            await using RunningProgram server = Start("bash", ["-c", "cd \"$1\" && shift && exec \"$@\"", "bash", folder, Path.Combine(Programs.Root, "bin", program), .. serve], environment);
+            await using RunningProgram server = Start("sh", ["-c", "cd \"$1\" && shift && exec \"$@\"", "sh", folder, Path.Combine(Programs.Root, "bin", program), .. serve], environment);
             Uri url = await server.ListeningAsync();
             Assert.Equal("127.0.0.1", url.Host);
             Assert.Equal(0, Watches(server.ProcessId));
@@ -167,7 +167,7 @@ public sealed class HostingTests
     public async Task N18_a_standard_output_that_cannot_be_written_stops_nothing(string program)
     {
         using Scratch scratch = new();
-        await using RunningProgram server = Start("bash", ["-c", "exec \"$@\" > /dev/full", "bash", Path.Combine(Programs.Root, "bin", program), .. await MadeAsync(program, scratch)]);
+        await using RunningProgram server = Start("sh", ["-c", "exec \"$@\" > /dev/full", "sh", Path.Combine(Programs.Root, "bin", program), .. await MadeAsync(program, scratch)]);
         await ServesAndEndsAsync(server);
     }
 
@@ -227,7 +227,7 @@ public sealed class HostingTests
         string[] serve = await MadeAsync(program, scratch);
         foreach (string[] arguments in (string[][])[serve, ["create", "--data", scratch["new"], program == "tlog-server" ? "--origin" : "--name", "example.com/new"]])
         {
-            await using RunningProgram server = Start("bash", ["-c", "exec \"$@\" >&-", "bash", Path.Combine(Programs.Root, "bin", program), .. arguments]);
+            await using RunningProgram server = Start("sh", ["-c", "exec \"$@\" >&-", "sh", Path.Combine(Programs.Root, "bin", program), .. arguments]);
             AssertRefusal(await server.EndAsync(), program, Usage, "standard output is closed");
             Assert.False(Directory.Exists(scratch["new"]));
         }
@@ -240,7 +240,7 @@ public sealed class HostingTests
         using Scratch scratch = new();
         string[] serve = await MadeAsync(program, scratch);
         SortedDictionary<string, byte[]> before = Scratch.Content(scratch["data"]);
-        await using RunningProgram server = Start("bash", ["-c", "exec \"$@\" 2>&-", "bash", Path.Combine(Programs.Root, "bin", program), .. serve]);
+        await using RunningProgram server = Start("sh", ["-c", "exec \"$@\" 2>&-", "sh", Path.Combine(Programs.Root, "bin", program), .. serve]);
         Ended ended = await server.EndAsync();
         Assert.Equal((Usage, "", ""), (ended.ExitCode, ended.Output, ended.Errors));
         Assert.Equal(before, Scratch.Content(scratch["data"]));
@@ -253,7 +253,7 @@ public sealed class HostingTests
         using Scratch scratch = new();
         string[] serve = await MadeAsync(program, scratch);
         string gone = "mkdir \"$1\" && cd \"$1\" && rmdir \"$1\" && shift && exec \"$@\"";
-        await using (RunningProgram server = Start("bash", ["-c", gone, "bash", scratch["gone"], Path.Combine(Programs.Root, "bin", program), .. serve]))
+        await using (RunningProgram server = Start("sh", ["-c", gone, "sh", scratch["gone"], Path.Combine(Programs.Root, "bin", program), .. serve]))
         {
             await server.ListeningAsync();
             Ended ended = await server.StopAsync();
@@ -262,7 +262,7 @@ public sealed class HostingTests
 
         foreach (string[] relative in (string[][])[["--guard", "guard"], ["--config", "config"], .. program == "tlog-server" ? (string[][])[["--policy", "policy"]] : [["--logs", "logs"]]])
         {
-            await using RunningProgram server = Start("bash", ["-c", gone, "bash", scratch["gone"], Path.Combine(Programs.Root, "bin", program), .. serve, .. relative]);
+            await using RunningProgram server = Start("sh", ["-c", gone, "sh", scratch["gone"], Path.Combine(Programs.Root, "bin", program), .. serve, .. relative]);
             AssertRefusal(await server.EndAsync(), program, Usage, $"{relative[0][2..]}: '");
             AssertRefusal(await server.EndAsync(), program, Usage, "the working directory of the process has been removed");
         }

@@ -62,6 +62,9 @@ internal abstract record Scenario(string Name, string Template)
         static bool IsNext(ShimCall call) => call.Path.Contains(".new", StringComparison.Ordinal);
     }
 
+    /// <summary>Whether a call is about the folder of the guard.</summary>
+    public static bool IsOfGuard(ShimCall call) => call.Path == "./guard" || call.Path.StartsWith("./guard/", StringComparison.Ordinal);
+
     /// <summary>The arguments of the program behind <c>serve</c>.</summary>
     public abstract IReadOnlyList<string> Arguments(string folder);
 
