@@ -12,6 +12,12 @@ internal static class LargeAnswers
     /// <summary>Smaller answers are not counted: as many connections as there may be, with one each, hold 256 MiB.</summary>
     public const int Least = 64 * 1024;
 
+    /// <summary>
+    /// A large answer is sent in pieces of this size, and a connection buffers no more of it (<see cref="Wire"/>): each piece is copied, and with 1,500 slow readers 64 KiB for
+    /// each were 100 MB.
+    /// </summary>
+    public const int Piece = 16 * 1024;
+
     /// <summary>Most bytes of large answers: eight of the largest bundle, 256 entries of 64 KiB.</summary>
     private const long MostBytes = 128 * 1024 * 1024;
 
@@ -85,9 +91,9 @@ internal static class LargeAnswers
         limit.CancelAfter(TimeFor(length));
         try
         {
-            for (int sent = 0; sent < bytes.Length; sent += Least)
+            for (int sent = 0; sent < bytes.Length; sent += Piece)
             {
-                await context.Response.Body.WriteAsync(bytes[sent..Math.Min(bytes.Length, sent + Least)], limit.Token).ConfigureAwait(false);
+                await context.Response.Body.WriteAsync(bytes[sent..Math.Min(bytes.Length, sent + Piece)], limit.Token).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)

@@ -158,7 +158,7 @@ internal sealed class Sequencer
             if (completed.Count == 0) continue;
             FullTile leaves = completed[0];
             SealedSegment segment = new(leaves.Index, _open.AsMemory(0, _openLength), leaves.Hashes, leaves.Root);
-            _open = new byte[Math.Max(64 * 1024, _openLength)];
+            _open = GC.AllocateUninitializedArray<byte>(Math.Max(64 * 1024, _openLength));
             _openLength = 0;
             await _tiles.PutSegmentAsync(segment, stop).ConfigureAwait(false);
             for (int i = 1; i < completed.Count; i++) await _tiles.PutUpperTileAsync(completed[i], stop).ConfigureAwait(false);
@@ -174,7 +174,7 @@ internal sealed class Sequencer
             if (_openLength + size > _open.Length)
             {
                 // Snapshots keep the old array: what they point to never changes.
-                byte[] larger = new byte[Math.Max(_open.Length * 2, _openLength + size)];
+                byte[] larger = GC.AllocateUninitializedArray<byte>(StoredTree.Grown(_open.Length, _openLength + size));
                 _open.AsSpan(0, _openLength).CopyTo(larger);
                 _open = larger;
             }

@@ -68,6 +68,9 @@ internal sealed class StoredTree : IDisposable
         if (!_open.AsSpan(0, _openLength).SequenceEqual(tree.OpenBundle.Span)) throw Damaged("memory", "the open segment", $"the stored entries at size {tree.Size}", "others");
     }
 
+    /// <summary>The size to which a buffer of the open segment grows: twice what it had, and no more than the largest bundle.</summary>
+    public static int Grown(int length, int needed) => Math.Max(Math.Min(2 * length, TileReader.LargestBundle), needed);
+
     public void Dispose() => _reader.Dispose();
 
     private static DamageException Damaged(string kind, string place, string expected, string found) => new(new Damage(kind, place, null, null, expected, found));
@@ -112,7 +115,7 @@ internal sealed class StoredTree : IDisposable
             _edge.Append(MerkleHash.Leaf(entry), _completed);
         }
 
-        if (_openLength + taken > _open.Length) Array.Resize(ref _open, Math.Max(2 * _open.Length, _openLength + taken));
+        if (_openLength + taken > _open.Length) Array.Resize(ref _open, Grown(_open.Length, _openLength + taken));
         _frame.Span[..taken].CopyTo(_open.AsSpan(_openLength));
         _openLength += taken;
         _frame = _frame[taken..];

@@ -19,10 +19,14 @@ internal readonly record struct Served(ReadOnlyMemory<byte> Bytes, bool IsGzip, 
 /// <param name="hotBytes">Most bytes of memory for what is asked for often; 0 for none.</param>
 internal sealed class TileReader(ITileStore store, long hotBytes = 0)
 {
-    /// <summary>Bundles that are being read from the store: more at once than a disk or its processors have use for.</summary>
-    private static readonly SemaphoreSlim Bundles = new(4);
+    /// <summary>
+    /// Bundles that are being read from the store: one in each of these turns, by its index. That is more at once than a disk or its processors have use for, and requests for the
+    /// same bundle wait for the first of them, which they then share (N-07): four copies of a large one would be 128 MB.
+    /// </summary>
+    private readonly SemaphoreSlim[] _turns = [new(1), new(1), new(1), new(1)];
 
-    private static readonly long LargestBundle = EntryBundle.Width * (long)EntryBundle.EncodedSize(EntryBundle.MaxEntrySize);
+    /// <summary>Bytes of the largest bundle: 256 entries of the largest size.</summary>
+    public static readonly int LargestBundle = EntryBundle.Width * EntryBundle.EncodedSize(EntryBundle.MaxEntrySize);
 
     /// <summary>Large bundles that are remembered while they are being sent: as many as the budget of answers has room for, and more.</summary>
     private const int MostSent = 4096;
@@ -176,11 +180,12 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
         if (BeingSent(full) is HotTile shared) return (shared, null);
 
         // A bundle may have 16 MiB, and there may be thousands of requests.
-        await Bundles.WaitAsync(stop).ConfigureAwait(false);
+        SemaphoreSlim turn = _turns[(int)(full.Index % _turns.Length)];
+        await turn.WaitAsync(stop).ConfigureAwait(false);
         ByteBudget.Share? room = null;
         try
         {
-            if (BeingSent(full) is HotTile meanwhile) return (meanwhile, null);
+            if ((_hot.Find(full) ?? BeingSent(full)) is HotTile meanwhile) return (meanwhile, null);
             if (budget is not null) room = await RoomForAsync(full, budget, stop).ConfigureAwait(false);
 
             // Checked by the store, as tiles are.
@@ -206,7 +211,7 @@ internal sealed class TileReader(ITileStore store, long hotBytes = 0)
         }
         finally
         {
-            Bundles.Release();
+            turn.Release();
         }
     }
 

@@ -12,6 +12,7 @@
 // Parts lie before the record that names their addresses. One writer; readers read committed bytes through file handles of
 // their own, so that a read never takes a lock or a page of FASTER's.
 
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using FASTER.core;
@@ -341,18 +342,23 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     {
         if (payload.Length > MaxPayload) throw new ArgumentOutOfRangeException(nameof(payload), $"at most {MaxPayload} bytes");
         ThrowIfFailed();
-        byte[] bytes = new byte[EnvelopeSize + payload.Length + CrcSize];
-        magic.CopyTo(bytes);
-        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(4), number);
-        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(12), link);
-        payload.CopyTo(bytes.AsSpan(EnvelopeSize));
-        BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(bytes.Length - CrcSize), Crc32C.Of(bytes.AsSpan(0, bytes.Length - CrcSize)));
+
+        // From the pool: a part of a bundle has up to a mebibyte, and as garbage it would wait for a collection of everything.
+        int size = EnvelopeSize + payload.Length + CrcSize;
+        byte[] rented = ArrayPool<byte>.Shared.Rent(size);
         try
         {
+            Span<byte> bytes = rented.AsSpan(0, size);
+            magic.CopyTo(bytes);
+            BinaryPrimitives.WriteInt64BigEndian(bytes[4..], number);
+            BinaryPrimitives.WriteInt64BigEndian(bytes[12..], link);
+            payload.CopyTo(bytes[EnvelopeSize..]);
+            BinaryPrimitives.WriteUInt32BigEndian(bytes[^CrcSize..], Crc32C.Of(bytes[..^CrcSize]));
+
             // Its memory is full when the disk is slower than the writer: wait for the device, and not longer than it works.
             long address;
             SpinWait wait = default;
-            while (!_log!.TryEnqueue((ReadOnlySpan<byte>)bytes, out address))
+            while (!_log!.TryEnqueue((ReadOnlySpan<byte>)rented.AsSpan(0, size), out address))
             {
                 wait.SpinOnce();
                 ThrowIfFailed();
@@ -365,6 +371,10 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
             _failure.Set(failure);
             ThrowIfFailed();
             throw;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
         }
     }
 

@@ -48,7 +48,7 @@ internal sealed class Load(Network network, LoadPlan plan, Action<string> say)
     private readonly ConcurrentDictionary<string, int> _readers = new();
     private readonly ProcessWatch _watch = new();
     private readonly long _start = TimeProvider.System.GetTimestamp();
-    private long _refused;
+    private long _refused, _unanswered;
 
     public LoadEntries Acknowledged { get; } = new();
 
@@ -63,6 +63,9 @@ internal sealed class Load(Network network, LoadPlan plan, Action<string> say)
 
     /// <summary>Times that an append was answered with 503, and sent again.</summary>
     public long Refused => Volatile.Read(ref _refused);
+
+    /// <summary>Times that the connection of an append ended without an answer, and the same was sent again.</summary>
+    public long Unanswered => Volatile.Read(ref _unanswered);
 
     /// <summary>What became of the slow readers: the server and the path, the outcome, how many.</summary>
     public IReadOnlyDictionary<string, int> Readers => _readers;
@@ -138,8 +141,10 @@ internal sealed class Load(Network network, LoadPlan plan, Action<string> say)
                 return;
             }
 
-            if (answer.Status != HttpStatusCode.ServiceUnavailable) throw new CheckFailedException($"WRONG answer to an append: {answer}");
-            Interlocked.Increment(ref _refused);
+            // A connection may end on a machine that is busy for a minute; to send the entries again is safe then.
+            if (answer.Status is null) Interlocked.Increment(ref _unanswered);
+            else if (answer.Status != HttpStatusCode.ServiceUnavailable) throw new CheckFailedException($"WRONG answer to an append: {answer}");
+            else Interlocked.Increment(ref _refused);
             await Task.Delay(Backoff);
         }
     }

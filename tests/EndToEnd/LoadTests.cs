@@ -75,7 +75,7 @@ public sealed class LoadTests(ITestOutputHelper output)
 
         Ended local = await Programs.RunAsync(Programs.Tool, "fsck", network.LogData);
         Assert.True(local.ExitCode == 0, local.ToString());
-        Say(string.Create(CultureInfo.InvariantCulture, $"{found} entries acknowledged, all at their index; {load.Refused} retries; {load.Monitor.Count} checkpoints consistent, {load.Monitor.Proofs} proofs, largest gap {load.LargestGap.TotalSeconds:F1} s"));
+        Say(string.Create(CultureInfo.InvariantCulture, $"{found} entries acknowledged, all at their index; {load.Refused} retries, {load.Unanswered} appends without an answer; {load.Monitor.Count} checkpoints consistent, {load.Monitor.Proofs} proofs, largest gap {load.LargestGap.TotalSeconds:F1} s"));
         Say($"log {load.OfLog}; witness {load.OfWitness}; lines dropped: log {dropped[0]}, witness {dropped[1]}; the lying witness was asked {lying.Requests.ToString(CultureInfo.InvariantCulture)} times");
         Assert.True(load.OfWitness.Peak < MostMegabytes, $"witness: {load.OfWitness}");
         Assert.True(load.OfLog.Peak < MostMegabytes, $"log: {load.OfLog}");

@@ -132,6 +132,27 @@ public sealed class TileReaderTests
         Assert.Equal(256 * (2 + 65_535), most.Left);
     }
 
+    /// <summary>N-07: four that asked at the same time each read it, and each copy stayed.</summary>
+    [Fact]
+    public async Task N07_requests_for_one_bundle_at_the_same_time_read_it_once()
+    {
+        MemoryStore store = new() { Gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously) };
+        store.GrowBy(600, 400);
+        TileReader reader = new(store);
+        TreeSnapshot tree = store.Snapshot();
+        TilePath path = new(TilePath.EntriesLevel, 1);
+        ByteBudget budget = new(1 << 30);
+        Task<Served?>[] asking = [.. Enumerable.Range(0, 20).Select(_ => reader.ServeAsync(path, tree, gzip: false, budget, CancellationToken.None).AsTask())];
+        Assert.Equal(1, store.Reads);
+        store.Gate.SetResult();
+        Served[] served = [.. (await Task.WhenAll(asking)).Select(answer => answer!.Value)];
+        Assert.Equal(1, store.Reads);
+        Assert.All(served, one => Assert.True(one.Bytes.Span == served[0].Bytes.Span));
+        Assert.Equal((1 << 30) - store.Peek(path).Length, budget.Left);
+        foreach (Served one in served) one.Dispose();
+        Assert.Equal(1 << 30, budget.Left);
+    }
+
     /// <summary>N-07: a bundle of the open segment was copied before the room was asked for.</summary>
     [Fact]
     public async Task N07_a_partial_bundle_of_the_open_segment_is_shared_or_refused_and_never_copied_for_one_who_gets_none()
@@ -203,6 +224,9 @@ public sealed class TileReaderTests
 
         public bool Damaged { get; set; }
 
+        /// <summary>Holds each read until it is done.</summary>
+        public TaskCompletionSource? Gate { get; init; }
+
         public long Size => _edge.Size;
 
         public long SegmentCount => Size / 256;
@@ -248,11 +272,12 @@ public sealed class TileReaderTests
             return full[..(path.IsEntries ? EntryBundle.PrefixLength(full, path.Width) : path.Width * 32)].ToArray();
         }
 
-        public ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop)
+        public async ValueTask<ReadOnlyMemory<byte>?> GetAsync(TilePath path, CancellationToken stop)
         {
             Reads++;
+            if (Gate is not null) await Gate.Task;
             if (Damaged) throw new DamageException(new Damage("storage", "segments", path.Index, null, "a CRC", "another"));
-            return ValueTask.FromResult<ReadOnlyMemory<byte>?>(_full.ContainsKey((path.Level, path.Index)) ? Peek(path).AsMemory() : default(ReadOnlyMemory<byte>?));
+            return _full.ContainsKey((path.Level, path.Index)) ? Peek(path).AsMemory() : default(ReadOnlyMemory<byte>?);
         }
 
         public ValueTask<long?> GetBundleSizeAsync(long number, CancellationToken stop)
