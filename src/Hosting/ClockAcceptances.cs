@@ -94,6 +94,7 @@ internal static class ClockAcceptances
         string path = Path.Combine(directory, Name);
         List<ClockAcceptance> all = [];
         if (!DurableFile.TryRead(path, MaxSize, out byte[] bytes)) return all;
+        if (bytes.Length == 0) throw new DamageException(new Damage(Name, path, null, null, "what an operator has accepted of the clock", "an empty file"));
         for (int at = 0; at < bytes.Length;)
         {
             int end = bytes.AsSpan(at).IndexOf((byte)'\n') + 1;

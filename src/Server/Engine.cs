@@ -62,7 +62,7 @@ internal sealed class Engine : IAsyncDisposable
     private bool _opened;  // it was ready once: until then nothing is signed, also while it stops
     private int _state = (int)EngineState.Starting;
 
-    private Engine(LogDirectory directory, EngineParts parts, Settings settings, TimeProvider time, ILogger logger, JournalOptions? journal)
+    private Engine(LogDirectory directory, EngineParts parts, SigningClock clock, Settings settings, TimeProvider time, ILogger logger, JournalOptions? journal)
     {
         _directory = directory;
         _parts = parts;
@@ -71,7 +71,7 @@ internal sealed class Engine : IAsyncDisposable
         Tiles = new TileReader(parts.Tiles, settings.ReadCacheBytes);
         FullIndex? full = settings.DuplicateIndex == DuplicateHistory.Full ? new FullIndex(Path.Combine(directory.Root, "index"), parts.Tiles, time, logger) : null;
         Duplicates = new Duplicates(MakeTable(settings.DuplicateTableBytes), full, Tiles, logger);
-        Clock = new LogClock(SigningClock.Open(directory.Root, settings.ClockLimit, time), directory.Identity.Origin, parts.Cosigner?.Key, () => parts.Register.Current, time, logger);
+        Clock = new LogClock(clock, directory.Identity.Origin, parts.Cosigner?.Key, () => parts.Register.Current, time, logger);
         Space = new DiskSpace(directory.Root, LogDirectory.ReserveFor(directory.Identity, settings.IntakeBytes));
         _intake = new Intake(settings.IntakeBytes, settings.IntakeCount, settings.WaitLimit, Duplicates);
         _guard = directory.Register.Guard is GuardFence guard ? new GuardWatch(guard, settings.IntakeBytes, logger) : null;
@@ -160,7 +160,18 @@ internal sealed class Engine : IAsyncDisposable
         MlDsa44Cosigner? cosigner = identity.MlDsa44 is LogKey second ? ReadCosigner(settings, identity.Origin, second) : null;
         LogDirectory directory = await OpenAsync(settings, signer.Key, time, seams?.Journal).ConfigureAwait(false);
         EngineParts parts = new(directory.Journal, directory.Tiles, directory.Register, signer, cosigner);
-        Engine engine = new(directory, seams?.Replace?.Invoke(parts) ?? parts, settings, time, logger, seams?.Journal);
+        Engine engine;
+        try
+        {
+            SigningClock clock = SigningClock.Open(directory.Root, settings.ClockLimit, time);
+            engine = new Engine(directory, seams?.Replace?.Invoke(parts) ?? parts, clock, settings, time, logger, seams?.Journal);
+        }
+        catch
+        {
+            await directory.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+
         try
         {
             if (directory.Register.Mended is string mended) logger.Mended(mended);

@@ -30,6 +30,7 @@ public static class DistrustedWitnesses
     {
         string path = Path.Combine(directory, FileName);
         if (!DurableFile.TryRead(path, MaxSize, out byte[] bytes)) return [];
+        if (bytes.Length == 0) throw new DamageException(new Damage("distrusted", path, null, null, "a line for each distrusted witness", "an empty file")); // an empty list has no file
         List<DistrustedWitness> list = [];
         ReadOnlySpan<byte> rest = bytes;
         while (!rest.IsEmpty)

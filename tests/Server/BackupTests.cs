@@ -143,7 +143,7 @@ public sealed class BackupTests
     }
 
     [Fact]
-    public async Task R01_a_restored_copy_that_was_resumed_halts_again_when_a_witness_has_seen_more()
+    public async Task R01_a_restored_copy_that_was_resumed_waits_for_a_witness_that_says_more_and_halts_when_it_shows_more()
     {
         await using WitnessedLog witnessed = await WitnessedLog.CreateAsync(1);
         TestLog log = witnessed.Log;
@@ -153,11 +153,23 @@ public sealed class BackupTests
         string to = Path.Combine(log.Root, "backup");
         await BackUpAsync(log, to, withKey: true);
         await log.AddAsync("two", "published");
+        byte[] newest = log.Engine.Publisher.Current!.Checkpoint.ToArray();
+        Assert.Equal(2, log.Engine.Publisher.Current.Size);
         await LoseAsync(log);
         await RestoreAsync(to, log.Data, withKey: true);
         await ResumeAsync(log);
+
+        // The word of the witness alone holds everything, and halts nothing (N-04).
+        await witnessed.RestartAsync();
+        await Eventually.TrueAsync(() => log.Engine.Publisher.Held is { What: Hold.Signing }, "the log waits");
+        Assert.Equal((EngineState.Starting, 1L), (log.Engine.State, log.Engine.Publisher.SignedSize));
+        Assert.False(File.Exists(Path.Combine(log.Data, "halted")));
+
+        // What it shows is signed by this log, and larger than all that this copy has signed.
+        witnessed[0].Shows = newest;
         await witnessed.RestartAsync();
         await Eventually.TrueAsync(() => log.Engine.State == EngineState.Halted, "the log halts");
+        Assert.Contains("size 2", await File.ReadAllTextAsync(Path.Combine(log.Data, "halted")), StringComparison.Ordinal);
         Assert.Equal(1, log.Engine.Publisher.SignedSize);
         Assert.Equal(2, witnessed[0].Honest.Size);
     }
@@ -371,7 +383,14 @@ public sealed class BackupTests
 
     private static async Task FillAsync(TestLog log, int segments)
     {
-        for (int i = 0; i < segments; i++) await log.AddBatchAsync([.. Enumerable.Range(0, 256).Select(k => (byte[])[.. BitConverter.GetBytes(log.Engine.Size + k), .. new byte[k]])]);
+        for (int i = 0; i < segments; i++)
+        {
+            // The answer comes before the tree grows, and what makes the next batch another one is the size of the tree.
+            long first = log.Engine.Size;
+            long[] indexes = await log.AddBatchAsync([.. Enumerable.Range(0, 256).Select(k => (byte[])[.. BitConverter.GetBytes(first + k), .. new byte[k]])]);
+            await Eventually.TrueAsync(() => log.Engine.Size > indexes[^1], "the tree has grown");
+        }
+
         await Eventually.TrueAsync(() => log.Engine.Publisher.SignedSize == log.Engine.Size, "all of it is signed");
     }
 

@@ -2,6 +2,7 @@
 // With a guard, and with the guard given up. What a snapshot of many notes does is in StoreTests; the folder of evidence is for people and never read.
 
 using System.Text;
+using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
 using TransparencyLog.Witness;
 
@@ -20,6 +21,7 @@ public sealed class FlipTests(ITestOutputHelper output) : IDisposable
 
     private readonly FlipTable _table = new();
     private Dictionary<string, byte[]> _newest = [];
+    private string _clock = "";
 
     private static bool Full => FlippedDirectory.Full;
 
@@ -38,6 +40,9 @@ public sealed class FlipTests(ITestOutputHelper output) : IDisposable
         {
             await using WitnessStore store = WitnessStore.Open(directory, guard, FileBytes, null);
             for (int i = 0; i < 6; i++) await store.SaveAsync(NoteOf(i % 3, 5 + i));
+            SigningClock.Begin(Data, TimeProvider.System);
+            ClockPermission permission = ClockPermission.Of("example.com/stored2", 1_800_000_000, NoteOf(2, 10));
+            SigningClock.Open(Data, TimeSpan.FromDays(30), TimeProvider.System).Accept("the clock was compared", [permission]);
         }
 
         Assert.Equal("no memory yet", await LookAsync(guard));
@@ -57,7 +62,7 @@ public sealed class FlipTests(ITestOutputHelper output) : IDisposable
         output.WriteLine(_table.Write());
         files.AssertWhole();
         Assert.True(_table.Silent.Count == 0, string.Join('\n', _table.Silent.Take(50)));
-        foreach (string row in (string[])["witness", "snapshot", "journal, frames", .. guarded ? ["guard"] : Array.Empty<string>()])
+        foreach (string row in (string[])["witness", "snapshot", "journal, frames", "heartbeat", "clock-accepted", .. guarded ? ["guard"] : Array.Empty<string>()])
         {
             Assert.Equal((row, _table.Total(row)), (row, _table.Count(row, FlipVerdict.Refused)));
         }
@@ -96,12 +101,15 @@ public sealed class FlipTests(ITestOutputHelper output) : IDisposable
     {
         using WitnessDirectory directory = WitnessDirectory.Open(Data);
         await using WitnessStore store = WitnessStore.Open(directory, guard, FileBytes, null);
+        string clock = $"{Heartbeat.Read(Data):O} {string.Join(' ', ClockAcceptances.Read(Data).Select(one => $"{one} {string.Join(' ', one.Permissions)}"))}";
         if (_newest.Count == 0)
         {
+            _clock = clock;
             _newest = new Dictionary<string, byte[]>(store.Loaded, StringComparer.Ordinal);
             return "no memory yet";
         }
 
+        if (clock != _clock) return $"another clock: {clock}";
         if (store.Loaded.Count != _newest.Count) return $"{store.Loaded.Count} origins";
         foreach ((string origin, byte[] note) in _newest)
         {

@@ -10,7 +10,7 @@ public sealed class CutTests
 {
     private const int Seed = 20_263;
     private static readonly int[] Steps = [300, 530];
-    private static readonly string[] Cuttable = ["data/log", "data/commit", "data/heads", "data/journal/000000000001", "data/segments/commit", "data/segments/addresses", "data/segments/data.0", "data/tree/commit"];
+    private static readonly string[] Cuttable = ["data/log", "data/commit", "data/heads", "data/journal/000000000001", "data/segments/commit", "data/segments/addresses", "data/segments/data.0", "data/tree/commit", "data/heartbeat", "data/clock-accepted", "data/distrusted"];
 
     [Fact]
     public async Task D15_a_file_cut_at_any_boundary_or_offset_is_refused_by_name_or_makes_no_difference()
@@ -31,6 +31,21 @@ public sealed class CutTests
 
         Assert.InRange(refused, 100, int.MaxValue);
         Assert.InRange(same, 5, refused); // `commit`, whose place the history takes; zeros behind the last line or record
+        log.Files.AssertWhole();
+    }
+
+    /// <summary>What an operator decided is one line each time: an emptied file is refused, and a list without its last lines decides less, so that the log waits for more.</summary>
+    [Theory]
+    [InlineData("clock-accepted", "tlog-clock v1")]
+    [InlineData("distrusted", "tlog-head v1")]
+    public async Task D15_decisions_of_operators_are_refused_when_they_are_cut_anywhere_but_between_lines(string name, string start)
+    {
+        using FlippedLog log = await FlippedLog.CreateAsync(Steps);
+        byte[] bytes = log.Files[$"data/{name}"].ToArray();
+        int second = bytes.AsSpan().LastIndexOf(Encoding.ASCII.GetBytes(start));
+        Assert.InRange(second, 1, bytes.Length - 1);
+        foreach (int length in (int[])[0, 1, second - 1, second + 1, bytes.Length - 1]) Assert.True(await IsRefusedAsync(log, $"data/{name}", bytes[..length]), $"{length} bytes");
+        Assert.False(await IsRefusedAsync(log, $"data/{name}", bytes[..second]));
         log.Files.AssertWhole();
     }
 
@@ -64,6 +79,10 @@ public sealed class CutTests
         await NewerAsync(guard, bytes => Heads(bytes));
         await NewerAsync("data/segments/commit", bytes => Sum(Replace(bytes, "TLCMT001", "TLCMT002"), 0, bytes.Length));
         await NewerAsync("data/tree/commit", bytes => Sum(Replace(bytes, "TLCMT001", "TLCMT002"), 0, bytes.Length));
+        await NewerAsync("data/distrusted", bytes => Heads(bytes));
+        await NewerAsync("data/heartbeat", bytes => Encoding.ASCII.GetBytes(Newer(Encoding.ASCII.GetString(bytes).TrimEnd('\n'), "tlog-heartbeat v1", "tlog-heartbeat v2") + "\n"));
+        await NewerAsync("data/clock-accepted", bytes => Encoding.ASCII.GetBytes(
+            string.Concat(Encoding.ASCII.GetString(bytes).TrimEnd('\n').Split('\n').Select(line => Newer(line, "tlog-clock v1", "tlog-clock v2") + "\n"))));
         await NewerAsync("data/journal/000000000001", bytes => Sum(Replace(bytes, "TLJRNL01", "TLJRNL02"), 0, 60));
         await NewerAsync("data/segments/data.0", bytes =>
         {
@@ -80,15 +99,18 @@ public sealed class CutTests
         {
             string text = Encoding.ASCII.GetString(bytes).TrimEnd('\0');
             StringBuilder newer = new();
-            foreach (string line in text.TrimEnd('\n').Split('\n'))
-            {
-                string start = line[..^8].Replace("tlog-head v1", "tlog-head v2", StringComparison.Ordinal);
-                newer.Append(start).Append(Crc(Encoding.ASCII.GetBytes(start)).ToString("x8", System.Globalization.CultureInfo.InvariantCulture)).Append('\n');
-            }
+            foreach (string line in text.TrimEnd('\n').Split('\n')) newer.Append(Newer(line, "tlog-head v1", "tlog-head v2")).Append('\n');
 
             Assert.Equal(text.Length, newer.Length);
             Encoding.ASCII.GetBytes(newer.ToString()).CopyTo(bytes, 0);
             return bytes;
+        }
+
+        static string Newer(string line, string from, string to)
+        {
+            string start = line[..^8].Replace(from, to, StringComparison.Ordinal);
+            Assert.StartsWith(to, start, StringComparison.Ordinal);
+            return start + Crc(Encoding.ASCII.GetBytes(start)).ToString("x8", System.Globalization.CultureInfo.InvariantCulture);
         }
     }
 
@@ -123,7 +145,7 @@ public sealed class CutTests
         for (int i = 0; i + 8 <= bytes.Length; i++)
         {
             ReadOnlySpan<byte> rest = bytes.AsSpan(i);
-            if (rest.StartsWith("TLJRNL01"u8) || rest.StartsWith("TLR1"u8) || rest.StartsWith("TLP1"u8) || (i > 0 && rest.StartsWith("tlog-head v1"u8))) yield return i;
+            if (rest.StartsWith("TLJRNL01"u8) || rest.StartsWith("TLR1"u8) || rest.StartsWith("TLP1"u8) || (i > 0 && (rest.StartsWith("tlog-head v1"u8) || rest.StartsWith("tlog-clock v1"u8)))) yield return i;
         }
     }
 

@@ -2,6 +2,7 @@
 //
 //   whole engine    log, key.pem, guarded, published; and a sample of all other files, which has to come out as the part that decides says
 //   TreeRegister    heads, commit, guard
+//   SigningClock    heartbeat, clock-accepted; and the list of distrusted witnesses
 //   Journal         its file, with all entries signed, and with the last frame known to nobody else
 //   TileStore       segments and tree: opened with the flip in place, or, for what only reading meets, flipped under an open store
 //
@@ -49,6 +50,16 @@ public sealed class FlipTests(ITestOutputHelper output)
 
         AssertAll(log, FlipVerdict.Repaired, "commit, the head", "commit, zeros behind it");
         AssertAll(log, FlipVerdict.Refused, "heads, the last line", "heads, the lines before it", "guard", "segments/commit", "segments/addresses", "tree/commit, no tile yet");
+    }
+
+    [Fact]
+    public async Task I05_N03_N04_a_flip_in_the_heartbeat_or_in_what_operators_decided_is_refused()
+    {
+        using FlippedLog log = await FlippedLog.CreateAsync(Steps);
+        string[] files = ["heartbeat", "clock-accepted", "distrusted"];
+        foreach (string file in files) await log.FlipAsync(file, $"data/{file}", All(log, $"data/{file}"), log.LookAtDecisions, engineEvery: 97);
+        Finish(log);
+        AssertAll(log, FlipVerdict.Refused, files);
     }
 
     [Fact]

@@ -2,6 +2,7 @@
 
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
+using TransparencyLog.Hosting;
 using TransparencyLog.Server;
 using TransparencyLog.Signing;
 using TransparencyLog.Storage;
@@ -17,12 +18,14 @@ internal sealed class FlippedLog : IDisposable
         ? Directory.CreateDirectory($"/dev/shm/tlog-flips-{Guid.NewGuid():N}").FullName
         : Directory.CreateTempSubdirectory("tlog-flips-").FullName;
 
+    private readonly StillTime _time = new();
     private string? _policy;
     private readonly List<byte[]> _entries = [];
     private readonly Dictionary<TilePath, byte[]> _tiles = [];
     private TreeSnapshot _tree = null!; // of the last start; its right edge is in memory
     private List<Hash[]> _proofs = [];
     private byte[] _checkpoint = [];
+    private string _decisions = "";
 
     public FlippedDirectory Files { get; private set; } = null!;
 
@@ -70,6 +73,16 @@ internal sealed class FlippedLog : IDisposable
             }
         }
 
+        // What an operator decides is in files of its own, and they are never empty.
+        for (int i = 0; i < 2; i++)
+        {
+            ClockPermission permission = ClockPermission.Of(Origin, 1_800_000_000, Encoding.ASCII.GetBytes($"note {i}"));
+            SigningClock.Open(log.Data, TimeSpan.FromDays(30), log._time).Accept($"the clock was compared, {i}", i == 0 ? [] : [permission]);
+        }
+
+        DistrustedWitnesses.Write(log.Data, [new DistrustedWitness("w1", log._time.GetUtcNow(), "its machine was rolled back"), new DistrustedWitness("w2", log._time.GetUtcNow(), "its operator is gone")]);
+        log._decisions = log.ReadDecisions();
+
         // Once more: what is served after a start is what every later start is compared with.
         await using (Engine engine = await log.StartAsync())
         {
@@ -109,6 +122,13 @@ internal sealed class FlippedLog : IDisposable
     {
         using TreeRegister register = TreeRegister.Open(Data, Guard, Origin, TimeProvider.System);
         return ValueTask.FromResult(Equals(register.Current, Head) ? null : $"size {register.Current?.Size} is signed");
+    }
+
+    /// <summary>The last known time, and what operators decided, as a start reads them.</summary>
+    public ValueTask<string?> LookAtDecisions()
+    {
+        string now = ReadDecisions();
+        return ValueTask.FromResult(now == _decisions ? null : now);
     }
 
     /// <summary>The journal, where entries from <paramref name="signed"/> on are known to nobody else.</summary>
@@ -191,7 +211,14 @@ internal sealed class FlippedLog : IDisposable
     public string PathOf(string file) => Path.Combine(_root, file);
 
     private Task<Engine> StartAsync() =>
-        Engine.StartAsync(Settings, TimeProvider.System, NullLogger.Instance, CancellationToken.None, new EngineSeams(TestLog.Journal));
+        Engine.StartAsync(Settings, _time, NullLogger.Instance, CancellationToken.None, new EngineSeams(TestLog.Journal));
+
+    private string ReadDecisions() => string.Join('\n', (string[])
+    [
+        $"{Heartbeat.Read(Data):O}",
+        .. ClockAcceptances.Read(Data).Select(one => $"{one} {string.Join(", ", one.Permissions)}"),
+        .. DistrustedWitnesses.Read(Data).Select(one => $"{one}"),
+    ]);
 
     private static IEnumerable<TilePath> Paths(long size)
     {
@@ -263,5 +290,13 @@ internal sealed class FlippedLog : IDisposable
         {
             return true;
         }
+    }
+
+    /// <summary>A clock that stands while timers run: each start writes `heartbeat`, and writes the same bytes.</summary>
+    private sealed class StillTime : TimeProvider
+    {
+        private readonly DateTimeOffset _now = System.GetUtcNow();
+
+        public override DateTimeOffset GetUtcNow() => _now;
     }
 }
