@@ -18,6 +18,9 @@ internal sealed record SweptWork(Func<string, Task> Prepare, Func<string, Story,
     /// <summary>Calls whose failure the work may live with, because it tries again or did not need them.</summary>
     public Func<SweptCall, bool> MayFail { get; init; } = _ => false;
 
+    /// <summary>Calls that are made again until they go well: nobody notices, and the work ends whole.</summary>
+    public Func<SweptCall, bool> IsMadeAgain { get; init; } = _ => false;
+
     /// <summary>Writes whose bytes nothing depends on before they are written over: zeros.</summary>
     public Func<SweptCall, bool> IsFiller { get; init; } = _ => false;
 }
@@ -48,7 +51,7 @@ internal sealed class SweptException(string word, string text) : Exception(text)
 internal sealed class Story
 {
     /// <summary>Longest a step may take. A busy machine is slow; a call that hangs is released long before.</summary>
-    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Limit = TimeSpan.FromMinutes(1);
 
     /// <summary>How many steps were begun before the first failure, and how many of them were acknowledged: the same number, or one more.</summary>
     public int Tried { get; private set; }
@@ -172,7 +175,7 @@ internal sealed class DiskSweep(SweptWork work) : IDisposable
     /// <summary>The table: what may become of a call that went wrong in this way.</summary>
     private string[] Allowed(SweptVerdict verdict)
     {
-        if (verdict.Hit is not SweptCall hit) return ["WHOLE"];
+        if (verdict.Hit is not SweptCall hit || work.IsMadeAgain(hit)) return ["WHOLE"];
         switch (verdict.Action)
         {
             // Looped over, or waited for: nobody notices (D-19, D-22). A descriptor that is missing once is there at the next try.

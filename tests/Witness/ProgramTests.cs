@@ -290,7 +290,11 @@ public sealed class ProgramTests : IDisposable
             Assert.Equal(0, (await EndAsync(process)).Code);
         }
 
-        Assert.Single(Directory.GetFiles(Path.Combine(_root, "guard")));
+        // The lock, the row's first file, and the text that keeps older versions out.
+        string[] files = [.. Directory.GetFiles(Path.Combine(_root, "guard")).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal)];
+        string name = files[0].Split('.')[0];
+        Assert.Equal(64, name.Length);
+        Assert.Equal([$"{name}.00000000000000000001.witness", $"{name}.lock", $"{name}.witness"], files);
         CheckOneLine(await RunAsync("serve", "--data", Data, "--logs", Logs, "--listen", "http://127.0.0.1:0"), 3, "--guard");
     }
 
