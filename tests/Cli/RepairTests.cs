@@ -120,7 +120,17 @@ public sealed class RepairTests(WholeDirectory whole) : IClassFixture<WholeDirec
         (await Tlog.RunAsync("fsck", whole.Path, "--repair-plan", "--apply")).Fails(2, "--apply and --to DIR belong together");
         (await Tlog.RunAsync("fsck", whole.Path, "--apply", "--to", _scratch["copy"])).Fails(2, "belong to --repair-plan");
         (await Tlog.RunAsync("fsck", "http://127.0.0.1:1", "--repair-plan")).Fails(2, "is for a data directory");
-        (await Tlog.RunAsync("fsck", whole.Path, "--repair-plan", "--apply", "--to", whole.Path)).Fails(3, "is not empty");
+
+        // The copy belongs into a directory outside of every log, with nothing in it.
+        string used = _scratch["used"], below = Path.Combine(whole.Quick, "copy");
+        (await Tlog.RunAsync("fsck", whole.Path, "--repair-plan", "--apply", "--to", whole.Path)).Fails(3, $"{whole.Path} is inside of {whole.Path}: choose a folder outside of it for the repaired copy");
+        (await Tlog.RunAsync("fsck", whole.Path, "--repair-plan", "--apply", "--to", below)).Fails(3, $"{below} is inside of {whole.Quick}, the directory of a log: choose a folder outside of it for the repaired copy");
+        Directory.CreateDirectory(used);
+        await File.WriteAllTextAsync(Path.Combine(used, "notes"), "");
+        (await Tlog.RunAsync("fsck", whole.Path, "--repair-plan", "--apply", "--to", used)).Fails(3, $"{used} is not empty: it holds notes");
+        Assert.Equal(["notes"], Directory.EnumerateFileSystemEntries(used).Select(Path.GetFileName));
+        Assert.False(Directory.Exists(below));
+
         string path = _scratch["log"];
         WholeDirectory.Copy(whole.Path, path);
         using DirectoryLock held = DirectoryLock.Acquire(path);

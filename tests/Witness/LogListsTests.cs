@@ -3,8 +3,8 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
-using TransparencyLog.Storage;
 using TransparencyLog.Hosting;
+using TransparencyLog.Storage;
 using TransparencyLog.Witness;
 
 namespace TransparencyLog.Tests.Witness;
