@@ -28,7 +28,7 @@ internal sealed class WitnessStore : IAsyncDisposable
     private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(8);
 
     /// <summary>How often the guard is asked again while it is unavailable.</summary>
-    private static readonly TimeSpan GuardRetry = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan UsualGuardRetry = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Largest note in bytes: an entry has a u16 length.</summary>
     public const int MaxNote = EntryBundle.MaxEntrySize;
@@ -40,6 +40,7 @@ internal sealed class WitnessStore : IAsyncDisposable
     private readonly IJournal _journal;
     private readonly Journal _opened; // the same, or what a test has put a fault around
     private readonly Guard? _guard;
+    private readonly TimeSpan _guardRetry;
     private readonly StoredNotes _notes; // the writer's, once it runs
     private readonly JournalFrame _frame = new();
     private readonly Task _writer;
@@ -56,7 +57,7 @@ internal sealed class WitnessStore : IAsyncDisposable
     private bool _closed;
     private readonly CancellationTokenSource _closing = new();
 
-    private WitnessStore(WitnessDirectory directory, ulong identity, int journalFileBytes, Journal opened, IJournal journal, Guard? guard, StoredNotes notes)
+    private WitnessStore(WitnessDirectory directory, ulong identity, int journalFileBytes, Journal opened, IJournal journal, Guard? guard, TimeSpan guardRetry, StoredNotes notes)
     {
         _directory = directory;
         _snapshotPath = SnapshotPath(directory.Root);
@@ -66,6 +67,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         _opened = opened;
         _journal = journal;
         _guard = guard;
+        _guardRetry = guardRetry;
         _notes = notes;
         Loaded = new Dictionary<string, byte[]>(notes.Newest, StringComparer.Ordinal);
         _writer = Task.Factory.StartNew(Run, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
@@ -103,8 +105,9 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// <param name="journalFileBytes">Size of a journal file.</param>
     /// <param name="wrap">Puts something between the store and its journal; null for nothing.</param>
     /// <param name="time">The clock of the guard.</param>
+    /// <param name="guardRetry">How often the guard is asked again while it is unavailable; null for what is usual.</param>
     /// <exception cref="StorageException">Snapshot, journal and guard do not tell one story, or something is missing.</exception>
-    public static WitnessStore Open(WitnessDirectory directory, string? guardDirectory, int journalFileBytes, Func<IJournal, IJournal>? wrap, TimeProvider? time = null)
+    public static WitnessStore Open(WitnessDirectory directory, string? guardDirectory, int journalFileBytes, Func<IJournal, IJournal>? wrap, TimeProvider? time = null, TimeSpan? guardRetry = null)
     {
         string root = directory.Root, journalPath = JournalPath(root);
         VerifierKey witness = directory.Cosigners[0].Key;
@@ -127,7 +130,7 @@ internal sealed class WitnessStore : IAsyncDisposable
             throw;
         }
 
-        return new WitnessStore(directory, options.Identity, journalFileBytes, journal, wrap?.Invoke(journal) ?? journal, guard, notes)
+        return new WitnessStore(directory, options.Identity, journalFileBytes, journal, wrap?.Invoke(journal) ?? journal, guard, guardRetry ?? UsualGuardRetry, notes)
         {
             Cut = journal.Cut,
             _sinceSnapshot = sinceSnapshot,
@@ -362,7 +365,7 @@ internal sealed class WitnessStore : IAsyncDisposable
                 question();
                 return;
             }
-            catch (GuardUnavailableException) when (!_stopWatching.Token.WaitHandle.WaitOne(GuardRetry))
+            catch (GuardUnavailableException) when (!_stopWatching.Token.WaitHandle.WaitOne(_guardRetry))
             {
                 // Again.
             }
