@@ -50,6 +50,10 @@ internal sealed partial class Network : IAsyncDisposable
         _scratch = scratch;
         _settings = new(settings);
         _settings.TryAdd("TLOG_WITNESS_REQUESTS_PER_DAY", "86400000"); // our own witnesses; what public ones grant would be a head a second
+
+        // On a busy machine a witness that is well may need longer than the two seconds that a log usually waits.
+        _settings.TryAdd("TLOG_WITNESS_TIMEOUT_MS", "10000");
+        _settings.TryAdd("TLOG_WITNESS_TOTAL_TIMEOUT_MS", "60000");
         _plan = plan;
         _ports = [.. Enumerable.Range(0, witnesses + 1).Select(_ => Ports.Take())];
         _witnesses = new RunningProgram?[witnesses];

@@ -159,7 +159,7 @@ internal sealed class PowerLife : IAsyncDisposable
         }
 
         string[] more = _style.Witnessed ? ["--policy", _policy, "--guard", Path.Combine(_disk.Root, "guards/log")] : [];
-        _log = Programs.Serve(LogData, _style.Lies ? Lying(LogData) : null, more);
+        _log = Programs.Serve(LogData, _style.Lies ? Lying(LogData) : Patient, more);
         if (_witness is not null && await _witness.ListensAsync() is null) throw new CheckFailedException($"REFUSED by the witness: {await _witness.EndAsync()}");
         Uri url = await _log.ListensAsync() ?? throw new CheckFailedException($"REFUSED {await _log.EndAsync()}");
         _client = new LogClient(url);
@@ -211,6 +211,9 @@ internal sealed class PowerLife : IAsyncDisposable
     }
 
     private static long SizeOf(string note) => long.Parse(note.Split('\n')[1], CultureInfo.InvariantCulture);
+
+    /// <summary>The witness is on the same busy disk: its answer may take longer than the two seconds that a log usually waits.</summary>
+    private static readonly Dictionary<string, string> Patient = new() { ["TLOG_WITNESS_TIMEOUT_MS"] = "10000", ["TLOG_WITNESS_TOTAL_TIMEOUT_MS"] = "60000" };
 
     private static Dictionary<string, string> Lying(string directory) => new()
     {
