@@ -13,6 +13,9 @@ internal sealed class GuardWatch : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>So many looks in a row, each of more than a second, are a guard that does not answer: five seconds.</summary>
+    private const int SlowLooks = 5;
+
     private readonly GuardFence _guard;
     private readonly long _allowance;
     private readonly CancellationTokenSource _closing = new();
@@ -52,7 +55,7 @@ internal sealed class GuardWatch : IDisposable
             return;
         }
 
-        long begun = Environment.TickCount64;
+        int slow = 0;
         while (true)
         {
             bool isUnavailable = _guard.Trouble is not null; // the watch finds out when it answers again
@@ -67,8 +70,8 @@ internal sealed class GuardWatch : IDisposable
                         return;
                     }
 
-                    // It answers, but takes longer than what it says is good for.
-                    isUnavailable = Environment.TickCount64 - begun > 5_000;
+                    // It answers, but takes longer than its answer is good for. Looks are counted, and not seconds: a process that was stopped meanwhile has to look again when it wakes.
+                    isUnavailable = ++slow >= SlowLooks;
                 }
                 catch (GuardUnavailableException)
                 {

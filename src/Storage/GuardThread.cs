@@ -6,6 +6,8 @@ namespace TransparencyLog.Storage;
 /// <summary>One thread that does one job after the other, for callers that wait no longer than a limit. A job whose caller has gone is not begun; one that has begun can ask.</summary>
 internal sealed class GuardThread : IDisposable
 {
+    private const int Steps = 10;
+
     private readonly object _gate = new(); // guards what is not readonly
     private readonly Queue<Job> _waiting = new();
     private readonly TimeSpan _limit;
@@ -49,16 +51,23 @@ internal sealed class GuardThread : IDisposable
             Monitor.Pulse(_gate);
         }
 
-        try
+        // In steps: time in which the whole process was stopped counts as one of them. Otherwise a process that was stopped for the limit in the middle of a look, and wakes when another
+        // copy has taken over, would call its guard unavailable before the look can find that out.
+        for (int step = 0; step < Steps; step++)
         {
-            return await done.Task.WaitAsync(_limit).ConfigureAwait(false);
+            try
+            {
+                return await done.Task.WaitAsync(_limit / Steps).ConfigureAwait(false);
+            }
+            catch (TimeoutException)
+            {
+                // The next step.
+            }
         }
-        catch (TimeoutException)
-        {
-            queued.IsAbandoned = true;
-            _ = done.Task.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-            throw NoAnswer();
-        }
+
+        queued.IsAbandoned = true;
+        _ = done.Task.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        throw NoAnswer();
     }
 
     /// <summary>Ends the thread, and waits for it no longer than the limit: one that hangs ends with the process.</summary>
