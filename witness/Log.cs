@@ -48,15 +48,15 @@ internal static partial class Log
     [LoggerMessage(18, LogLevel.Warning, "{List} could not be read, what was known of it stays: {Reason}")]
     public static partial void ListFailed(this ILogger log, string list, string reason);
 
-    [LoggerMessage(30, LogLevel.Warning, "{What}")]
+    [LoggerMessage(52, LogLevel.Warning, "{What}")]
     public static partial void KeyWithdrawn(this ILogger log, string what);
 
     [LoggerMessage(19, LogLevel.Warning, "{Reason}")]
     public static partial void LogRefused(this ILogger log, string reason);
 
-    [LoggerMessage(30, LogLevel.Critical, "guard-unavailable: nothing is cosigned until the guard answers: {Reason}")]
+    [LoggerMessage(50, LogLevel.Critical, "guard-unavailable: nothing is cosigned until the guard answers: {Reason}")]
     public static partial void GuardUnavailable(this ILogger log, string reason);
 
-    [LoggerMessage(31, LogLevel.Information, "the guard answers again")]
+    [LoggerMessage(51, LogLevel.Information, "the guard answers again")]
     public static partial void GuardBack(this ILogger log);
 }

@@ -3,9 +3,9 @@ namespace TransparencyLog.Hosting;
 /// <summary>What both programs log of their start.</summary>
 internal static partial class StartEvents
 {
-    [LoggerMessage(40, LogLevel.Warning, "environment: {Variables}: not settings of {Program}, not read")]
+    [LoggerMessage(60, LogLevel.Warning, "environment: {Variables}: not settings of {Program}, not read")]
     public static partial void VariablesNotRead(this ILogger logger, string variables, string program);
 
-    [LoggerMessage(41, LogLevel.Information, "listening on {Url}")]
+    [LoggerMessage(61, LogLevel.Information, "listening on {Url}")]
     public static partial void ListeningOn(this ILogger logger, string url);
 }

@@ -45,7 +45,7 @@ internal static partial class Events
     [LoggerMessage(13, LogLevel.Warning, "scrub: the check of the store has not passed and is made again later: {Reason}")]
     public static partial void ScrubFailed(this ILogger logger, string reason);
 
-    [LoggerMessage(14, LogLevel.Warning, "policy: nothing can be verified with the key of {Whose}")]
+    [LoggerMessage(15, LogLevel.Warning, "policy: nothing can be verified with the key of {Whose}")]
     public static partial void PolicyKeyUnusable(this ILogger logger, string whose);
 
     [LoggerMessage(17, LogLevel.Warning, "{What}")]

@@ -1,5 +1,5 @@
 // write(2) on standard output and standard error. The streams of System.Console share one lock: a write to a full pipe at one of them keeps the other
-// waiting. A FileStream writes a file at an offset of its own, over what others write to the same file.
+// waiting. A FileStream keeps its own offset into a file, and would overwrite what another process appends to it.
 
 using System.Runtime.InteropServices;
 
