@@ -168,8 +168,7 @@ public sealed class BackupTests
         // What it shows is signed by this log, and larger than all that this copy has signed.
         witnessed[0].Shows = newest;
         await witnessed.RestartAsync();
-        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Halted, "the log halts");
-        Assert.Contains("size 2", await File.ReadAllTextAsync(Path.Combine(log.Data, "halted")), StringComparison.Ordinal);
+        Assert.Contains("size 2", await log.HaltedAsync(), StringComparison.Ordinal);
         Assert.Equal(1, log.Engine.Publisher.SignedSize);
         Assert.Equal(2, witnessed[0].Honest.Size);
     }

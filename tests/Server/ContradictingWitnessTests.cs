@@ -372,7 +372,7 @@ public sealed class ContradictingWitnessTests
         witnessed[1].Shows = Sign(log, size, MerkleHash.Leaf("another tree"u8));
         witnessed[1].Behave = StubWitness.Says(status, status == 409 ? "1000\n" : "no\n");
         await log.AddAsync("one more");
-        await Eventually.TrueAsync(() => File.Exists(Path.Combine(log.Data, "halted")), "the halt is recorded");
+        await log.HaltedAsync();
         string name = Path.GetFileName(Assert.Single(Directory.GetFiles(Path.Combine(log.Data, EvidenceFolder.Name), "*.tlog-evidence")));
         Assert.Contains($"-{kind}-", name);
     }

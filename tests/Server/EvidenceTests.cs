@@ -44,10 +44,8 @@ public sealed class EvidenceTests
         witnessed[1].Behave = StubWitness.Says(422, "no\n");
         if (size == 9) log.Engine.Publisher.Peers[1].Feed.Submit(Offered(log));
         else await log.AddAsync("one more");
-        await Eventually.TrueAsync(() => log.Engine.State == EngineState.Halted, "the log halts");
+        string halted = await log.HaltedAsync();
         Assert.Equal((size == 9 ? EvidenceKind.Fork : EvidenceKind.Inconsistent, true), Only(log));
-        await Eventually.TrueAsync(() => File.Exists(Path.Combine(log.Data, "halted")), "the halt is recorded");
-        string halted = await File.ReadAllTextAsync(Path.Combine(log.Data, "halted"));
         Assert.Contains("with this log's signature", halted);
         Assert.Contains(".tlog-evidence", halted);
         Assert.Contains($"tlog_evidence_files{{kind=\"{(size == 9 ? "fork" : "inconsistent")}\"}} 1\n", (await log.GetAsync("/metrics")).Text);

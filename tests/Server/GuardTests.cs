@@ -93,9 +93,7 @@ public sealed class GuardTests
             using HttpRequestMessage request = new(HttpMethod.Post, "/add") { Content = new ByteArrayContent("two"u8.ToArray()) };
             using HttpResponseMessage response = await log.Http.SendAsync(request, TestContext.Current.CancellationToken);
             Assert.Equal(503, (int)response.StatusCode);
-            await Eventually.TrueAsync(() => File.Exists(Path.Combine(log.Data, "halted")), "the halt is recorded");
-            Assert.Equal(EngineState.Halted, log.Engine.State);
-            string halted = await File.ReadAllTextAsync(Path.Combine(log.Data, "halted"), TestContext.Current.CancellationToken);
+            string halted = await log.HaltedAsync();
             Assert.Contains("fenced", halted);
             Assert.Contains(data, halted);
         }

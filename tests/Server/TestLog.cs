@@ -179,6 +179,15 @@ internal sealed class TestLog : IAsyncDisposable
         return indexes;
     }
 
+    /// <summary>Waits until the halt is recorded; gives the record. The log is halted in memory first, and its loops end in between.</summary>
+    public async Task<string> HaltedAsync()
+    {
+        string path = Path.Combine(Data, "halted");
+        await Eventually.TrueAsync(() => File.Exists(path), "the halt is recorded");
+        Assert.Equal(EngineState.Halted, Engine.State);
+        return await File.ReadAllTextAsync(path);
+    }
+
     /// <summary>Waits until this size is public, then checks everything under it, and that every answered entry is at its index.</summary>
     public async Task<byte[]> CheckLog(long size)
     {
