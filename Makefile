@@ -33,7 +33,7 @@ help:
 	@echo 'make fuzz     every parser of foreign bytes under a fuzzer; SECONDS=600 for each (else 60), TARGETS="note policy" only those; ends with 1 on a finding'
 	@echo 'make fuzz-corpus   takes what make fuzz found here into tests/Fuzz/corpus, as few inputs as take every edge'
 	@echo 'make mutants  every change that dotnet-stryker knows, one at a time, in PROJECTS="Core Storage", under the tests of the project; MINUTES=20 for each project (else all, an hour or more); ends with 1 if one lives unexplained'
-	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk)'
+	@echo 'make bench    our figures beside the limits of this machine, a table and a chart (some 10 minutes; needs wrk); BEFORE=DIR: beside the programs of another build'
 	@echo 'make bench-long    large logs and long runs (some 35 minutes, 25 GB of disk while it runs)'
 	@echo 'make bench-micro   the pure parts one by one, with BenchmarkDotNet (some 3 minutes)'
 	@echo 'make build    builds everything; the programs are bin/tlog-server, bin/tlog-witness, bin/tlog'
@@ -93,7 +93,7 @@ mutants:
 	@DEVTLOG_MUTANTS_FILES='$(FILES)' DEVTLOG_MUTANTS_MINUTES='$(MINUTES)' tests/mutants $(PROJECTS)
 
 bench: build
-	@bench/run suite
+	@bench/run $(if $(BEFORE),compare '$(BEFORE)',suite)
 
 bench-long: build
 	@bench/run long

@@ -43,8 +43,8 @@ internal sealed class Feeds(string work, int rounds, double seconds) : IDisposab
         for (int i = 1; i <= 4; i++)
         {
             string name = Report.Text($"w{i}"), directory = _bed.PathOf(name);
-            string keys = await Tool.RunAsync("bin/tlog-witness", "create", "--data", directory, "--name", $"witness.example/{name}");
-            Served witness = await _bed.ServeAsync(name, null, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", list);
+            string keys = await Tool.RunAsync(_bed.Witness, "create", "--data", directory, "--name", $"witness.example/{name}");
+            Served witness = await _bed.WitnessAsync(name, null, list);
             lines.Add($"witness {name} {keys.Split('\n')[0]} {witness.Url}\n");
         }
 

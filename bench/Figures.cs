@@ -47,7 +47,8 @@ internal sealed class Figures
 }
 
 /// <summary>The table: Markdown, a row a claim.</summary>
-internal sealed class Report
+/// <param name="limit">What the column says that ours stands beside.</param>
+internal sealed class Report(string limit = "limit")
 {
     private readonly List<string> _rows = [];
 
@@ -73,7 +74,7 @@ internal sealed class Report
 
         {introduction}
 
-        | what | ours | limit | ratio | wanted | CPU us | RSS MB | allocated B | written B | syncs |
+        | what | ours | {limit} | ratio | wanted | CPU us | RSS MB | allocated B | written B | syncs |
         |---|---|---|---|---|---|---|---|---|---|
         {string.Join('\n', _rows)}
 

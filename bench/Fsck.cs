@@ -19,7 +19,7 @@ internal sealed record Fsck(double EntriesPerSecond, double HashLimit, double Di
         return Report.Text($"hash {Report.Count(hash)}/s on all cores, disk {Report.Count(disk)}/s: {limits}; {busyCores:F1} cores busy, {peakBytes / 1e6:F0} MB");
     }
 
-    public static async Task<Fsck> RunAsync(string directory, int entryBytes)
+    public static async Task<Fsck> RunAsync(string directory, int entryBytes, string programs = "bin")
     {
         double bytes = Limits.Evict(directory);
         double readRate = Limits.ReadAll(directory);
@@ -27,7 +27,7 @@ internal sealed record Fsck(double EntriesPerSecond, double HashLimit, double Di
         Limits.Evict(directory);
 
         long start = Stopwatch.GetTimestamp();
-        using Process process = Process.Start(new ProcessStartInfo("bin/tlog", ["fsck", directory]) { UseShellExecute = false, RedirectStandardOutput = true })!;
+        using Process process = Process.Start(new ProcessStartInfo(Path.Combine(programs, "tlog"), ["fsck", directory]) { UseShellExecute = false, RedirectStandardOutput = true })!;
         try
         {
             Task<string> output = process.StandardOutput.ReadToEndAsync();

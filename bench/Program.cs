@@ -2,6 +2,7 @@
 // repository, after a build.
 //
 //     bench suite DIR                     make bench: everything below in turn, the table and the chart; data below DIR
+//     bench compare DIR BIN               make bench BEFORE=BIN: the programs in bin/ beside those of another build
 //     bench long DIR                      make bench-long: large logs and long runs
 //
 //     bench feeds DIR ROUNDS SECONDS      what bad witnesses cost appends: three logs in turn, without witnesses, with good ones, with bad ones; prints a table
@@ -30,6 +31,9 @@ switch (args)
 {
     case ["suite", string directory]:
         await new Suite(Options.FromEnvironment(), directory).RunAsync();
+        return 0;
+    case ["compare", string directory, string before]:
+        using (Compare compare = new(Options.FromEnvironment(), directory, before)) await compare.RunAsync();
         return 0;
     case ["long", string directory]:
         await new LongSuite(LongOptions.FromEnvironment(), directory).RunAsync();
@@ -70,5 +74,5 @@ switch (args)
         return 0;
 }
 
-await Console.Error.WriteLineAsync("bench suite DIR | long DIR | feeds DIR ROUNDS SECONDS | null [BYTES] | disk DIR BYTES SECONDS | hash SECONDS | batch URL ENTRIES BYTES SECONDS | fill URL COUNT BYTES | open URL RATE SECONDS [QUERY] | witness URL VKEY LOGS SECONDS");
+await Console.Error.WriteLineAsync("bench suite DIR | compare DIR BIN | long DIR | feeds DIR ROUNDS SECONDS | null [BYTES] | disk DIR BYTES SECONDS | hash SECONDS | batch URL ENTRIES BYTES SECONDS | fill URL COUNT BYTES | open URL RATE SECONDS [QUERY] | witness URL VKEY LOGS SECONDS");
 return 2;

@@ -156,8 +156,8 @@ internal static class Tool
         }
     }
 
-    public static async Task<string> CreateLogAsync(string directory, string origin) =>
-        (await RunAsync("bin/tlog-server", "create", "--data", directory, "--origin", origin)).Trim();
+    public static async Task<string> CreateLogAsync(string directory, string origin, string program = "bin/tlog-server") =>
+        (await RunAsync(program, "create", "--data", directory, "--origin", origin)).Trim();
 }
 
 /// <summary>wrk, a closed loop of many connections.</summary>

@@ -44,9 +44,8 @@ internal sealed class Suite(Options options, string work) : IDisposable
     private readonly Bed _bed = new(work);
     private readonly Dictionary<string, List<double>> _latencies = new(StringComparer.Ordinal); // pooled over the rounds
     private readonly List<(Series Ours, string Kind)> _series = [];
-    private Served _null = null!, _off = null!, _on = null!, _large = null!, _witnessed = null!, _witness = null!;
-    private WitnessLoad _witnessLoad = null!;
-    private VerifierKey _witnessKey = null!;
+    private Served _null = null!, _off = null!, _on = null!, _large = null!, _witnessed = null!, _guarded = null!;
+    private WitnessOf _witness = null!;
     private double _fillRate, _peak, _pause, _openSeconds, _openBytes, _fsckBusy, _fsckPeak, _largeBytes;
 
     private string LargeDirectory => Path.Combine(work, "large");
@@ -82,7 +81,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
     public void Dispose()
     {
         _bed.Dispose();
-        _witnessLoad?.Dispose();
+        _witness?.Dispose();
     }
 
     private static string Of(string name, int connections) => Report.Text($"{name}-{connections}");
@@ -96,7 +95,8 @@ internal sealed class Suite(Options options, string work) : IDisposable
         await _off.PublishedAsync(1);
         _null = await _bed.ServeAsync("null", null, Environment.ProcessPath!, "null", Report.Text($"{(await _off.GetAsync("checkpoint")).Length}"));
         _witnessed = await WitnessedAsync();
-        await WitnessAsync();
+        _guarded = await _bed.GuardedLogAsync("guarded");
+        _witness = await WitnessOf.StartAsync(_bed, "witness", WitnessedLogs);
         Progress.Say($"filling a log with {options.Millions} million entries");
         _large = await _bed.LogAsync("large", Bed.DuplicatesOff);
         _fillRate = await BatchLoad.FillAsync(_large.Url, LargeSize, SmallEntry);
@@ -116,8 +116,8 @@ internal sealed class Suite(Options options, string work) : IDisposable
             string name = Report.Text($"w{i}");
             string witnessDirectory = Path.Combine(work, name);
             // The first line is the Ed25519 key, the second would be that of ML-DSA-44: both answer, and the log keeps what its policy names.
-            string key = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", witnessDirectory, "--name", $"witness.example/{name}")).Split('\n')[0];
-            Served witness = await _bed.ServeAsync(name, Bed.WitnessUnlimited, "bin/tlog-witness", "serve", "--data", witnessDirectory, "--listen", "http://127.0.0.1:0", "--logs", logs);
+            string key = (await Tool.RunAsync(_bed.Witness, "create", "--data", witnessDirectory, "--name", $"witness.example/{name}")).Split('\n')[0];
+            Served witness = await _bed.WitnessAsync(name, Bed.WitnessUnlimited, logs);
             policy.Append($"witness {name} {key} {witness.Url}\n");
         }
 
@@ -135,17 +135,6 @@ internal sealed class Suite(Options options, string work) : IDisposable
         }
     }
 
-    private async Task WitnessAsync()
-    {
-        _witnessLoad = new WitnessLoad(WitnessedLogs);
-        string logs = Path.Combine(work, "witness.logs"), directory = Path.Combine(work, "witness");
-        await File.WriteAllTextAsync(logs, _witnessLoad.LogList);
-        string vkey = (await Tool.RunAsync("bin/tlog-witness", "create", "--data", directory, "--name", "witness.example/bench")).Split('\n')[0];
-        if (!VerifierKey.TryParse(Encoding.UTF8.GetBytes(vkey), out VerifierKey? key)) throw new InvalidOperationException($"not a vkey: {vkey}");
-        _witnessKey = key;
-        _witness = await _bed.ServeAsync("witness", Bed.WitnessUnlimited, "bin/tlog-witness", "serve", "--data", directory, "--listen", "http://127.0.0.1:0", "--logs", logs);
-    }
-
     /// <summary>Everything that will be measured, on both sides, until it runs as fast as it will.</summary>
     private async Task WarmAsync()
     {
@@ -160,7 +149,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
 
         await ProofsAsync(Math.Max(1, options.WarmSeconds / 3));
         await BatchLoad.MeasureAsync(_off.Url, 1000, 128, TimeSpan.FromSeconds(reads));
-        await Open(_witnessed, 200, reads, "?wait=published");
+        foreach (Served server in (Served[])[_witnessed, _guarded]) await Open(server, 200, reads, "?wait=published");
         await CosignAsync(Math.Max(1, options.WarmSeconds / 3), measured: false);
     }
 
@@ -170,7 +159,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
         Wrk.RunAsync(_large.Url, 64, seconds, "bench/proof.lua", Report.Text($"{LargeSize}"));
 
     /// <summary>The generator has a thread of its own.</summary>
-    private static Task<OpenFigures> Open(Served server, double rate, double seconds, string query = "") =>
+    public static Task<OpenFigures> Open(Served server, double rate, double seconds, string query = "") =>
         Task.Factory.StartNew(() => OpenLoop.Measure(server.Url, rate, TimeSpan.FromSeconds(seconds), query), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private async Task RoundAsync()
@@ -180,6 +169,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
         await LatencyAsync("open-on", _on, 1000, options.Seconds);
         double publishing = Math.Max(3, 2.5 * options.Seconds); // ten a second: a percentile needs its hundred
         await LatencyAsync("published", _on, 10, publishing, "?wait=published");
+        await LatencyAsync("published-guard", _guarded, 10, publishing, "?wait=published");
         await LatencyAsync("witnessed", _witnessed, 10, publishing, "?wait=witnessed");
 
         foreach (int connections in Connections)
@@ -239,16 +229,11 @@ internal sealed class Suite(Options options, string work) : IDisposable
 
     private async Task CosignAsync(int seconds, bool measured)
     {
-        // As many as it could take at 8 times what we want; what is not sent in time is sent next time.
-        _witnessLoad.Prepare(Math.Max(4, 40_000 * seconds / WitnessedLogs));
-        Sample before = await _witness.SampleAsync();
-        (double rate, long requests) = await Task.Factory.StartNew(
-            () => _witnessLoad.Run(_witness.Url, _witnessKey, WitnessConnections, TimeSpan.FromSeconds(seconds)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        (double rate, Cost cost) = await _witness.CosignAsync(WitnessConnections, seconds);
         if (!measured) return;
-        Sample used = (await _witness.SampleAsync()).Since(before);
-        _figures.Add("witness", rate, Cost.Of(used, requests));
-        _figures.Add("witness-limit", Limits.Cosignatures(TimeSpan.FromSeconds(1)));
-        Progress.Say($"  witness: {rate:N0} cosignatures/s, {used.Syncs / requests * WitnessConnections:F2} syncs for {WitnessConnections} requests");
+        _figures.Add("witness", rate, cost);
+        _figures.Add("witness-limit", Limits.Cosignatures(TimeSpan.FromSeconds(1), keys: 2));
+        Progress.Say($"  witness: {rate:N0} cosignatures/s, {cost.Syncs * WitnessConnections:F2} syncs for {WitnessConnections} requests");
     }
 
     /// <summary>Throughput and latency against offered load, for the log with its default settings and for null.</summary>
@@ -333,6 +318,7 @@ internal sealed class Suite(Options options, string work) : IDisposable
             Report.Percent(_figures.Ratio("batch-bytes", "disk-bytes")), ">= 500,000/s", _figures.Median("batch") >= 500_000, _figures.Cost("batch"));
         Latency(report, "1,000 POST/s, open loop, durable", "open-on", "open-null", 1, 5);
         Latency(report, "POST to published, 10 a second, no quorum", "published", null, 3, 10);
+        Latency(report, "the same, with a guard on the same disk", "published-guard", "published", 6, 20);
         Latency(report, "POST to witnessed, 10 a second, 2 of 3 witnesses on loopback", "witnessed", null, 10, 40);
         foreach ((string what, string path) in (ReadOnlySpan<(string, string)>)[("GET of a full tile, 8 KiB", "tile/0/000"), ("GET of a full bundle, 33 kB", "tile/entries/000"), ("GET of the checkpoint", "checkpoint")])
         {
@@ -357,17 +343,19 @@ internal sealed class Suite(Options options, string work) : IDisposable
         report.Row("SHA-256, the best single stream", "", Report.Text($"hash {_figures.Median("hash") / 1e6:F0} MB/s"));
     }
 
-    private string PerSecond(string name) => Report.Count(_figures.Median(name)) + "/s";
+    private string PerSecond(string name) => PerSecond(_figures, name);
+
+    public static string PerSecond(Figures figures, string name) => Report.Count(figures.Median(name)) + "/s";
 
     private void Latency(Report report, string what, string name, string? limit, double median, double p99)
     {
         List<double> ours = _latencies[name];
         double p50 = Percentile.Of(ours, 50), high = Percentile.Of(ours, 99);
         report.Row(
-            what + ": p50, p90, p99, p99.9, max ms", Points(ours), limit is null ? "" : $"null {Points(_latencies[limit])}", "",
+            what + ": p50, p90, p99, p99.9, max ms", Points(ours), limit is null ? "" : $"{(limit.EndsWith("null", StringComparison.Ordinal) ? "null" : limit)} {Points(_latencies[limit])}", "",
             Report.Text($"p50 <= {median}, p99 <= {p99} ms"), p50 <= median && high <= p99);
     }
 
-    private static string Points(List<double> milliseconds) =>
+    public static string Points(List<double> milliseconds) =>
         string.Join(", ", Percentiles.Select(percent => Report.Text($"{Percentile.Of(milliseconds, percent):F2}")));
 }

@@ -30,6 +30,9 @@ internal sealed class WitnessLoad : IDisposable
         _requests = [.. Enumerable.Range(0, logs).Select(_ => new Queue<byte[]>())];
     }
 
+    /// <summary>How many logs.</summary>
+    public int Logs => _signers.Length;
+
     /// <summary>The witness's list of logs.</summary>
     public string LogList => string.Concat(_signers.Select(signer => $"log {signer.Key}\n"));
 
