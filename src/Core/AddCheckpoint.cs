@@ -16,13 +16,13 @@ using System.Text;
 namespace TransparencyLog;
 
 /// <summary>
-/// What a log sends to a witness: the size it believes cosigned, a consistency proof from there, a signed
-/// checkpoint (c2sp.org/tlog-witness). Parsing verifies nothing. Immutable.
+/// The request of a log to a witness: the size that the log believes the witness has cosigned, a consistency proof from that size, and a
+/// signed checkpoint (c2sp.org/tlog-witness). Parsing verifies nothing. Immutable.
 /// </summary>
 public sealed class AddCheckpointRequest
 {
     /// <summary>
-    /// Largest body in bytes: 63 proof lines of 45 bytes, 16 signature lines of about 5 kB (signed-note allows them),
+    /// Largest body in bytes: 63 proof lines of 45 bytes, 16 signature lines of about 5 kB (signed-note allows post-quantum signatures),
     /// and the text of the checkpoint, rounded up.
     /// </summary>
     public const int MaxSize = 128 * 1024;
@@ -34,8 +34,8 @@ public sealed class AddCheckpointRequest
     private readonly byte[] checkpoint;
 
     /// <summary>Makes a request.</summary>
-    /// <param name="oldSize">The size the witness is believed to have cosigned, not negative.</param>
-    /// <param name="proof">At most 63 hashes from the old size to that of the checkpoint.</param>
+    /// <param name="oldSize">The size that the witness is believed to have cosigned, not negative.</param>
+    /// <param name="proof">The consistency proof from the old size to the size of the checkpoint, at most 63 hashes.</param>
     /// <param name="checkpoint">The bytes of the signed checkpoint.</param>
     /// <exception cref="ArgumentException">The body would not parse again.</exception>
     public AddCheckpointRequest(long oldSize, IReadOnlyList<Hash> proof, ReadOnlyMemory<byte> checkpoint)
@@ -50,7 +50,7 @@ public sealed class AddCheckpointRequest
         if (ToBytes().Length > MaxSize) throw new ArgumentException($"a request has at most {MaxSize} bytes", nameof(checkpoint));
     }
 
-    /// <summary>The size the witness is believed to have cosigned.</summary>
+    /// <summary>The size that the witness is believed to have cosigned.</summary>
     public long OldSize { get; }
 
     /// <summary>The consistency proof from <see cref="OldSize"/> to the size of the checkpoint.</summary>
@@ -60,8 +60,8 @@ public sealed class AddCheckpointRequest
     public ReadOnlyMemory<byte> Checkpoint => checkpoint;
 
     /// <summary>
-    /// Reads a body of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/> says
-    /// for people what is wrong and holds nothing of the body.
+    /// Reads a body of at most <see cref="MaxSize"/> bytes. On false, <paramref name="error"/> says for people what is wrong. It quotes nothing
+    /// from the body.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> body, [NotNullWhen(true)] out AddCheckpointRequest? request, out string error)
     {
@@ -91,21 +91,21 @@ public sealed class AddCheckpointRequest
         return true;
     }
 
-    /// <summary>The body: the same bytes that were parsed.</summary>
+    /// <summary>Formats the body: the same bytes that were parsed.</summary>
     public byte[] ToBytes() =>
         ProofLines.ToBytes(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"old {OldSize}\n")), proof, checkpoint);
 }
 
-/// <summary>What a witness answers (c2sp.org/tlog-witness): signature lines with 200, a tree size with 409.</summary>
+/// <summary>The responses of a witness (c2sp.org/tlog-witness): signature lines with 200, a tree size with 409.</summary>
 public static class AddCheckpointResponse
 {
-    /// <summary>Largest answer in bytes: three signature lines of the 5 kB that post-quantum signatures may take.</summary>
+    /// <summary>Largest response in bytes: three signature lines of 5 kB, which is what a post-quantum signature needs.</summary>
     public const int MaxSize = 16 * 1024;
 
-    /// <summary>The media type of a 409 answer, exactly.</summary>
+    /// <summary>The exact media type of a 409 response.</summary>
     public const string SizeContentType = "text/x.tlog.size";
 
-    /// <summary>Reads the body of a 200: one signature line or more, nothing else, none of them verified yet.</summary>
+    /// <summary>Reads the body of a 200 response: one or more signature lines and nothing else. None of them is verified.</summary>
     public static bool TryParse(ReadOnlySpan<byte> body, out IReadOnlyList<NoteSignature> lines)
     {
         lines = [];
@@ -124,7 +124,7 @@ public static class AddCheckpointResponse
         return true;
     }
 
-    /// <summary>The body of a 200.</summary>
+    /// <summary>Formats the body of a 200 response.</summary>
     /// <exception cref="ArgumentException">No line, or more than <see cref="MaxSize"/> bytes.</exception>
     public static byte[] ToBytes(IEnumerable<NoteSignature> lines)
     {
@@ -133,7 +133,7 @@ public static class AddCheckpointResponse
         return body;
     }
 
-    /// <summary>Reads the body of a 409: a tree size and a newline. An empty body is not "size 0".</summary>
+    /// <summary>Reads the body of a 409 response: a tree size and a newline. An empty body is refused, not read as size 0.</summary>
     public static bool TryParseSize(ReadOnlySpan<byte> body, out long size)
     {
         size = 0;
@@ -141,7 +141,7 @@ public static class AddCheckpointResponse
         return body.EndsWith("\n"u8) && Strict.TryReadSize(body[..^1], out size);
     }
 
-    /// <summary>The body of a 409.</summary>
+    /// <summary>Formats the body of a 409 response.</summary>
     public static byte[] SizeToBytes(long size)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(size);

@@ -3,7 +3,7 @@
 //     example.com/behind-the-sofa                        origin, not empty
 //     20852163                                           tree size, decimal
 //     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=       root hash, base64
-//     any further line                                   extension lines, not empty, best none
+//     any further line                                   extension lines, not empty; logs should have none
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Security.Cryptography;
@@ -13,15 +13,15 @@ namespace TransparencyLog;
 
 /// <summary>
 /// Origin, tree size and root hash of a log at one moment (c2sp.org/tlog-checkpoint). Parsing says nothing about
-/// who signed it. Equal when all parts are, extension lines included.
+/// who signed it. Two checkpoints are equal when all parts are equal, extension lines included.
 /// </summary>
 public sealed record Checkpoint
 {
-    /// <summary>Most extension lines read: logs should have none, and each one becomes an object.</summary>
+    /// <summary>Most extension lines. Logs should have none, and each line allocates an object.</summary>
     public const int MaxExtensions = 64;
 
     /// <summary>Makes a checkpoint.</summary>
-    /// <param name="origin">The log's identity: one line, not empty.</param>
+    /// <param name="origin">The log's identity: one line, not empty, without a byte order mark at its start.</param>
     /// <param name="size">Tree size, not negative.</param>
     /// <param name="root">Root hash of the tree of that size.</param>
     /// <param name="extensions">At most 64 lines, none of them empty.</param>
@@ -43,14 +43,14 @@ public sealed record Checkpoint
         Extensions = [.. extensions];
     }
 
-    /// <summary>Makes a checkpoint without extension lines, as a log should.</summary>
+    /// <summary>Makes a checkpoint without extension lines, as logs should.</summary>
     /// <exception cref="ArgumentException">The text would not parse again.</exception>
     public Checkpoint(string origin, long size, Hash root)
         : this(origin, size, root, [])
     {
     }
 
-    /// <summary>The log's identity: one line, not empty, of any shape.</summary>
+    /// <summary>The log's identity: one line, not empty, otherwise of any form.</summary>
     public string Origin { get; }
 
     /// <summary>Tree size.</summary>
@@ -59,15 +59,17 @@ public sealed record Checkpoint
     /// <summary>Root hash.</summary>
     public Hash Root { get; }
 
-    /// <summary>Extension lines without their newlines. Ed25519 signs them; an ML-DSA-44 cosignature (type 0x06) says nothing about them, whoever made it.</summary>
+    /// <summary>
+    /// Extension lines without their newlines. Ed25519 signs them. An ML-DSA-44 cosignature (type 0x06) says nothing about them, whichever key made it.
+    /// </summary>
     public IReadOnlyList<string> Extensions { get; }
 
-    /// <summary>SHA-256 of the origin: the folder of the log at a witness or mirror (c2sp.org/tlog-witness).</summary>
+    /// <summary>SHA-256 of the origin, which names the folder of the log at a witness or mirror (c2sp.org/tlog-witness).</summary>
     public Hash OriginHash => HashOrigin(Origin);
 
     /// <summary>
-    /// Reads the text of a note as a checkpoint: UTF-8 without control characters, three lines or more, none empty,
-    /// each ended by a newline. Lines end at U+000A alone; U+0085 and U+2028 are characters like others.
+    /// Reads the text of a note as a checkpoint: UTF-8 without bytes below 0x20 other than newline, at least three lines, none empty,
+    /// each ended by a newline. Only U+000A ends a line; U+0085 and U+2028 are ordinary characters.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> text, [NotNullWhen(true)] out Checkpoint? checkpoint)
     {
@@ -96,7 +98,7 @@ public sealed record Checkpoint
         return true;
     }
 
-    /// <summary>The text to sign: the same bytes that were parsed.</summary>
+    /// <summary>Formats the text to sign: the same bytes that were parsed.</summary>
     public byte[] ToText()
     {
         StringBuilder text = new();
@@ -121,7 +123,7 @@ public sealed record Checkpoint
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Size, Root);
 
-    /// <summary>Takes the bytes up to the next newline; only called while one is left.</summary>
+    /// <summary>Reads up to the next newline and advances <paramref name="text"/> past it. Called only while a newline is left.</summary>
     internal static ReadOnlySpan<byte> TakeLine(ref ReadOnlySpan<byte> text)
     {
         int end = text.IndexOf((byte)'\n');

@@ -2,14 +2,14 @@
 //
 //     signature     u64 timestamp, big-endian || 64 bytes Ed25519 (type 0x04) or 2,420 bytes ML-DSA-44 (type 0x06)
 //
-//     what Ed25519 signs:
+//     the message that Ed25519 signs:
 //     cosignature/v1
 //     time 1679315147
 //     example.com/behind-the-sofa                        the whole checkpoint text, extension lines too
 //     20852163
 //     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
 //
-//     what ML-DSA-44 signs, numbers big-endian (the extension lines of a checkpoint are not in it):
+//     the message that ML-DSA-44 signs, numbers big-endian (it does not contain the extension lines of a checkpoint):
 //     "subtree/v1\n\0" || u8 length || cosigner name || u64 timestamp || u8 length || origin || u64 start || u64 end || hash
 using System.Buffers.Binary;
 using System.Globalization;
@@ -17,7 +17,7 @@ using System.Text;
 
 namespace TransparencyLog;
 
-/// <summary>The bytes of cosignatures (c2sp.org/tlog-cosignature); the algorithms are elsewhere.</summary>
+/// <summary>The bytes of cosignatures and of their messages (c2sp.org/tlog-cosignature). The signature algorithms are in other libraries.</summary>
 public static class Cosignature
 {
     /// <summary>Bytes of an Ed25519 cosignature without its key ID: timestamp and signature.</summary>
@@ -26,14 +26,14 @@ public static class Cosignature
     /// <summary>Bytes of an ML-DSA-44 cosignature without its key ID: timestamp and signature.</summary>
     public const int MlDsa44Size = 2428;
 
-    /// <summary>Longest cosigner name and longest origin that ML-DSA-44 signs, in bytes: the length is one byte of the message.</summary>
+    /// <summary>Longest cosigner name and longest origin that ML-DSA-44 signs, in bytes: the message has one byte for each length.</summary>
     public const int MaxMlDsa44Text = 255;
 
     private static ReadOnlySpan<byte> SubtreeLabel => "subtree/v1\n\0"u8;
 
     /// <summary>
-    /// Reads the time a cosignature states, in seconds since the Epoch. False when the length is that of no
-    /// cosignature, when it is 0 (no time stated; never valid for Ed25519) and when it exceeds 2^63-1.
+    /// Reads the time that a cosignature states, in seconds since the Epoch. False when the length is not that of a
+    /// cosignature, when the timestamp is 0 (no time stated; never valid for Ed25519) and when it exceeds 2^63-1.
     /// </summary>
     public static bool TryReadTimestamp(ReadOnlySpan<byte> signature, out ulong timestamp)
     {
@@ -47,7 +47,7 @@ public static class Cosignature
         return true;
     }
 
-    /// <summary>What an Ed25519 cosigner signs for the text of a checkpoint, final newline included.</summary>
+    /// <summary>Builds the message that an Ed25519 cosigner signs for the text of a checkpoint, final newline included.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The timestamp is 0 or above 2^63-1.</exception>
     public static byte[] Ed25519Message(ulong timestamp, ReadOnlySpan<byte> checkpointText)
     {
@@ -61,16 +61,18 @@ public static class Cosignature
         return message;
     }
     /// <summary>
-    /// What an ML-DSA-44 cosigner signs: the <c>cosigned_message</c> of c2sp.org/tlog-cosignature. For a checkpoint, start is 0, end its tree size,
-    /// the hash its root hash; a subtree that begins elsewhere has no time.
+    /// Builds the message that an ML-DSA-44 cosigner signs: the <c>cosigned_message</c> of c2sp.org/tlog-cosignature. For a checkpoint, start is 0,
+    /// end is its tree size, and hash is its root hash. A subtree that begins elsewhere has no time.
     /// </summary>
     /// <param name="cosigner">Key name of the cosigner, 1 to 255 bytes of UTF-8.</param>
     /// <param name="timestamp">Seconds since the Epoch, at most 2^63-1; 0 states no time.</param>
     /// <param name="origin">Origin of the log without its newline, 1 to 255 bytes of UTF-8.</param>
     /// <param name="start">First index of the subtree.</param>
-    /// <param name="end">Index behind its last one; not below start.</param>
-    /// <param name="hash">Its root hash.</param>
-    /// <exception cref="ArgumentException">A text, a number or the timestamp is outside of these bounds, or start is not 0 and the timestamp is not either.</exception>
+    /// <param name="end">The index after its last leaf; not below start.</param>
+    /// <param name="hash">The hash of the subtree.</param>
+    /// <exception cref="ArgumentException">
+    /// A text, a number or the timestamp is outside these bounds, or neither start nor the timestamp is 0.
+    /// </exception>
     public static byte[] MlDsa44Message(string cosigner, ulong timestamp, string origin, long start, long end, in Hash hash)
     {
         ArgumentNullException.ThrowIfNull(cosigner);

@@ -1,5 +1,5 @@
-// An entry bundle: C2SP tlog-tiles, "Log Entries". Each entry behind its length as a big-endian uint16. A tile's bundle holds at most
-// 256; the same framing carries any number in the journal and in add-batch.
+// An entry bundle: C2SP tlog-tiles, "Log Entries". Each entry follows its length, a big-endian uint16. The bundle of a tile holds at most
+// 256 entries. The journal and add-batch use the same framing for any number of entries.
 //
 //   00 03 6f 6e 65   00 00   00 02 61 62      "one", "", "ab"
 using System.Buffers.Binary;
@@ -9,7 +9,7 @@ namespace TransparencyLog;
 /// <summary>Reads and writes entry bundles (C2SP tlog-tiles, "Log Entries"): big-endian uint16 length, then the entry.</summary>
 public static class EntryBundle
 {
-    /// <summary>Longest entry that the length prefix can tell: 65,535 bytes. The shortest is empty.</summary>
+    /// <summary>Longest entry that the length prefix can express: 65,535 bytes. The shortest entry is empty.</summary>
     public const int MaxEntrySize = 65535;
 
     /// <summary>Entries in a full bundle: 256.</summary>
@@ -18,13 +18,13 @@ public static class EntryBundle
     private const int PrefixSize = 2;
 
     /// <summary>
-    /// Counts the entries of a whole bundle, of any number. False when a length points past the end or a single byte is left over.
+    /// Counts the entries of a whole bundle, however many. False when a length points past the end or a single byte is left over.
     /// </summary>
     public static bool TryCount(ReadOnlySpan<byte> bundle, out int count) => TryCount(bundle, out count, out _);
 
     /// <summary>
-    /// As <see cref="TryCount(ReadOnlySpan{byte}, out int)"/>; when false, <paramref name="badOffset"/> is where the first
-    /// length prefix stands that cannot be right. It is -1 when the bundle is well formed.
+    /// As <see cref="TryCount(ReadOnlySpan{byte}, out int)"/>. On false, <paramref name="badOffset"/> is the offset of the first
+    /// length prefix that cannot be right. It is -1 when the bundle is well formed.
     /// </summary>
     public static bool TryCount(ReadOnlySpan<byte> bundle, out int count, out int badOffset)
     {
@@ -50,11 +50,11 @@ public static class EntryBundle
 
     /// <summary>
     /// The entries in order, for <c>foreach</c>. The bundle must be one that <see cref="TryCount(ReadOnlySpan{byte}, out int)"/>
-    /// accepts; otherwise the enumerator throws <see cref="ArgumentException"/> where it meets the bad prefix.
+    /// accepts. Otherwise the enumerator throws <see cref="ArgumentException"/> at the first bad prefix.
     /// </summary>
     public static Enumerator Enumerate(ReadOnlySpan<byte> bundle) => new(bundle);
 
-    /// <summary>Bytes that an entry of this length takes in a bundle: two more.</summary>
+    /// <summary>Size in bytes of an entry of this length in a bundle: two more than its length.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The length is not 0 to 65,535.</exception>
     public static int EncodedSize(int entryLength)
     {
@@ -75,7 +75,7 @@ public static class EntryBundle
         return size;
     }
 
-    /// <summary>Bytes at the start that hold the first <paramref name="entries"/> entries: the partial bundle of that width.</summary>
+    /// <summary>Length in bytes of the first <paramref name="entries"/> entries, which are the partial bundle of that width.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="entries"/> is negative or more than the bundle holds.</exception>
     public static int PrefixLength(ReadOnlySpan<byte> bundle, int entries)
     {
@@ -92,7 +92,7 @@ public static class EntryBundle
         return offset;
     }
 
-    /// <summary>Where the entry ends whose prefix stands at <paramref name="offset"/>; false when that is past the bundle.</summary>
+    /// <summary>Finds the end of the entry whose prefix is at <paramref name="offset"/>. False when the entry would end past the bundle.</summary>
     private static bool TryEnd(ReadOnlySpan<byte> bundle, int offset, out int end)
     {
         end = offset;
@@ -103,7 +103,7 @@ public static class EntryBundle
         return true;
     }
 
-    /// <summary>Walks over the entries of a checked bundle. The spans point into it.</summary>
+    /// <summary>Enumerates the entries of a checked bundle. The spans point into the bundle.</summary>
     public ref struct Enumerator
     {
         private readonly ReadOnlySpan<byte> _bundle;
@@ -115,7 +115,7 @@ public static class EntryBundle
         /// <summary>The entry, 0 to 65,535 bytes.</summary>
         public readonly ReadOnlySpan<byte> Current => _bundle[_start.._end];
 
-        /// <summary>This enumerator, so that <c>foreach</c> takes it.</summary>
+        /// <summary>This enumerator, so that <c>foreach</c> accepts it.</summary>
         public readonly Enumerator GetEnumerator() => this;
 
         /// <summary>Goes to the next entry; false after the last.</summary>

@@ -1,4 +1,4 @@
-// The one hash value of the log: SHA-256, 32 bytes (RFC 6962 section 2.1; C2SP tlog-tiles, "Merkle Tree").
+// The hash value that the whole log uses: SHA-256, 32 bytes (RFC 6962 section 2.1; C2SP tlog-tiles, "Merkle Tree").
 // Wire forms: 32 raw bytes in a tile; 44 characters of base64 in a checkpoint or a proof.
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
@@ -6,8 +6,8 @@ using System.Runtime.InteropServices;
 namespace TransparencyLog;
 
 /// <summary>
-/// A SHA-256 hash of a Merkle tree: 32 bytes, held by value. <c>default</c> is 32 zero bytes, which is no hash of anything known.
-/// Comparison takes no constant time: nothing in a public log is secret.
+/// A SHA-256 hash in a Merkle tree: 32 bytes, held by value. <c>default</c> is 32 zero bytes, which is not the hash of any known input.
+/// Comparison is not constant-time, because nothing in a public log is secret.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public readonly struct Hash : IEquatable<Hash>
@@ -53,7 +53,7 @@ public readonly struct Hash : IEquatable<Hash>
             && TryRead(bytes[..written], out hash);
     }
 
-    /// <summary>Reads 64 lower-case hexadecimal digits; false for anything else, upper case too.</summary>
+    /// <summary>Reads 64 lower-case hexadecimal digits. False for anything else, including upper case.</summary>
     public static bool TryParseHex(ReadOnlySpan<byte> ascii, out Hash hash)
     {
         Span<byte> bytes = stackalloc byte[Size];
@@ -75,7 +75,7 @@ public readonly struct Hash : IEquatable<Hash>
         destination[Base64Length] = (byte)'\n';
     }
 
-    /// <summary>The 32 bytes in place, for code of this library that hashes or copies them.</summary>
+    /// <summary>The 32 bytes without a copy, for code of this library that hashes or copies them.</summary>
     [UnscopedRef]
     internal ReadOnlySpan<byte> Bytes => MemoryMarshal.AsBytes(new ReadOnlySpan<Hash>(in this));
 
@@ -83,7 +83,7 @@ public readonly struct Hash : IEquatable<Hash>
     /// <exception cref="ArgumentException"><paramref name="destination"/> is shorter than 32 bytes.</exception>
     public void CopyTo(Span<byte> destination) => Bytes.CopyTo(destination);
 
-    /// <summary>A fresh array of the 32 bytes.</summary>
+    /// <summary>The 32 bytes in a new array.</summary>
     public byte[] ToArray() => Bytes.ToArray();
 
     /// <summary>Standard base64 with padding, 44 characters.</summary>
@@ -101,12 +101,12 @@ public readonly struct Hash : IEquatable<Hash>
     /// <inheritdoc/>
     public override bool Equals(object? obj) => obj is Hash other && Equals(other);
 
-    /// <summary>The first bytes: they are as good as random already.</summary>
+    /// <summary>The first 8 bytes: those of a SHA-256 hash are already evenly distributed.</summary>
     public override int GetHashCode() => _a.GetHashCode();
 
     /// <summary>Whether all 32 bytes are equal.</summary>
     public static bool operator ==(in Hash left, in Hash right) => left.Equals(right);
 
-    /// <summary>Whether some byte differs.</summary>
+    /// <summary>Whether any byte differs.</summary>
     public static bool operator !=(in Hash left, in Hash right) => !left.Equals(right);
 }

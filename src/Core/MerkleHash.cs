@@ -9,24 +9,26 @@ using System.Security.Cryptography;
 
 namespace TransparencyLog;
 
-/// <summary>SHA-256 of <paramref name="input"/>, of any length, into the 32 bytes of <paramref name="hash"/>. Safe for concurrent use.</summary>
+/// <summary>
+/// Writes the SHA-256 of <paramref name="input"/>, which may have any length, to the 32 bytes of <paramref name="hash"/>. Safe for concurrent use.
+/// </summary>
 public delegate void Sha256Function(ReadOnlySpan<byte> input, Span<byte> hash);
 
 /// <summary>Leaf, node and root hashes of RFC 6962 section 2.1 (SHA-256).</summary>
 public static class MerkleHash
 {
-    // The base library's costs 400 ns for a node, of which 60 are the hash: programs put a faster one in its place.
+    // The base library needs 400 ns for a node, of which the hash itself is 60 ns. Programs replace it with a faster function.
     private static Sha256Function sha256 = BaseLibrary;
 
-    // Largest leaf input that is put together on the stack: one prefix byte and 255 of the entry.
+    // Largest leaf input that is built on the stack: one prefix byte and 255 bytes of the entry.
     private const int StackInput = 256;
 
     /// <summary>The root hash of the empty tree: SHA-256 of no bytes.</summary>
     public static Hash Empty { get; } = Sha256([]);
 
     /// <summary>
-    /// Hashes with <paramref name="function"/> from now on, in the whole process, if it gives what the base library gives: compared for every length
-    /// that crosses a block boundary of the first kilobyte, and for the largest entry. Otherwise false, and nothing has changed.
+    /// Makes the whole process hash with <paramref name="function"/> from now on, if its results are those of the base library. Both are compared for
+    /// every length from 0 to 1,024 bytes and for the largest leaf input, 65,536 bytes. If any result differs, returns false and changes nothing.
     /// </summary>
     public static bool TryUse(Sha256Function function)
     {
@@ -70,10 +72,10 @@ public static class MerkleHash
     }
 
     /// <summary>
-    /// Hashes neighbours into their parents: <c>parents[i] = Node(children[2i], children[2i + 1])</c>.
-    /// Both may begin at the same place in memory, so that a level can be hashed in place.
+    /// Hashes adjacent pairs into their parents: <c>parents[i] = Node(children[2i], children[2i + 1])</c>.
+    /// Both spans may begin at the same place in memory, so that a level can be hashed in place.
     /// </summary>
-    /// <exception cref="ArgumentException">The number of children is odd, or there is no room for half of them.</exception>
+    /// <exception cref="ArgumentException">The number of children is odd, or there is no room for half as many parents.</exception>
     public static void Nodes(ReadOnlySpan<Hash> children, Span<Hash> parents)
     {
         if (children.Length % 2 != 0) throw new ArgumentException("children come in pairs", nameof(children));
@@ -81,7 +83,7 @@ public static class MerkleHash
         int i = 0;
         if (Sha256Lanes.IsUsable)
         {
-            // What is written lies before what is still to be read, also in place.
+            // Each write ends below the children that are still to be read, so hashing in place is safe.
             for (; i + Sha256Lanes.Count <= children.Length / 2; i += Sha256Lanes.Count) Sha256Lanes.Nodes(children[(2 * i)..], parents[i..]);
         }
 
@@ -99,15 +101,15 @@ public static class MerkleHash
 
     /// <summary>
     /// The Merkle tree hash of a list of leaf hashes, of any length; <see cref="Empty"/> for none.
-    /// The list may equally be hashes of complete subtrees of one height, such as a tile's.
+    /// The list may also be the hashes of complete subtrees of one height, such as those of a tile.
     /// </summary>
     public static Hash Root(ReadOnlySpan<Hash> leaves)
     {
         if (leaves.IsEmpty) return Empty;
         if (leaves.Length == 1) return leaves[0];
 
-        // RFC 6962 splits at the largest power of two below n. Pairing from the left, where a last one without a
-        // neighbour goes up as it is, gives the same tree one level at a time.
+        // RFC 6962 splits at the largest power of two below n. Pairing from the left, one level at a time, gives the same tree.
+        // A last hash without a sibling moves up unchanged.
         Hash[] rented = ArrayPool<Hash>.Shared.Rent((leaves.Length + 1) / 2);
         int n = Up(leaves, rented);
         while (n > 1) n = Up(rented.AsSpan(0, n), rented);
@@ -116,7 +118,7 @@ public static class MerkleHash
         return root;
     }
 
-    /// <summary>Hashes a whole number of hashes, as a tile holds them, into their tree hash.</summary>
+    /// <summary>The Merkle tree hash of the hashes in a tile, 32 bytes each.</summary>
     internal static Hash Root(ReadOnlySpan<byte> hashes) => Root(MemoryMarshal.Cast<byte, Hash>(hashes));
 
     private static int Up(ReadOnlySpan<Hash> level, Span<Hash> above)

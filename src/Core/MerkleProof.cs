@@ -1,21 +1,21 @@
-// The verification of proofs: RFC 9162 sections 2.1.3.2 (inclusion) and 2.1.4.2 (consistency), with its letters and its order.
-// Everything here comes from strangers: any sizes, any hashes and any number of them give true or false, never an exception.
+// Verifies proofs: RFC 9162 sections 2.1.3.2 (inclusion) and 2.1.4.2 (consistency), with the RFC's letters and its order of steps.
+// All input is untrusted: any sizes, any hashes and any number of hashes return true or false, never an exception.
 using System.Numerics;
 
 namespace TransparencyLog;
 
-/// <summary>Verifies inclusion and consistency proofs (RFC 9162 section 2.1). False is the only bad answer.</summary>
+/// <summary>Verifies inclusion and consistency proofs (RFC 9162 section 2.1). Whatever is wrong with the input, the result is false.</summary>
 public static class MerkleProof
 {
     /// <summary>
-    /// Hashes of the longest inclusion proof: 63, the height of a tree of 2^63-1 leaves. Consistency proofs have one more than the
-    /// height at most, so 63 is enough for them too up to 2^62 leaves.
+    /// Number of hashes in the longest inclusion proof: 63, the height of a tree of 2^63-1 leaves. A consistency proof has at most one hash more
+    /// than the height, so 63 is enough for it up to 2^62 leaves.
     /// </summary>
     public const int MaxLength = 63;
 
     /// <summary>
     /// Whether the leaf with this leaf hash is at <paramref name="index"/> in the tree of <paramref name="size"/> leaves with this
-    /// root hash (RFC 9162 section 2.1.3.2). The size must come from where the root comes from: some sizes share the shape of their proofs.
+    /// root hash (RFC 9162 section 2.1.3.2). The size must come from the same source as the root: proofs for different sizes can have the same shape.
     /// </summary>
     public static bool VerifyInclusion(in Hash leaf, long index, long size, ReadOnlySpan<Hash> proof, in Hash root)
     {
@@ -52,8 +52,8 @@ public static class MerkleProof
 
     /// <summary>
     /// Whether the tree of <paramref name="from"/> leaves with root hash <paramref name="fromRoot"/> is the beginning of the tree of
-    /// <paramref name="to"/> leaves with root hash <paramref name="toRoot"/> (RFC 9162 section 2.1.4.2). What the RFC leaves out: with
-    /// equal sizes, the roots must be equal and the proof empty; from 0, the proof must be empty and <paramref name="fromRoot"/> the
+    /// <paramref name="to"/> leaves with root hash <paramref name="toRoot"/> (RFC 9162 section 2.1.4.2). Two cases are not in the RFC. With
+    /// equal sizes, the roots must be equal and the proof empty. From size 0, the proof must be empty and <paramref name="fromRoot"/> the
     /// root hash of the empty tree.
     /// </summary>
     public static bool VerifyConsistency(long from, long to, in Hash fromRoot, in Hash toRoot, ReadOnlySpan<Hash> proof)
@@ -75,10 +75,10 @@ public static class MerkleProof
     }
 
     /// <summary>
-    /// The two root hashes that SUBPROOF(from, D_to, false) of RFC 9162 section 2.1.4.1 leads to: the consistency proof with its first node always written
-    /// out, which the RFC leaves out where <paramref name="from"/> is a power of two. If <paramref name="toRoot"/> is the root hash of a tree of
-    /// <paramref name="to"/> leaves, then <paramref name="fromRoot"/> is that of its first <paramref name="from"/> leaves, whoever made the hashes. False when
-    /// they are not as many as such a proof has, or not 0 &lt; from &lt; to.
+    /// Computes the two root hashes to which SUBPROOF(from, D_to, false) of RFC 9162 section 2.1.4.1 leads. That is the consistency proof with its first node
+    /// always included; the RFC leaves it out if <paramref name="from"/> is a power of two. If <paramref name="toRoot"/> is the root hash of a tree of
+    /// <paramref name="to"/> leaves, then <paramref name="fromRoot"/> is that of its first <paramref name="from"/> leaves, even if the hashes are not
+    /// trusted. False unless 0 &lt; from &lt; to and there are as many hashes as such a proof has.
     /// </summary>
     public static bool TryRoots(long from, long to, ReadOnlySpan<Hash> hashes, out Hash fromRoot, out Hash toRoot)
     {
@@ -86,7 +86,7 @@ public static class MerkleProof
         return from > 0 && from < to && !hashes.IsEmpty && TryRoots(from, to, hashes[0], hashes[1..], out fromRoot, out toRoot);
     }
 
-    /// <summary>RFC 9162 section 2.1.4.2 from its step 3 on, with its letters; <paramref name="first"/> is the first node of the path.</summary>
+    /// <summary>RFC 9162 section 2.1.4.2 from step 3 on, with its letters. <paramref name="first"/> is the first node of the path.</summary>
     private static bool TryRoots(long from, long to, in Hash first, ReadOnlySpan<Hash> path, out Hash fr, out Hash sr)
     {
         fr = first;
@@ -122,7 +122,7 @@ public static class MerkleProof
     }
 
     /// <summary>
-    /// Hashes in the inclusion proof of the leaf at <paramref name="index"/> in a tree of <paramref name="size"/> leaves: 0 to 63.
+    /// Number of hashes in the inclusion proof of the leaf at <paramref name="index"/> in a tree of <paramref name="size"/> leaves: 0 to 63.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt;= index &lt; size.</exception>
     public static int InclusionLength(long index, long size)
@@ -130,7 +130,7 @@ public static class MerkleProof
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, size);
 
-        // Up to where the ways to this leaf and to the last one part, every level has a neighbour; above, only those to the left.
+        // Below the node where the paths to this leaf and to the last leaf meet, each level adds a hash. Above it, only left siblings do.
         int apart = 64 - BitOperations.LeadingZeroCount((ulong)(index ^ (size - 1)));
         return apart + BitOperations.PopCount((ulong)index >> apart);
     }

@@ -4,28 +4,30 @@
 //                                                      the last empty line separates
 //     — example.com/foo Uw2QOkn8srV1yJ...2IneyaQM=     1 to 100 signature lines
 //
-// All of it is UTF-8 without ASCII control characters other than newline.
+// The whole note is UTF-8 without ASCII control characters other than newline.
 using System.Diagnostics.CodeAnalysis;
 
 namespace TransparencyLog;
 
 /// <summary>
-/// A text and the signature lines under it (c2sp.org/signed-note). The text means nothing until
-/// <see cref="Verify"/> has answered <see cref="NoteStatus.Verified"/>. Immutable.
+/// A text and the signature lines below it (c2sp.org/signed-note). The text means nothing until
+/// <see cref="Verify"/> has returned <see cref="NoteStatus.Verified"/>. Immutable.
 /// </summary>
 public sealed class Note
 {
-    /// <summary>Largest note in bytes: 100 lines of the 5 kB that post-quantum signatures may take are half of it.</summary>
+    /// <summary>Largest note in bytes. 100 signature lines of 5 kB, which is what a post-quantum signature needs, are half of it.</summary>
     public const int MaxSize = 1024 * 1024;
 
-    /// <summary>Most signature lines. The text asks for 16 at least; the Go reference stops at 100, and so do we.</summary>
+    /// <summary>Most signature lines. The specification requires at least 16. The Go reference stops at 100, and so does this code.</summary>
     public const int MaxSignatures = 100;
 
     private readonly byte[] text;
     private readonly NoteSignature[] signatures;
 
-    /// <summary>Puts signature lines under a text.</summary>
-    /// <param name="text">UTF-8, ends in a newline, no ASCII control character but newline.</param>
+    /// <summary>Makes a note from a text and signature lines.</summary>
+    /// <param name="text">
+    /// UTF-8 that ends in a newline, with no other byte below 0x20 and no byte order mark at its start.
+    /// </param>
     /// <param name="signatures">1 to 100 lines.</param>
     /// <exception cref="ArgumentException">The note would not parse again.</exception>
     public Note(ReadOnlyMemory<byte> text, IReadOnlyList<NoteSignature> signatures)
@@ -45,10 +47,10 @@ public sealed class Note
         this.signatures = signatures;
     }
 
-    /// <summary>What is signed: with its final newline, without the separating empty line.</summary>
+    /// <summary>The signed text, with its final newline and without the separating empty line.</summary>
     public ReadOnlyMemory<byte> Text => text;
 
-    /// <summary>The signature lines in their order, known or not, verified or not.</summary>
+    /// <summary>The signature lines in their order, whether or not they are known or verified.</summary>
     public IReadOnlyList<NoteSignature> Signatures => signatures;
 
     /// <summary>
@@ -81,7 +83,7 @@ public sealed class Note
         return true;
     }
 
-    /// <summary>The bytes of the note: the same that were parsed.</summary>
+    /// <summary>Formats the note: the same bytes that were parsed.</summary>
     public byte[] ToBytes()
     {
         byte[] bytes = new byte[EncodedSize()];
@@ -97,13 +99,13 @@ public sealed class Note
     }
 
     /// <summary>
-    /// Checks every line of a key that <paramref name="verifiers"/> know, by name and key ID, and ignores the others.
-    /// A key counts once however many lines it has; one bad line of a known key rejects the note.
+    /// Verifies every line whose name and key ID are those of one of the <paramref name="verifiers"/>, and ignores the other lines.
+    /// A key counts once, however many lines it has. One bad line of a known key rejects the note.
     /// </summary>
-    /// <remarks>Two verifiers with one name and key ID cannot be told apart: a line of theirs is bad.</remarks>
+    /// <remarks>Two verifiers with the same name and key ID cannot be told apart, so a line with that name and ID is bad.</remarks>
     public NoteVerification Verify(IReadOnlyList<INoteVerifier> verifiers) => NoteVerification.Of(text, signatures, verifiers);
 
-    /// <summary>Whether the bytes may be the text of a note, or the whole of one.</summary>
+    /// <summary>Whether the bytes can be the text of a note, or a whole note.</summary>
     internal static bool IsText(ReadOnlySpan<byte> bytes)
     {
         return !bytes.IsEmpty && bytes[^1] == (byte)'\n'

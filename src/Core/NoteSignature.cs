@@ -7,7 +7,7 @@ using System.Text;
 
 namespace TransparencyLog;
 
-/// <summary>One signature line: who says it signed, and the signature, unverified.</summary>
+/// <summary>One signature line: the name and key ID that it states, and the signature. Nothing of it is verified.</summary>
 /// <param name="Name">Key name, see <see cref="VerifierKey.IsKeyName(string)"/>.</param>
 /// <param name="KeyId">Key ID, big-endian on the wire.</param>
 /// <param name="Signature">The signature without the 4 bytes of the key ID; at least one byte.</param>
@@ -20,10 +20,10 @@ public readonly record struct NoteSignature(string Name, uint KeyId, ReadOnlyMem
     /// <summary>The signature without the key ID.</summary>
     public ReadOnlyMemory<byte> Signature { get; } = !Signature.IsEmpty ? Signature : throw new ArgumentException("an empty signature", nameof(Signature));
 
-    /// <summary>Bytes of the line with its newline.</summary>
+    /// <summary>Size of the line in bytes, newline included.</summary>
     internal long LineSize => 4 + Encoding.UTF8.GetByteCount(Name) + 1 + ((Signature.Length + 4L + 2) / 3 * 4) + 1;
 
-    /// <summary>Reads one line with its newline. False for anything but the one text of a line.</summary>
+    /// <summary>Reads one line with its newline. False unless it is the canonical text of a line.</summary>
     public static bool TryParseLine(ReadOnlySpan<byte> line, out NoteSignature signature)
     {
         signature = default;
@@ -39,7 +39,7 @@ public readonly record struct NoteSignature(string Name, uint KeyId, ReadOnlyMem
         return true;
     }
 
-    /// <summary>The line with its newline, as it stands in a note.</summary>
+    /// <summary>The line with its newline, as in a note.</summary>
     public string ToLine()
     {
         byte[] bytes = new byte[4 + Signature.Length];
@@ -51,7 +51,7 @@ public readonly record struct NoteSignature(string Name, uint KeyId, ReadOnlyMem
     /// <summary>Writes the line as UTF-8 and returns its size.</summary>
     internal int WriteLine(Span<byte> destination) => Encoding.UTF8.GetBytes(ToLine(), destination);
 
-    /// <summary>Equal when name, key ID and signature bytes are.</summary>
+    /// <summary>Equal when name, key ID and signature bytes are equal.</summary>
     public bool Equals(NoteSignature other) => KeyId == other.KeyId
         && string.Equals(Name, other.Name, StringComparison.Ordinal) && Signature.Span.SequenceEqual(other.Signature.Span);
 

@@ -1,21 +1,21 @@
-// Who signed a note (c2sp.org/signed-note, "Signatures"): the rules for known and unknown lines, and what Core
-// asks of the outside for them. Algorithms are not here; a verifier brings its own.
+// Decides who signed a note (c2sp.org/signed-note, "Signatures"): the rules for known and unknown lines, and the interfaces through which
+// Core uses signature algorithms. Core contains none; each verifier has its own.
 namespace TransparencyLog;
 
 /// <summary>
-/// Checks signatures of one key. Implementations are safe for concurrent calls, never throw for any bytes, and
-/// answer false to anything that is not a signature by this key.
+/// Verifies signatures of one key. Implementations are safe for concurrent calls, never throw whatever the bytes are, and
+/// return false for anything that is not a signature by this key.
 /// </summary>
 public interface INoteVerifier
 {
-    /// <summary>Whose signatures these are.</summary>
+    /// <summary>The key whose signatures are verified.</summary>
     VerifierKey Key { get; }
 
     /// <summary>Whether <paramref name="signature"/> (without key ID; with timestamp, if the type has one) signs the text.</summary>
     bool Verify(ReadOnlySpan<byte> noteText, ReadOnlySpan<byte> signature);
 }
 
-/// <summary>Signs note texts with one key. Implementations verify what they made before they return it.</summary>
+/// <summary>Signs note texts with one key. Implementations verify each signature before they return it.</summary>
 public interface INoteSigner
 {
     /// <summary>The key that verifies these signatures.</summary>
@@ -25,7 +25,7 @@ public interface INoteSigner
     NoteSignature Sign(ReadOnlySpan<byte> noteText);
 }
 
-/// <summary>Cosigns checkpoints with one key (c2sp.org/tlog-cosignature). Verifies what it made before it returns it.</summary>
+/// <summary>Cosigns checkpoints with one key (c2sp.org/tlog-cosignature). Implementations verify each cosignature before they return it.</summary>
 public interface ICosigner
 {
     /// <summary>The key that verifies these cosignatures.</summary>
@@ -39,26 +39,26 @@ public interface ICosigner
 public interface ISubtreeCosigner : ICosigner
 {
     /// <summary>
-    /// Cosigns a subtree, from its first index to the one behind its last, without a time (timestamp 0). That it is a subtree of a tree of that
-    /// log, and consistent with all that this cosigner has seen, is the caller's to know.
+    /// Cosigns the subtree [start, end) without a time (timestamp 0). The caller must know that it is a subtree of a tree of that log, and that it is
+    /// consistent with everything that this cosigner has seen.
     /// </summary>
     NoteSignature CosignSubtree(string origin, long start, long end, in Hash hash);
 }
 
-/// <summary>Checks cosignatures of subtrees too. Like all verifiers it never throws for anything it is given and answers false.</summary>
+/// <summary>Also verifies cosignatures of subtrees. Like every verifier, it never throws, and returns false for anything that is wrong.</summary>
 public interface ISubtreeVerifier : INoteVerifier
 {
     /// <summary>
-    /// Whether <paramref name="signature"/> (timestamp and signature, without key ID) is one on this subtree. A time is allowed only where
-    /// start is 0: that is the cosignature of a checkpoint of size <paramref name="end"/>.
+    /// Whether <paramref name="signature"/> (timestamp and signature, without key ID) is a cosignature of this subtree. A timestamp other than 0 is
+    /// allowed only if start is 0. It is then the cosignature of a checkpoint of size <paramref name="end"/>.
     /// </summary>
     bool VerifySubtree(string origin, long start, long end, in Hash hash, ReadOnlySpan<byte> signature);
 }
 
-/// <summary>What is known about a note after its lines were checked.</summary>
+/// <summary>What is known about a note once its lines have been checked.</summary>
 public enum NoteStatus
 {
-    /// <summary>At least one known key signed it, and no line of a known key is bad.</summary>
+    /// <summary>At least one known key signed the note, and no line of a known key is bad.</summary>
     Verified,
 
     /// <summary>A line names a known key and does not verify: reject the note (a witness answers 403).</summary>
@@ -68,16 +68,16 @@ public enum NoteStatus
     NoKnownKey,
 }
 
-/// <summary>A key that signed, counted once.</summary>
-/// <param name="Verifier">The verifier that said so.</param>
-/// <param name="Signature">The line; of several by one key the newest.</param>
-/// <param name="Timestamp">Seconds since the Epoch for cosignatures that state a time, else 0.</param>
+/// <summary>A key that signed the note, counted once.</summary>
+/// <param name="Verifier">The verifier that accepted the signature.</param>
+/// <param name="Signature">The line. If the key has several, the one with the latest timestamp.</param>
+/// <param name="Timestamp">Seconds since the Epoch for a cosignature that states a time, otherwise 0.</param>
 public readonly record struct VerifiedSignature(INoteVerifier Verifier, NoteSignature Signature, ulong Timestamp);
 
-/// <summary>The answer of <see cref="Note.Verify"/>.</summary>
+/// <summary>The result of <see cref="Note.Verify"/>.</summary>
 /// <param name="Status">Whether the text may be used.</param>
-/// <param name="Verified">Who signed, in the order of the lines; empty unless verified.</param>
-/// <param name="BadKeyName">The name of the known key whose line is bad, else null.</param>
+/// <param name="Verified">The keys that signed, in the order of the lines. Empty unless the status is <see cref="NoteStatus.Verified"/>.</param>
+/// <param name="BadKeyName">The name of the known key whose line is bad, otherwise null.</param>
 public sealed record NoteVerification(NoteStatus Status, IReadOnlyList<VerifiedSignature> Verified, string? BadKeyName)
 {
     internal static NoteVerification Of(ReadOnlySpan<byte> text, ReadOnlySpan<NoteSignature> signatures, IReadOnlyList<INoteVerifier> verifiers)

@@ -1,4 +1,4 @@
-// Which logs and witnesses are believed, and how many of them have to agree (c2sp.org/tlog-policy).
+// Which logs and witnesses are trusted, and how many witnesses must agree (c2sp.org/tlog-policy).
 //
 //     log <vkey> [<url>]
 //     witness X1 <vkey> [<url>]
@@ -6,19 +6,19 @@
 //     group X any X1 X2
 //     quorum X
 //
-// The text is read in PolicyParser.cs; this file is what a policy means.
+// PolicyParser.cs reads the text. This file defines what a policy means.
 using System.Diagnostics.CodeAnalysis;
 
 namespace TransparencyLog;
 
 /// <summary>A log that the policy accepts; the key's name is the log's origin line.</summary>
 /// <param name="Key">Verifies the log's own signatures.</param>
-/// <param name="Url">Where the log is, as written, or null. Its meaning is the application's.</param>
+/// <param name="Url">Where the log is, as written, or null. The application decides what it means.</param>
 public sealed record PolicyLog(VerifierKey Key, string? Url);
 
 /// <summary>A witness the policy knows.</summary>
 /// <param name="Name">
-/// Its name in the policy file, one character (U+0021 to U+00FF) for each byte: names are opaque bytes, so this
+/// Its name in the policy file, one character (U+0021 to U+00FF) per byte. Names are opaque bytes, so this name
 /// compares exactly and need not be readable.
 /// </param>
 /// <param name="Key">Verifies its cosignatures.</param>
@@ -28,7 +28,7 @@ public sealed record PolicyWitness(string Name, VerifierKey Key, string? Url);
 /// <summary>Why a policy does not accept a note.</summary>
 public enum PolicyFailure
 {
-    /// <summary>It does accept it.</summary>
+    /// <summary>The policy accepts the note.</summary>
     None,
 
     /// <summary>The text of the note is not a checkpoint.</summary>
@@ -40,36 +40,36 @@ public enum PolicyFailure
     /// <summary>A line of a known log or witness key does not verify.</summary>
     BadSignature,
 
-    /// <summary>No key of the log signed it.</summary>
+    /// <summary>No key of the log signed the note.</summary>
     NoLogSignature,
 
-    /// <summary>The log signed it; too few witnesses did.</summary>
+    /// <summary>The log signed the note, but too few witnesses cosigned it.</summary>
     QuorumNotMet,
 }
 
-/// <summary>What a policy says about a note.</summary>
+/// <summary>The verdict of a policy on a note.</summary>
 /// <param name="Failure">None when the checkpoint is accepted.</param>
-/// <param name="Checkpoint">The checkpoint, only when a key of its log signed it.</param>
-/// <param name="Cosigned">The witnesses that cosigned it, in the order of the policy.</param>
-/// <param name="Reason">The failure in words for people, empty when there is none. Text of the note in it is quoted as ASCII.</param>
+/// <param name="Checkpoint">The checkpoint if a key of its log signed it and no line of a known key is bad, otherwise null.</param>
+/// <param name="Cosigned">The witnesses that cosigned the checkpoint, in the order of the policy.</param>
+/// <param name="Reason">The failure in words for people, empty if there is none. Text from the note is quoted as ASCII.</param>
 public sealed record PolicyVerdict(PolicyFailure Failure, Checkpoint? Checkpoint, IReadOnlyList<PolicyWitness> Cosigned, string Reason);
 
 /// <summary>A trust policy (c2sp.org/tlog-policy): logs, witnesses and a quorum. Immutable.</summary>
 public sealed class Policy
 {
-    /// <summary>Largest file in bytes: the limits below, every key an ML-DSA-44 vkey of 1.8 kB with a URL, and comments.</summary>
+    /// <summary>Largest file in bytes: room for the limits below with each key an ML-DSA-44 vkey of 1.8 kB and a URL, and for comments.</summary>
     public const int MaxSize = 1024 * 1024;
 
     /// <summary>Most lines, comments included.</summary>
     public const int MaxLines = 8192;
 
-    /// <summary>Most logs, most witnesses and most groups, each: eight times the 32 the text asks for at least.</summary>
+    /// <summary>Most logs, most witnesses and most groups, each. The specification requires at least 32; this is eight times as many.</summary>
     public const int MaxOfEach = 256;
 
     /// <summary>
-    /// Most logs of a list of logs (<see cref="TryParseLogs"/>): a public witness follows thousands where a policy trusts a few. In a file of
-    /// <see cref="MaxSize"/> bytes each then has 256 for its line, an Ed25519 vkey and a URL; and the notes that a witness keeps of them, a few times the bytes
-    /// of the file, stay far below the 64 MiB of its snapshot.
+    /// Most logs in a list of logs (<see cref="TryParseLogs"/>): a public witness follows thousands of logs, a policy trusts a few. In a file of
+    /// <see cref="MaxSize"/> bytes, each log then has 256 bytes for its line, an Ed25519 vkey and a URL. The state that a witness keeps for the logs
+    /// is a few times as large as the file, and stays far below the 64 MiB limit of its snapshot.
     /// </summary>
     public const int MaxLogsOfList = 4096;
 
@@ -86,7 +86,7 @@ public sealed class Policy
         this.quorum = quorum;
     }
 
-    /// <summary>The quorum that needs nobody.</summary>
+    /// <summary>The quorum that needs no witness.</summary>
     internal const int NoQuorum = -1;
 
     /// <summary>The logs, in the order of the file.</summary>
@@ -99,25 +99,25 @@ public sealed class Policy
     public bool QuorumIsNone => quorum == NoQuorum;
 
     /// <summary>
-    /// Reads a policy file of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/>
-    /// names the line and what is allowed there, in printable ASCII.
+    /// Reads a policy file of at most <see cref="MaxSize"/> bytes. On false, <paramref name="error"/> says in printable ASCII
+    /// what is allowed, with the line number if one line is wrong.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> text, [NotNullWhen(true)] out Policy? policy, out string error) =>
         PolicyParser.TryParse(text, isLogList: false, out policy, out error);
 
     /// <summary>
-    /// The same for the list of logs of a witness or monitor: up to <see cref="MaxLogsOfList"/> logs, and without a quorum line the quorum is none.
+    /// The same for the list of logs of a witness or monitor: up to <see cref="MaxLogsOfList"/> logs. Without a quorum line, the quorum is none.
     /// </summary>
     public static bool TryParseLogs(ReadOnlySpan<byte> text, [NotNullWhen(true)] out Policy? policy, out string error) =>
         PolicyParser.TryParse(text, isLogList: true, out policy, out error);
 
-    /// <summary>Whether the quorum is met when exactly these witnesses cosigned. Asks once for each witness.</summary>
+    /// <summary>Whether the quorum is met when exactly these witnesses cosigned. Calls <paramref name="cosigned"/> once for each witness.</summary>
     public bool IsQuorumMet(Func<PolicyWitness, bool> cosigned)
     {
         ArgumentNullException.ThrowIfNull(cosigned);
         // SPEC PO-20: a witness with two keys has two lines here; a group with "any" over them counts it once.
-        // Nodes are numbered: witnesses first, then groups in the order of the file. A group has only members that
-        // were defined before it, so one pass in that order knows all of them.
+        // Nodes are numbered: witnesses first, then groups in the order of the file. A group has only members that were
+        // defined before it, so one pass in that order decides all groups.
         Span<bool> witnessed = new bool[witnesses.Length + groups.Length];
         for (int i = 0; i < witnesses.Length; i++) witnessed[i] = cosigned(witnesses[i]);
         for (int i = 0; i < groups.Length; i++)
@@ -135,7 +135,7 @@ public sealed class Policy
     }
 
     /// <summary>
-    /// The witnesses that the quorum is made of, by itself or through groups, in the order of the file. The others are optional: no verdict depends on them.
+    /// The witnesses on which the quorum depends, directly or through groups, in the order of the file. The others are optional: the quorum does not need them.
     /// </summary>
     public IReadOnlyList<PolicyWitness> QuorumWitnesses
     {
@@ -145,7 +145,7 @@ public sealed class Policy
             bool[] counts = new bool[witnesses.Length + groups.Length];
             counts[quorum] = true;
 
-            // A group comes after its members.
+            // Every group comes after its members, so going backwards visits it before them.
             for (int i = groups.Length - 1; i >= 0; i--)
             {
                 if (!counts[witnesses.Length + i]) continue;
@@ -157,11 +157,11 @@ public sealed class Policy
     }
 
     /// <summary>
-    /// Judges a note: its text is a checkpoint, a key of this policy whose name is the origin signed it, no line of
-    /// a known key is bad, and the quorum cosigned.
+    /// Judges a note. The policy accepts it if its text is a checkpoint, a key of this policy whose name is the origin signed
+    /// it, no line of a known key is bad, and the quorum cosigned it.
     /// </summary>
-    /// <param name="note">A parsed note, signatures not yet verified.</param>
-    /// <param name="verifiers">Gives the verifier of a key, or null for a type that is not understood; such a key signs nothing.</param>
+    /// <param name="note">A parsed note whose signatures have not been verified.</param>
+    /// <param name="verifiers">Returns the verifier of a key, or null for a type that is not understood. The lines of such a key are ignored.</param>
     public PolicyVerdict Verify(Note note, Func<VerifierKey, INoteVerifier?> verifiers)
     {
         ArgumentNullException.ThrowIfNull(note);
@@ -179,7 +179,7 @@ public sealed class Policy
             return Refuse(PolicyFailure.UnknownLog, $"no log of the policy has the origin {PolicyParser.Quote(checkpoint.Origin)}");
         }
 
-        // One verifier a key: an ML-DSA-44 key may stand both for a log and for a witness.
+        // One verifier per key: an ML-DSA-44 key may be listed both for a log and for a witness.
         INoteVerifier[] known = [.. logKeys.Concat(witnesses.Select(witness => witness.Key)).Distinct().Select(verifiers).OfType<INoteVerifier>()];
         NoteVerification verification = note.Verify(known);
         if (verification.Status == NoteStatus.BadSignature)
@@ -204,5 +204,5 @@ public sealed class Policy
     private static PolicyVerdict Refuse(PolicyFailure failure, string reason) => new(failure, null, [], reason);
 }
 
-/// <summary>At least <paramref name="Threshold"/> of these nodes; witnesses are numbered first, then groups.</summary>
+/// <summary>Agrees if at least <paramref name="Threshold"/> of its members do. Members are node numbers: witnesses first, then groups.</summary>
 internal sealed record PolicyGroup(int Threshold, int[] Members);

@@ -1,5 +1,5 @@
-// The text of a policy (c2sp.org/tlog-policy, "Policy file syntax and structure"): lines of bytes, items between
-// spaces and tabs, four keywords. Whatever is not in the text of the specification is refused, above all what
+// Parses the text of a policy (c2sp.org/tlog-policy, "Policy file syntax and structure"): lines of bytes, items separated by
+// spaces and tabs, four keywords. Everything that the specification does not define is refused, above all anything that
 // would make a quorum that is always met.
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -10,10 +10,10 @@ namespace TransparencyLog;
 /// <summary>Reads one policy; see <see cref="Policy.TryParse"/>.</summary>
 internal sealed class PolicyParser
 {
-    /// <summary>Most items of a line: "group", a name, a rule, and every witness and group there can be.</summary>
+    /// <summary>Most items on a line: "group", a name, a rule, and as many members as there can be witnesses and groups.</summary>
     private const int MaxItems = 3 + (2 * Policy.MaxOfEach);
 
-    /// <summary>Longest piece of a file that an error repeats.</summary>
+    /// <summary>Most bytes of the file that an error message quotes.</summary>
     private const int MaxQuoted = 80;
 
     private readonly int maxLogs;
@@ -32,7 +32,7 @@ internal sealed class PolicyParser
 
     private PolicyParser(int maxLogs) => this.maxLogs = maxLogs;
 
-    /// <summary>A witness or a group by its place in its list. Owner is the line of the group it is a member of.</summary>
+    /// <summary>A witness or a group, by its position in its list. MemberSince is the line of the group that has it as a member; 0 if none has.</summary>
     private sealed record Node(bool IsGroup, int Index)
     {
         public int MemberSince { get; set; }
@@ -62,7 +62,7 @@ internal sealed class PolicyParser
         return true;
     }
 
-    /// <summary>A piece of foreign text for a message: printable ASCII in quotes, the rest as \xNN, not too long.</summary>
+    /// <summary>Quotes text from outside for a message: printable ASCII in quotes, other bytes as \xNN, at most 80 bytes.</summary>
     public static string Quote(string text) => Quote(Encoding.UTF8.GetBytes(text));
 
     private static string Quote(ReadOnlySpan<byte> bytes)
@@ -85,7 +85,7 @@ internal sealed class PolicyParser
 
     private int Number(Node node) => node.IsGroup ? witnesses.Count + node.Index : node.Index;
 
-    /// <summary>Null when all is well, else what is wrong, with its line.</summary>
+    /// <summary>Null if the text is right. Otherwise the problem, with its line number if it is on one line.</summary>
     private string? Read(ReadOnlySpan<byte> text)
     {
         // SPEC PO-18: more than the 32 of each that are asked for; each limit has its number at Policy.
@@ -226,7 +226,7 @@ internal sealed class PolicyParser
             return string.Create(CultureInfo.InvariantCulture, $"the public key is that of the {role} on line {keys[Convert.ToHexString(key.PublicKey.Span)]}");
         }
 
-        // Two keys with one name and ID (someone searched for the collision): a signature line could not say whose it is.
+        // Two keys with the same name and key ID (someone searched for the collision): a signature line would not say which key made it.
         if (keyIds.TryAdd((key.Name, key.KeyId), key) || keyIds[(key.Name, key.KeyId)].Equals(key)) return null;
         return "another key has this key name and key ID: their signatures cannot be told apart";
     }
@@ -237,7 +237,7 @@ internal sealed class PolicyParser
         return null;
     }
 
-    // Opaque bytes; UTF-8 when they are, so that an international host name stays one.
+    // A URL is opaque bytes. It is read as UTF-8 if it is valid UTF-8, so that an international host name stays intact.
     private static string? Url(List<byte[]> items, int index)
     {
         if (items.Count <= index) return null;

@@ -1,5 +1,5 @@
-// Text that came from elsewhere, on its way to a person: a log, a terminal, a message. An origin, a name, a path or the body of an answer may hold
-// sequences that move the cursor, hide text or turn the direction of a line. Shown as ASCII they do nothing.
+// Makes text from outside safe to show to people, in a log, on a terminal or in a message. An origin, a name, a path or the body of a response
+// may contain sequences that move the cursor, hide text or reverse the direction of a line. Escaped to ASCII they have no effect.
 //
 //     CSI 2 J in an origin        \u009b2J
 //     right-to-left override      \u202e
@@ -15,8 +15,9 @@ namespace TransparencyLog;
 public static class PrintableText
 {
     /// <summary>
-    /// The text in printable ASCII, on one line. Every other character is written as an escape sequence: <c>\n</c>, <c>\r</c>, <c>\t</c>, <c>\u</c> and four hexadecimal digits, or
-    /// <c>\u{</c>, up to six of them, and <c>}</c>. A backslash stays as it is, so that escaping a text twice changes nothing: what is printed is for people, and is not parsed.
+    /// Escapes the text to printable ASCII on one line. Every other character becomes an escape sequence: <c>\n</c>, <c>\r</c>, <c>\t</c>, <c>\u</c> and
+    /// four hexadecimal digits, or <c>\u{</c>, up to six digits, and <c>}</c>. A backslash is not escaped, so escaping a text twice changes nothing:
+    /// the result is for people and is never parsed.
     /// </summary>
     public static string Escape(string text)
     {

@@ -1,12 +1,12 @@
-// What the bodies of add-checkpoint and sign-subtree and a tlog-proof have in common: after a head, one base64 hash a line, an empty
-// line, and a signed checkpoint to the end.
+// The common part of a tlog-proof and of the bodies of add-checkpoint and sign-subtree. After the first lines come one base64 hash per line,
+// an empty line, and a signed checkpoint up to the end.
 
 namespace TransparencyLog;
 
-/// <summary>The hash lines before a checkpoint.</summary>
+/// <summary>Reads and writes the hash lines before a checkpoint.</summary>
 internal static class ProofLines
 {
-    /// <summary>Takes one line, without its newline; false when no newline is left.</summary>
+    /// <summary>Reads one line, without its newline, and advances <paramref name="bytes"/> past it. False when no newline is left.</summary>
     public static bool TryTakeLine(ref ReadOnlySpan<byte> bytes, out ReadOnlySpan<byte> line)
     {
         int end = bytes.IndexOf((byte)'\n');
@@ -16,7 +16,7 @@ internal static class ProofLines
         return true;
     }
 
-    /// <summary>Takes at most <paramref name="most"/> hash lines and the empty line that ends them.</summary>
+    /// <summary>Reads at most <paramref name="most"/> hash lines and the empty line that ends them, and advances <paramref name="bytes"/> past them.</summary>
     public static bool TryTake(ref ReadOnlySpan<byte> bytes, int most, out Hash[] hashes)
     {
         hashes = [];
@@ -36,10 +36,10 @@ internal static class ProofLines
         return false;
     }
 
-    /// <summary>Whether the rest may be a signed checkpoint: note characters, not too many, no empty first line.</summary>
+    /// <summary>Whether the rest can be a signed checkpoint: note text of at most <see cref="Note.MaxSize"/> bytes whose first line is not empty.</summary>
     public static bool IsNote(ReadOnlySpan<byte> bytes) => bytes.Length <= Note.MaxSize && Note.IsText(bytes) && bytes[0] != (byte)'\n';
 
-    /// <summary>Head, hash lines, empty line, note: into one array of exactly that size.</summary>
+    /// <summary>Joins the first lines, the hash lines, the empty line and the note in one array of exactly that size.</summary>
     public static byte[] ToBytes(ReadOnlySpan<byte> head, ReadOnlySpan<Hash> hashes, ReadOnlySpan<byte> note)
     {
         byte[] bytes = GC.AllocateUninitializedArray<byte>(head.Length + (hashes.Length * Hash.LineSize) + 1 + note.Length);

@@ -1,20 +1,20 @@
-// Which tiles a proof needs, and the proof from them: RFC 9162 sections 2.1.3.1 and 2.1.4.1, and the proofs of subtrees of
-// draft-ietf-plants-merkle-tree-certs-03, of which both are cases, over the tiles of C2SP tlog-tiles.
+// Plans which tiles of C2SP tlog-tiles a proof needs, and builds the proof from them. The code makes the subtree proofs of
+// draft-ietf-plants-merkle-tree-certs-03. The proofs of RFC 9162 sections 2.1.3.1 and 2.1.4.1 are special cases of those.
 //
-// A proof is a list of Merkle tree hashes of ranges of leaves. A range falls into complete subtrees; one of height h lies in the tile
-// at level h / 8, as 2^(h mod 8) neighbouring hashes. So the plan is pure arithmetic on sizes; then the caller reads each tile
-// once, from wherever tiles are; then the proof is pure hashing.
+// A proof is a list of Merkle tree hashes of ranges of leaves. A range splits into complete subtrees. A subtree of height h lies in the tile
+// at level h / 8, as 2^(h mod 8) adjacent hashes. So the plan is pure arithmetic on sizes. The caller then reads each tile once, from any
+// source, and building the proof is pure hashing.
 using System.Numerics;
 using System.Runtime.InteropServices;
 
 namespace TransparencyLog;
 
 /// <summary>
-/// A plan for one proof, or one root hash, of a tree whose tiles are stored. Immutable once made, so one plan may be built from by many.
+/// A plan for one proof, or for one root hash, of a tree whose tiles are stored. Immutable, so several threads may build from one plan.
 /// </summary>
 public sealed class ProofPlan
 {
-    /// <summary>The tree whose tiles are read: widths are those of this size.</summary>
+    /// <summary>Size of the tree whose tiles are read. Each tile has the width that it has at this size.</summary>
     private readonly long _size;
     private readonly List<TilePath> _tiles = new(8);
     private readonly List<Node> _nodes = new(48);
@@ -24,11 +24,11 @@ public sealed class ProofPlan
 
     private ProofPlan(long size) => _size = size;
 
-    /// <summary>A complete subtree: <paramref name="Count"/> hashes, a power of two below 256, of one of the tiles.</summary>
+    /// <summary>A complete subtree: <paramref name="Count"/> adjacent hashes of one tile, a power of two below 256.</summary>
     private readonly record struct Node(int Tile, int First, int Count);
 
     /// <summary>
-    /// The inclusion proof of the leaf at <paramref name="index"/> in the tree of <paramref name="size"/> leaves
+    /// Plans the inclusion proof of the leaf at <paramref name="index"/> in the tree of <paramref name="size"/> leaves
     /// (RFC 9162 section 2.1.3.1).
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt;= index &lt; size.</exception>
@@ -40,7 +40,7 @@ public sealed class ProofPlan
     }
 
     /// <summary>
-    /// The consistency proof between the trees of <paramref name="from"/> and <paramref name="to"/> leaves (RFC 9162 section 2.1.4.1).
+    /// Plans the consistency proof between the trees of <paramref name="from"/> and <paramref name="to"/> leaves (RFC 9162 section 2.1.4.1).
     /// It is empty, and needs no tile, when the sizes are equal or <paramref name="from"/> is 0.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt;= from &lt;= to.</exception>
@@ -54,10 +54,10 @@ public sealed class ProofPlan
     }
 
     /// <summary>
-    /// The proof that the subtree [<paramref name="start"/>, <paramref name="end"/>) is part of the tree of <paramref name="size"/> leaves
-    /// (draft-ietf-plants-merkle-tree-certs-03 section 4.4.1). From 0 it is the consistency proof, of one leaf its inclusion proof.
+    /// Plans the proof that the subtree [<paramref name="start"/>, <paramref name="end"/>) is part of the tree of <paramref name="size"/> leaves
+    /// (draft-ietf-plants-merkle-tree-certs-03 section 4.4.1). If start is 0, it is the consistency proof; for a single leaf, it is the inclusion proof.
     /// </summary>
-    /// <exception cref="ArgumentException">No valid subtree (<see cref="SubtreeProof.IsValid"/>), or not in the tree.</exception>
+    /// <exception cref="ArgumentException">Not a valid subtree (<see cref="SubtreeProof.IsValid"/>), or not in the tree.</exception>
     public static ProofPlan SubtreeConsistency(long start, long end, long size)
     {
         ThrowUnlessValid(start, end, size);
@@ -67,10 +67,10 @@ public sealed class ProofPlan
     }
 
     /// <summary>
-    /// The inclusion proof of the leaf at <paramref name="index"/> of the log in the subtree [<paramref name="start"/>, <paramref name="end"/>)
-    /// (section 4.3), from the tiles of a tree of <paramref name="size"/> leaves.
+    /// Plans the inclusion proof of a leaf in the subtree [<paramref name="start"/>, <paramref name="end"/>) (section 4.3), from the tiles of a tree of
+    /// <paramref name="size"/> leaves. <paramref name="index"/> is the index of the leaf in the log.
     /// </summary>
-    /// <exception cref="ArgumentException">No valid subtree, not in the tree, or without that leaf.</exception>
+    /// <exception cref="ArgumentException">Not a valid subtree, not in the tree, or the leaf is not in the subtree.</exception>
     public static ProofPlan SubtreeInclusion(long index, long start, long end, long size)
     {
         ThrowUnlessValid(start, end, size);
@@ -81,8 +81,11 @@ public sealed class ProofPlan
         return plan;
     }
 
-    /// <summary>The hash of the subtree [<paramref name="start"/>, <paramref name="end"/>): one hash, from the tiles of a tree of <paramref name="size"/> leaves.</summary>
-    /// <exception cref="ArgumentException">No valid subtree, or not in the tree.</exception>
+    /// <summary>
+    /// Plans the hash of the subtree [<paramref name="start"/>, <paramref name="end"/>), from the tiles of a tree of <paramref name="size"/> leaves.
+    /// The result is one hash.
+    /// </summary>
+    /// <exception cref="ArgumentException">Not a valid subtree, or not in the tree.</exception>
     public static ProofPlan Subtree(long start, long end, long size)
     {
         ThrowUnlessValid(start, end, size);
@@ -92,8 +95,8 @@ public sealed class ProofPlan
     }
 
     /// <summary>
-    /// SUBPROOF(from, D_to, false) of RFC 9162 section 2.1.4.1: the consistency proof with its first node always written out, so that it leads to both root
-    /// hashes by itself (<see cref="MerkleProof.TryRoots(long, long, ReadOnlySpan{Hash}, out Hash, out Hash)"/>).
+    /// Plans SUBPROOF(from, D_to, false) of RFC 9162 section 2.1.4.1: the consistency proof with its first node always included. Both root hashes
+    /// follow from it alone (<see cref="MerkleProof.TryRoots(long, long, ReadOnlySpan{Hash}, out Hash, out Hash)"/>).
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Not 0 &lt; from &lt; to.</exception>
     public static ProofPlan Prefix(long from, long to)
@@ -105,7 +108,7 @@ public sealed class ProofPlan
         return plan;
     }
 
-    /// <summary>The root hash of the tree of <paramref name="size"/> leaves: one hash, from the partial tiles alone.</summary>
+    /// <summary>Plans the root hash of the tree of <paramref name="size"/> leaves. The result is one hash, from the partial tiles alone.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is negative.</exception>
     public static ProofPlan Root(long size)
     {
@@ -116,15 +119,15 @@ public sealed class ProofPlan
     }
 
     /// <summary>
-    /// The tiles to read, each once. A tile that is partial in the tree of this size is named with its width there.
-    /// At most two for each tile level.
+    /// The tiles to read, each listed once. A tile that is partial in the tree of this size is listed with its width there.
+    /// At most two tiles per tile level.
     /// </summary>
     public IReadOnlyList<TilePath> Tiles => _tiles;
 
     /// <summary>
-    /// Makes the proof. <paramref name="tiles"/> is asked once for each of <see cref="Tiles"/>, in order, and gives the tile's bytes, empty
-    /// when there is none. False, with an empty proof, as soon as one has not exactly width * 32 bytes. The hashes are believed: verify
-    /// the proof before it is given to anyone.
+    /// Builds the proof. Calls <paramref name="tiles"/> once for each of <see cref="Tiles"/>, in order; it returns the bytes of the tile, or
+    /// empty memory if there is no such tile. Returns false, with an empty proof, as soon as a tile does not have exactly width * 32 bytes.
+    /// The hashes are not verified: verify the proof before passing it on.
     /// </summary>
     public bool TryBuild(Func<TilePath, ReadOnlyMemory<byte>> tiles, out Hash[] proof)
     {
@@ -143,9 +146,9 @@ public sealed class ProofPlan
     }
 
     /// <summary>
-    /// Makes the same proof from tiles whose inner hashes are known already: one look-up for most of its hashes. <paramref name="tiles"/> are those of
-    /// <see cref="Tiles"/> in their order; each may be wider than planned, as a tile is in a larger tree. False, with an empty proof, when one is
-    /// missing or narrower. The hashes are believed here too.
+    /// Builds the same proof from tiles whose inner hashes are already computed: most hashes of the proof then need one lookup.
+    /// <paramref name="tiles"/> are those of <see cref="Tiles"/>, in the same order. Each may be wider than planned, as a tile is in a larger tree.
+    /// Returns false, with an empty proof, when a tile is missing or narrower. The hashes are not verified here either.
     /// </summary>
     public bool TryBuild(ReadOnlySpan<TileTree> tiles, out Hash[] proof)
     {
@@ -169,14 +172,14 @@ public sealed class ProofPlan
     }
 
     /// <summary>
-    /// The draft's SUBTREE_SUBPROOF(start, end, D_n, b), where D_n is D[from:to] and all numbers count from the beginning of the log. With start = from it
-    /// is SUBPROOF, and with one leaf PATH, of RFC 9162 sections 2.1.4.1 and 2.1.3.1.
+    /// SUBTREE_SUBPROOF(start, end, D_n, b) of the draft, where D_n is D[from:to] and all indexes count from the beginning of the log. If start = from,
+    /// it is SUBPROOF of RFC 9162 section 2.1.4.1; for a single leaf, it is PATH of section 2.1.3.1.
     /// </summary>
     private void Subproof(long start, long end, long from, long to, bool b)
     {
         if (start == from && end == to)
         {
-            // With b, the verifier knows this hash: it is the one it starts from.
+            // If b is true, the verifier already knows this hash: its check starts from it.
             if (!b) Need(from, to);
             return;
         }
@@ -200,7 +203,7 @@ public sealed class ProofPlan
         }
     }
 
-    /// <summary>The next hash of the proof is MTH(D[start:end]), a range as the RFC's splits make them.</summary>
+    /// <summary>Adds MTH(D[start:end]) as the next hash of the proof. The range must be one that the RFC's splits produce.</summary>
     private void Need(long start, long end)
     {
         while (start < end)
@@ -217,7 +220,7 @@ public sealed class ProofPlan
 
     private int Tile(int level, long index)
     {
-        // At most 16 of them: looking through the list is quicker than any index of it, and the last is the likeliest.
+        // There are at most 16 tiles: scanning the list is faster than any index over it. The last tile is the most likely match.
         for (int i = _tiles.Count - 1; i >= 0; i--)
         {
             if (_tiles[i].Index == index && _tiles[i].Level == level) return i;
@@ -227,7 +230,9 @@ public sealed class ProofPlan
         return _tiles.Count - 1;
     }
 
-    /// <summary>Hash i of the proof: that of neighbouring subtrees, each larger than the next, joined from the right. None is the empty tree.</summary>
+    /// <summary>
+    /// Computes hash i of the proof: joins adjacent subtrees, each larger than the next, from the right. Without any, it is the hash of the empty tree.
+    /// </summary>
     private Hash Fold(ReadOnlyMemory<byte>[] read, int i)
     {
         (int from, int to) = (i == 0 ? 0 : _ends[i - 1], _ends[i]);

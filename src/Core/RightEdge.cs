@@ -1,9 +1,9 @@
-// The growing edge of the tree: all that must be kept in memory to append, to know the root hash, and to write the tiles.
+// The right edge of the tree: the state that must be kept in memory to append, to compute the root hash and to write the tiles.
 //
-// Two views of the same edge are kept. The peaks are the roots of the complete subtrees that the tree falls into, one for each
-// bit of its size (RFC 6962 section 2.1, read from the right). The partial tiles hold the hashes that C2SP tlog-tiles serves.
-// An append carries through the peaks like an addition of one; each time the carry passes a height that is a multiple of 8,
-// a tile has become full and its root is the next hash one tile level up.
+// The edge is kept in two forms. The peaks are the roots of the complete subtrees that make up the tree, one for each bit that is
+// set in its size (RFC 6962 section 2.1, read from the right). The partial tiles hold the hashes that C2SP tlog-tiles serves.
+// An append carries through the peaks as adding 1 carries through the bits of a binary number. Each time the carry passes a height
+// that is a multiple of 8, a tile has become full, and its root is the next hash one tile level up.
 using System.Numerics;
 
 namespace TransparencyLog;
@@ -16,12 +16,12 @@ namespace TransparencyLog;
 public readonly record struct FullTile(int Level, long Index, ReadOnlyMemory<byte> Hashes, Hash Root);
 
 /// <summary>
-/// The right edge of a tree of 0 to 2^63-1 leaves: at most 63 peaks and eight partial tiles. It has one owner: no two calls at
-/// the same time. The memory it hands out may be read by anyone, for as long as they like.
+/// The right edge of a tree of 0 to 2^63-1 leaves: at most 63 peaks and eight partial tiles. It has one owner and is not safe for
+/// concurrent use. The memory that it returns never changes, so any thread may read it at any time.
 /// </summary>
 public sealed class RightEdge
 {
-    // A size below 2^63 has 63 bits, and at most 63 / 8 tile levels, rounded up.
+    // A size below 2^63 has at most 63 bits, and so at most 63 / 8 tile levels, rounded up.
     private const int MaxHeight = 63;
     private const int MaxLevels = 8;
     private const int TileBytes = TilePath.FullWidth * Hash.Size;
@@ -30,8 +30,8 @@ public sealed class RightEdge
     private readonly Hash[] _peaks = new Hash[MaxHeight];
 
     /// <summary>
-    /// [l] is the open tile at level l, null while it has no hash. Bytes are only ever added behind what was handed out,
-    /// and a tile that is full is let go: so every snapshot stays as it was.
+    /// [l] is the open tile at level l, or null while that tile has no hash. Bytes are only added after those already handed out, and a
+    /// full tile is never written again. So no snapshot ever changes.
     /// </summary>
     private readonly byte[]?[] _open = new byte[]?[MaxLevels];
 
@@ -41,9 +41,9 @@ public sealed class RightEdge
     }
 
     /// <summary>
-    /// The edge of a tree of <paramref name="size"/> leaves from its partial tiles, which are copied: <c>partialTiles[l]</c> is the one at
-    /// level l, <c>floor(size / 256^l) mod 256</c> hashes of 32 bytes. Levels behind the end of the list count as empty.
-    /// The hashes are believed: compare <see cref="Root"/> with a root hash that is known.
+    /// Restores the edge of a tree of <paramref name="size"/> leaves from its partial tiles, which are copied. <c>partialTiles[l]</c> is the
+    /// tile at level l: <c>floor(size / 256^l) mod 256</c> hashes of 32 bytes. A level past the end of the list counts as empty.
+    /// The hashes are not verified: compare <see cref="Root"/> with a known root hash.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The size is negative.</exception>
     /// <exception cref="ArgumentException">A tile is longer or shorter than the size says.</exception>
@@ -67,15 +67,15 @@ public sealed class RightEdge
         return edge;
     }
 
-    /// <summary>The tree size: how many leaves were appended.</summary>
+    /// <summary>The tree size: the number of leaves.</summary>
     public long Size { get; private set; }
 
     /// <summary>How many tile levels have a hash, 0 to 8. The partial tile of such a level may be empty.</summary>
     public int Levels => (MaxHeight + 1 - BitOperations.LeadingZeroCount((ulong)Size) + 7) / 8;
 
     /// <summary>
-    /// Appends a leaf hash. A tile that becomes full by it is added to <paramref name="completed"/> (unless null), the lowest level first.
-    /// One node hash on average.
+    /// Appends a leaf hash. The tiles that it fills are added to <paramref name="completed"/> (unless null), the lowest level first.
+    /// Computes one node hash on average.
     /// </summary>
     /// <exception cref="InvalidOperationException">The tree has 2^63-1 leaves.</exception>
     public void Append(in Hash leaf, List<FullTile>? completed)
@@ -101,7 +101,7 @@ public sealed class RightEdge
         Size++;
     }
 
-    /// <summary>The root hash of the tree: at most 62 node hashes.</summary>
+    /// <summary>Computes the root hash of the tree, with at most 62 node hashes.</summary>
     public Hash Root()
     {
         if (Size == 0) return MerkleHash.Empty;
@@ -116,8 +116,8 @@ public sealed class RightEdge
     }
 
     /// <summary>
-    /// The hashes of the partial tile at a level, 32 bytes each, at most 255; empty when it has none or the tree has no such level.
-    /// The snapshot never changes, whatever is appended later.
+    /// The hashes of the partial tile at a level, 32 bytes each, at most 255. Empty when the tile has no hash or the tree has no such level.
+    /// The returned memory never changes, whatever is appended later.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The level is negative.</exception>
     public ReadOnlyMemory<byte> PartialTile(int level)
@@ -129,7 +129,7 @@ public sealed class RightEdge
     /// <summary>SPEC TT-16: the partial tile at level l for size s has floor(s / 256^l) mod 256 hashes.</summary>
     private int OpenWidth(int level) => (int)(Size >> (8 * level) & (TilePath.FullWidth - 1));
 
-    /// <summary>Writes the hash of the subtree that the leaf at index <see cref="Size"/> completes, behind those of its level.</summary>
+    /// <summary>Adds to its level the hash of the subtree that the leaf at index <see cref="Size"/> completes.</summary>
     private void Put(int level, in Hash hash)
     {
         byte[] tile = _open[level] ??= new byte[TileBytes];
@@ -141,7 +141,7 @@ public sealed class RightEdge
         byte[] open = _open[level] = new byte[TileBytes];
         tile.CopyTo(open);
 
-        // The bits of the width, the highest first, say how the tile's hashes fall into complete subtrees.
+        // Each set bit of the width, the highest first, stands for one complete subtree of the tile's hashes.
         int width = tile.Length / Hash.Size;
         int start = 0;
         for (int bit = 7; bit >= 0; bit--)

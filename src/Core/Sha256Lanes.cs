@@ -1,5 +1,6 @@
-// Sixteen inner nodes at once: SHA-256 (FIPS 180-4 section 6.2) with one node in each 32-bit lane of a 512-bit register, its letters kept.
-// A node's input has 65 bytes, 0x01 || left || right, so it is two blocks, and all but the first byte of the second is padding:
+// Computes sixteen inner nodes at the same time: SHA-256 (FIPS 180-4 section 6.2) with one node in each 32-bit lane of a 512-bit register.
+// The letters are those of the standard. The input of a node has 65 bytes, 0x01 || left || right. That makes two blocks, and everything after
+// the first byte of the second block is padding:
 //
 //     block 1   01 l0 l1 l2 | l3 l4 l5 l6 | ... | r27 r28 r29 r30
 //     block 2   r31 80 00 00 | 0 | ... | 0 | 520, the length in bits
@@ -12,12 +13,12 @@ using System.Security.Cryptography;
 namespace TransparencyLog;
 
 /// <summary>
-/// The batch hash behind <see cref="MerkleHash.Nodes"/>, where the processor has AVX-512: a third of the time of sixteen single hashes. No branch and no index
-/// depends on what is hashed, so what is right for some input is right for all; some are compared with the base library before the first use.
+/// The batch hash that <see cref="MerkleHash.Nodes"/> uses where the processor has AVX-512. It needs a third of the time of sixteen single hashes.
+/// No branch and no index depends on the input, so a few inputs run all of the code: their hashes are compared with the base library's before the first use.
 /// </summary>
 internal static class Sha256Lanes
 {
-    /// <summary>Nodes in one call.</summary>
+    /// <summary>Number of nodes per call.</summary>
     public const int Count = 16;
 
     private const int Words = 16;
@@ -32,10 +33,12 @@ internal static class Sha256Lanes
 
     private static readonly uint[] H0 = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
 
-    /// <summary>Whether it can be used in this process.</summary>
+    /// <summary>Whether this processor supports the batch hash and its results agree with the base library's.</summary>
     public static bool IsUsable { get; } = Avx512F.IsSupported && IsRight();
 
-    /// <summary><c>parents[i] = SHA-256(0x01 || children[2i] || children[2i + 1])</c> for 32 children. Both may begin at the same place in memory.</summary>
+    /// <summary>
+    /// <c>parents[i] = SHA-256(0x01 || children[2i] || children[2i + 1])</c> for 32 children. Both spans may begin at the same place in memory.
+    /// </summary>
     public static void Nodes(ReadOnlySpan<Hash> children, Span<Hash> parents)
     {
         // words[16 t + lane] is word t of that lane's 64 bytes.
@@ -52,7 +55,7 @@ internal static class Sha256Lanes
         Span<Vector512<uint>> h = stackalloc Vector512<uint>[8];
         for (int i = 0; i < 8; i++) h[i] = Vector512.Create(H0[i]);
 
-        // Everything stands one byte later than in the children.
+        // The prefix byte moves all input up by one byte.
         w[0] = (input[0] >>> 8) | Vector512.Create(0x01000000u);
         for (int t = 1; t < Words; t++) w[t] = (input[t] >>> 8) | (input[t - 1] << 24);
         Block(w, h);
@@ -77,12 +80,12 @@ internal static class Sha256Lanes
         {
             if (t >= Words)
             {
-                // Of the schedule only the last sixteen words are needed: word t takes the place of word t - 16.
+                // Only the last sixteen words of the message schedule are needed: word t replaces word t - 16.
                 Vector512<uint> x = w[(t + 1) % Words], y = w[(t + 14) % Words];
                 w[t % Words] += Xor(Avx512F.RotateRight(x, 7), Avx512F.RotateRight(x, 18), x >>> 3) + w[(t + 9) % Words] + Xor(Avx512F.RotateRight(y, 17), Avx512F.RotateRight(y, 19), y >>> 10);
             }
 
-            // Ch and Maj are one instruction each: the truth tables of (e ? f : g) and of the majority.
+            // Ch and Maj need one instruction each, by their truth tables: (e ? f : g) and the majority.
             Vector512<uint> t1 = h + Xor(Avx512F.RotateRight(e, 6), Avx512F.RotateRight(e, 11), Avx512F.RotateRight(e, 25)) + Avx512F.TernaryLogic(e, f, g, 0xca) + (Vector512.Create(K[t]) + w[t % Words]);
             Vector512<uint> t2 = Xor(Avx512F.RotateRight(a, 2), Avx512F.RotateRight(a, 13), Avx512F.RotateRight(a, 22)) + Avx512F.TernaryLogic(a, b, c, 0xe8);
             (h, g, f, e, d, c, b, a) = (g, f, e, d + t1, c, b, a, t1 + t2);
@@ -100,7 +103,7 @@ internal static class Sha256Lanes
 
     private static Vector512<uint> Xor(Vector512<uint> a, Vector512<uint> b, Vector512<uint> c) => Avx512F.TernaryLogic(a, b, c, 0x96);
 
-    /// <summary>Four rounds of sixteen nodes, each from the hashes of the last, against the base library.</summary>
+    /// <summary>Compares four rounds of sixteen nodes with the base library. Each round after the first also hashes results of the round before.</summary>
     private static bool IsRight()
     {
         Span<Hash> children = stackalloc Hash[2 * Count];

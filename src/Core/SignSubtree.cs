@@ -1,4 +1,4 @@
-// The body of sign-subtree (c2sp.org/tlog-witness, "sign-subtree"). The answer is that of add-checkpoint: signature lines.
+// The body of sign-subtree (c2sp.org/tlog-witness, "sign-subtree"). The response is that of add-checkpoint: signature lines.
 //
 //     subtree 8 13
 //     mbsQCg+dEIMGlpqeGgk94JutQwKKS2Lo5IuDhKmDjiU=       hash of the subtree
@@ -17,12 +17,12 @@ using System.Text;
 namespace TransparencyLog;
 
 /// <summary>
-/// What asks a witness to sign a subtree: its interval and hash, the proof that it is part of a tree that this witness has cosigned, and
-/// that cosigned checkpoint (c2sp.org/tlog-witness). Parsing verifies nothing. Immutable.
+/// A request to a witness to sign a subtree: its interval and hash, the proof that it is part of a tree that this witness has cosigned, and
+/// the checkpoint of that tree, cosigned by the witness (c2sp.org/tlog-witness). Parsing verifies nothing. Immutable.
 /// </summary>
 public sealed class SignSubtreeRequest
 {
-    /// <summary>Largest body in bytes: as for add-checkpoint, for the same lines but one.</summary>
+    /// <summary>Largest body in bytes: the same as for add-checkpoint, although this body has one line more.</summary>
     public const int MaxSize = AddCheckpointRequest.MaxSize;
 
     /// <summary>Most proof lines.</summary>
@@ -33,9 +33,9 @@ public sealed class SignSubtreeRequest
 
     /// <summary>Makes a request.</summary>
     /// <param name="start">First index of the subtree.</param>
-    /// <param name="end">The index behind its last; with the start a valid subtree (<see cref="SubtreeProof.IsValid"/>).</param>
+    /// <param name="end">The index after its last leaf; [start, end) is a valid subtree (<see cref="SubtreeProof.IsValid"/>).</param>
     /// <param name="hash">Hash of the subtree.</param>
-    /// <param name="proof">At most 63 hashes from the subtree to the tree of the checkpoint.</param>
+    /// <param name="proof">The subtree consistency proof to the tree of the checkpoint, at most 63 hashes.</param>
     /// <param name="checkpoint">The bytes of the cosigned checkpoint.</param>
     /// <exception cref="ArgumentException">The body would not parse again.</exception>
     public SignSubtreeRequest(long start, long end, Hash hash, IReadOnlyList<Hash> proof, ReadOnlyMemory<byte> checkpoint)
@@ -55,21 +55,21 @@ public sealed class SignSubtreeRequest
     /// <summary>First index of the subtree.</summary>
     public long Start { get; }
 
-    /// <summary>The index behind its last; [<see cref="Start"/>, End) is a valid subtree.</summary>
+    /// <summary>The index after its last leaf; [<see cref="Start"/>, End) is a valid subtree.</summary>
     public long End { get; }
 
     /// <summary>Hash of the subtree.</summary>
     public Hash Hash { get; }
 
-    /// <summary>The proof from the subtree to the tree of the checkpoint.</summary>
+    /// <summary>The subtree consistency proof to the tree of the checkpoint.</summary>
     public IReadOnlyList<Hash> Proof => proof;
 
     /// <summary>The cosigned checkpoint, verbatim, for <see cref="Note.TryParse"/>.</summary>
     public ReadOnlyMemory<byte> Checkpoint => checkpoint;
 
     /// <summary>
-    /// Reads a body of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/> says
-    /// for people what is wrong and holds nothing of the body.
+    /// Reads a body of at most <see cref="MaxSize"/> bytes. On false, <paramref name="error"/> says for people what is wrong. It quotes nothing
+    /// from the body.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> body, [NotNullWhen(true)] out SignSubtreeRequest? request, out string error)
     {
@@ -103,7 +103,7 @@ public sealed class SignSubtreeRequest
         return true;
     }
 
-    /// <summary>The body: the same bytes that were parsed.</summary>
+    /// <summary>Formats the body: the same bytes that were parsed.</summary>
     public byte[] ToBytes() =>
         ProofLines.ToBytes(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"subtree {Start} {End}\n{Hash.ToBase64()}\n")), proof, checkpoint);
 }

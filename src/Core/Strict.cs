@@ -1,11 +1,11 @@
-// Numbers, base64, hex and UTF-8 as C2SP writes them: one text for one value, and nothing else is read.
+// Numbers, base64, hex and UTF-8 as C2SP writes them. Each value has one valid text, and no other text is accepted.
 //
 //     size      0 | [1-9][0-9]*            up to 2^63-1     (tlog-checkpoint, "Note text")
 //     base64    RFC 4648 section 4         padded, trailing bits zero, no white space
 //     hex       [0-9a-f], two a byte
 //
-// This is the only file that may call the base library's parsers (RS0030): they forgive white space, signs,
-// leading zeros and trailing bits, and a log that forgives has two texts for one signature.
+// This is the only file that may call the base library's parsers (RS0030). They accept white space, signs, leading zeros
+// and trailing bits. A log that accepted those would have several texts for one signature.
 using System.Buffers;
 using System.Text.Unicode;
 #pragma warning disable RS0030 // the decoder is called here, and held by encoding again and comparing
@@ -14,12 +14,12 @@ using Base64 = System.Buffers.Text.Base64;
 namespace TransparencyLog;
 
 /// <summary>
-/// The strict readers every parser of this library is made of. A reader answers false to anything that is not
-/// the one canonical text of a value; the value is then its default and nothing was allocated.
+/// The strict readers on which every parser of this library is built. A reader returns false for anything that is not the
+/// canonical text of a value. No reader allocates more than its stated limit.
 /// </summary>
 public static class Strict
 {
-    /// <summary>Reads a tree size or an index: ASCII digits, no sign, no leading zero, nothing after; 0 to 2^63-1.</summary>
+    /// <summary>Reads a tree size or an index, 0 to 2^63-1: ASCII digits only, no sign, no leading zero. On false, the size is 0.</summary>
     public static bool TryReadSize(ReadOnlySpan<byte> ascii, out long size)
     {
         bool ok = TryReadUInt64(ascii, out ulong value) && value <= long.MaxValue;
@@ -27,7 +27,7 @@ public static class Strict
         return ok;
     }
 
-    /// <summary>Reads a decimal of at most 64 bits: ASCII digits, no sign, no leading zero, nothing after; 0 to 2^64-1.</summary>
+    /// <summary>Reads a decimal number, 0 to 2^64-1: ASCII digits only, no sign, no leading zero. On false, the value is 0.</summary>
     public static bool TryReadUInt64(ReadOnlySpan<byte> ascii, out ulong value)
     {
         value = 0;
@@ -46,8 +46,8 @@ public static class Strict
     }
 
     /// <summary>
-    /// Reads canonical base64 of at most <paramref name="maxBytes"/> decoded bytes (RFC 4648 section 4, standard
-    /// alphabet, padded) into a fresh array. Longer text is refused before anything is allocated.
+    /// Reads canonical base64 of at most <paramref name="maxBytes"/> decoded bytes (RFC 4648 section 4, standard alphabet,
+    /// padded) into a new array. Longer text is refused before anything is allocated. On false, the array is empty.
     /// </summary>
     public static bool TryReadBase64(ReadOnlySpan<byte> ascii, int maxBytes, out byte[] bytes)
     {
@@ -61,7 +61,7 @@ public static class Strict
 
     /// <summary>
     /// Reads canonical base64 into <paramref name="destination"/>, which may be longer than needed, and allocates
-    /// nothing. When it answers false the content of the destination is undefined.
+    /// nothing. On false, the content of the destination is undefined.
     /// </summary>
     public static bool TryReadBase64(ReadOnlySpan<byte> ascii, Span<byte> destination, out int written)
     {
@@ -89,13 +89,15 @@ public static class Strict
         return true;
     }
 
-    /// <summary>Writes standard base64 with padding at the start of <paramref name="destination"/>, which has room for it.</summary>
+    /// <summary>Writes standard base64 with padding to the start of <paramref name="destination"/>, which must have room for it.</summary>
     internal static void WriteBase64(ReadOnlySpan<byte> bytes, Span<byte> destination)
     {
         if (Base64.EncodeToUtf8(bytes, destination, out _, out _) != OperationStatus.Done) throw new ArgumentException("no room for the base64", nameof(destination));
     }
 
-    /// <summary>Reads lower-case hex that is exactly twice as long as <paramref name="destination"/>.</summary>
+    /// <summary>
+    /// Reads lower-case hex that is exactly twice as long as <paramref name="destination"/>. On false, the content of the destination is undefined.
+    /// </summary>
     public static bool TryReadHexLower(ReadOnlySpan<byte> ascii, Span<byte> destination)
     {
         if (ascii.Length != destination.Length * 2L) return false;
@@ -110,7 +112,7 @@ public static class Strict
         return true;
     }
 
-    /// <summary>Whether the bytes are UTF-8 by RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF, nothing cut.</summary>
+    /// <summary>Whether the bytes are UTF-8 by RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF, no truncated sequence.</summary>
     public static bool IsUtf8(ReadOnlySpan<byte> bytes) => Utf8.IsValid(bytes);
 
     private static int HexDigit(byte character) => character switch
@@ -120,7 +122,7 @@ public static class Strict
         _ => -1,
     };
 
-    /// <summary>What the length and the padding promise; the decoder has to keep it.</summary>
+    /// <summary>The decoded length that follows from the length and the padding of the text. The decoder must produce exactly that many bytes.</summary>
     private static bool TryDecodedLength(ReadOnlySpan<byte> ascii, out int length)
     {
         length = 0;

@@ -1,25 +1,25 @@
-// Subtrees and their proofs (draft-ietf-plants-merkle-tree-certs-03 sections 4.1, 4.3 and 4.4, which c2sp.org/tlog-witness names for
-// sign-subtree), with the letters and the order of the draft. ProofPlan makes these proofs.
+// Verifies proofs of subtrees (draft-ietf-plants-merkle-tree-certs-03 sections 4.1, 4.3 and 4.4, to which c2sp.org/tlog-witness refers for
+// sign-subtree). The variable names and the order of the steps are those of the draft. ProofPlan makes these proofs.
 //
-//     [0, 14)        a subtree [start, end) is a Merkle tree of its own over the entries of that interval. It is valid where its start is a
-//      /   \         multiple of BIT_CEIL(end - start): then all of it but its right edge is also part of the tree around it.
+//     [0, 14)        A subtree [start, end) is the Merkle tree over the entries of that interval alone. It is valid if start is a multiple of
+//      /   \         BIT_CEIL(end - start). Then all of its nodes except those on its right edge are also nodes of the tree around it.
 //   [0, 8) [8, 14)
-//            |       The subtree [8, 13) is none of the nodes here, and still is built of them: [8, 12) and [12, 13).
+//            |       The subtree [8, 13) is not a node of this tree, but it is built from two nodes of it: [8, 12) and [12, 13).
 //         [8, 13)
 //
-// From -05 on the draft also takes empty subtrees. The specification of witnesses follows -03, which does not, and so does this file.
+// From version -05 on, the draft also allows empty subtrees. tlog-witness follows -03, which does not, and so does this file.
 using System.Numerics;
 
 namespace TransparencyLog;
 
-/// <summary>Verifies proofs about subtrees of a Merkle tree. Everything comes from strangers; false is the only bad answer.</summary>
+/// <summary>Verifies proofs about subtrees of a Merkle tree. All input is untrusted: whatever is wrong with it, the result is false.</summary>
 public static class SubtreeProof
 {
     /// <summary>
     /// Whether [<paramref name="start"/>, <paramref name="end"/>) is a valid subtree of every tree of at least <paramref name="end"/> leaves
-    /// (section 4.1): 0 &lt;= start &lt; end, and start is a multiple of the smallest power of two that is not below end - start.
+    /// (section 4.1): 0 &lt;= start &lt; end, and start is a multiple of the smallest power of two that is at least end - start.
     /// </summary>
-    // The power of two is at most 2^63 and fits 64 bits without sign, for sizes end at 2^63-1.
+    // Sizes are at most 2^63-1, so the power of two is at most 2^63 and fits in an unsigned 64-bit integer.
     public static bool IsValid(long start, long end) =>
         start >= 0 && start < end && ((ulong)start & (BitOperations.RoundUpToPowerOf2((ulong)(end - start)) - 1)) == 0;
 
@@ -31,7 +31,7 @@ public static class SubtreeProof
         IsValid(start, end) && index >= start && MerkleProof.VerifyInclusion(leaf, index - start, end - start, proof, subtree);
 
     /// <summary>
-    /// Whether the subtree [<paramref name="start"/>, <paramref name="end"/>) with the hash <paramref name="subtree"/> is that of the tree of
+    /// Whether the subtree [<paramref name="start"/>, <paramref name="end"/>) with the hash <paramref name="subtree"/> is part of the tree of
     /// <paramref name="size"/> leaves with this root hash (section 4.4).
     /// </summary>
     public static bool VerifyConsistency(long start, long end, long size, in Hash subtree, in Hash root, ReadOnlySpan<Hash> proof)
@@ -39,7 +39,8 @@ public static class SubtreeProof
         // 1. Check that [start, end) is a valid subtree, and that end <= n. If either do not hold, fail.
         if (!IsValid(start, end) || end > size) return false;
 
-        // 2, 3, 4. Up to the first node that is a whole child in the tree around it; where the subtree is one itself, to its own.
+        // 2, 3, 4. Go up to the level where the proof starts. It starts at the subtree itself if that is a node of the tree, otherwise at the
+        // largest node of the tree that ends where the subtree ends.
         (long fn, long sn, long tn) = (start, end - 1, size - 1);
         if (sn == tn)
         {

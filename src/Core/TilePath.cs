@@ -4,7 +4,7 @@
 //   tile/<L>/<N>.p/<W>     a partial tile: its first W hashes, 1 to 255
 //   tile/entries/<N>[.p/<W>]   the entry bundle that belongs to the level 0 tile of the same index
 //
-// <N> is the index in groups of three digits, all but the last behind an x: 1234067 is x001/x234/067.
+// <N> is the index in groups of three digits, all but the last with an x in front: 1234067 is x001/x234/067.
 using System.Text;
 
 namespace TransparencyLog;
@@ -26,7 +26,7 @@ public readonly record struct TilePath
     // "tile/entries/", six groups of "x000/" and one of "000" for the 19 digits of 2^63-1, ".p/255".
     private const int MaxLength = 13 + (6 * 5) + 3 + 6;
 
-    // A full tile is held as 0, so that default is one too.
+    // 0 stands for a full tile, so that default is a full tile too.
     private readonly byte _partialWidth;
     private readonly sbyte _level;
 
@@ -62,8 +62,8 @@ public readonly record struct TilePath
     public bool IsPartial => _partialWidth != 0;
 
     /// <summary>
-    /// Reads a path, with no leading slash. False unless it is the one canonical way to write this tile, with an index below 2^63.
-    /// Whether any tree is large enough to have the tile is another question: <see cref="IsCoveredBy"/>.
+    /// Reads a path without a leading slash. False unless it is the canonical path of a tile or bundle, with an index below 2^63.
+    /// It does not check whether a tree is large enough to have the tile: <see cref="IsCoveredBy"/> does.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> path, out TilePath tile)
     {
@@ -106,7 +106,7 @@ public readonly record struct TilePath
 
     /// <summary>
     /// How many hashes (entries, at level -1) this tile has in a tree of <paramref name="size"/> leaves: 0 to 256.
-    /// Any index and size are allowed; a negative one gives 0.
+    /// Any index and size are allowed; for a negative one the result is 0.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The level is not -1 to 63.</exception>
     public static int WidthAt(int level, long index, long size)
@@ -122,7 +122,7 @@ public readonly record struct TilePath
         return index < tiles ? FullWidth : index == tiles ? (int)(hashes % FullWidth) : 0;
     }
 
-    /// <summary>Whether a tree of <paramref name="size"/> leaves has every hash (entry) of this tile.</summary>
+    /// <summary>Whether a tree of <paramref name="size"/> leaves has every hash (entry) of this tile (bundle).</summary>
     public bool IsCoveredBy(long size) => Width <= WidthAt(Level, Index, size);
 
     /// <summary>SPEC TT-09: three-digit groups, all but the last behind an x.</summary>
@@ -141,7 +141,7 @@ public readonly record struct TilePath
         }
     }
 
-    /// <summary>Reads one to three ASCII digits. A leading zero passes here, and not the comparison with what we would write.</summary>
+    /// <summary>Reads one to three ASCII digits. Accepts leading zeros: the comparison with the canonical path refuses those that are wrong.</summary>
     private static bool TryReadDigits(ReadOnlySpan<byte> digits, out int value)
     {
         value = 0;
@@ -190,7 +190,7 @@ public readonly record struct TilePath
         return length + 3;
     }
 
-    /// <summary>A number below 1000 without leading zeros.</summary>
+    /// <summary>Writes a number below 1000 without leading zeros.</summary>
     private static int PutNumber(Span<byte> path, int length, int value)
     {
         if (value >= 100) path[length++] = (byte)('0' + (value / 100));

@@ -1,17 +1,17 @@
-// Evidence that a log has said two things that cannot both be true, for a third party, offline (spec/evidence.md).
+// Evidence that a log made statements that cannot all be true, which a third party can check offline (spec/evidence.md).
 //
 //     tlog-evidence v1
 //     kind inconsistent                                  fork, inconsistent, size-zero or unproven
-//     gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=       inconsistent: SUBPROOF(m, D_n, false); unproven: what was shown instead
+//     gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=       inconsistent: SUBPROOF(m, D_n, false); unproven: what came in place of a proof
 //     2E8zdp1PXShvRVcKUwpLJvQb8E2wOqfFcl3r8bm4mFM=
 //
-//     example.com/fancylog                               the smaller tree's checkpoint, with the log's lines alone
+//     example.com/fancylog                               the checkpoint of the smaller tree, with the log's signature lines only
 //     109482
 //     sFodV/vSp5O8n9a8QpW6PRY97tfOSW5bsc2Xl/EQi08=
 //
-//     — example.com/fancylog hI2DJw...1roloI=            in the order of their bytes, one of a key
+//     — example.com/fancylog hI2DJw...1roloI=            lines in the order of their bytes, one per key
 //
-//     example.com/fancylog                               the larger tree's
+//     example.com/fancylog                               the checkpoint of the larger tree
 //     109517
 //     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
 //
@@ -24,37 +24,39 @@ using System.Text;
 
 namespace TransparencyLog;
 
-/// <summary>What a piece of evidence shows.</summary>
+/// <summary>The kind of conflict that a piece of evidence shows.</summary>
 public enum EvidenceKind
 {
-    /// <summary>Two checkpoints of one size with different root hashes: proof by themselves.</summary>
+    /// <summary>Two checkpoints of one size with different root hashes. They prove the fork without any hashes.</summary>
     Fork,
 
     /// <summary>
-    /// Two sizes, and hashes that lead to the larger root and to another root for the smaller size than the one that was signed: the smaller tree is no
-    /// beginning of the larger one.
+    /// Two checkpoints of different sizes, and hashes that lead to the signed root of the larger size and to a root of the smaller size that is not the
+    /// signed one. So the smaller tree is not the beginning of the larger one.
     /// </summary>
     Inconsistent,
 
     /// <summary>One checkpoint, of size 0, whose root hash is not that of the empty tree.</summary>
     SizeZero,
 
-    /// <summary>Two sizes, and no consistency proof between them that holds. No proof of anything: whoever has the entries can tell.</summary>
+    /// <summary>Two checkpoints of different sizes, and no valid consistency proof between them. This proves nothing; the entries would decide it.</summary>
     Unproven,
 }
 
 /// <summary>
-/// One or two checkpoints of a log and the hashes that show how they conflict (spec/evidence.md). Parsing checks everything but the signatures. Immutable.
+/// One or two checkpoints of a log, and the hashes that show how they conflict (spec/evidence.md). Parsing checks everything except the signatures. Immutable.
 /// </summary>
 public sealed class TlogEvidence
 {
-    /// <summary>Most hashes: SUBPROOF for a tree whose size fits in 63 bits has one more than the height.</summary>
+    /// <summary>Most hashes: SUBPROOF has at most one hash more than the height of the tree, and a tree size fits in 63 bits.</summary>
     public const int MaxHashes = 64;
 
-    /// <summary>How the name of such a file ends.</summary>
+    /// <summary>The file name extension of evidence files.</summary>
     public const string Extension = ".tlog-evidence";
 
-    /// <summary>Largest file in bytes: two lines of head, the hashes, two notes of the largest size, an empty line behind each of the three, the last line.</summary>
+    /// <summary>
+    /// Largest file in bytes: the first two lines, the hashes, two notes of the largest size, an empty line after each of these three, and the last line.
+    /// </summary>
     public const int MaxSize = 17 + 18 + (MaxHashes * Hash.LineSize) + (2 * Note.MaxSize) + 3 + DigestLine;
 
     private const int DigestLine = 7 + (2 * Hash.Size) + 1;
@@ -71,18 +73,18 @@ public sealed class TlogEvidence
         this.hashes = hashes;
     }
 
-    /// <summary>What it shows, if the log's signatures hold.</summary>
+    /// <summary>What the evidence shows, if the signatures of the log are valid.</summary>
     public EvidenceKind Kind { get; }
 
-    /// <summary>The signed notes: one for <see cref="EvidenceKind.SizeZero"/>, else two, by size and then by root hash.</summary>
+    /// <summary>The signed notes: one for <see cref="EvidenceKind.SizeZero"/>, otherwise two, ordered by size and then by root hash.</summary>
     public IReadOnlyList<Note> Notes => notes;
 
-    /// <summary>What the notes say, in their order; all of one origin.</summary>
+    /// <summary>The checkpoints in the notes, in the same order, all of one origin.</summary>
     public IReadOnlyList<Checkpoint> Checkpoints => checkpoints;
 
     /// <summary>
-    /// SUBPROOF(m, D_n, false) of RFC 9162 section 2.1.4.1 for <see cref="EvidenceKind.Inconsistent"/>; whatever came in place of a proof for
-    /// <see cref="EvidenceKind.Unproven"/>; else none.
+    /// For <see cref="EvidenceKind.Inconsistent"/>, SUBPROOF(m, D_n, false) of RFC 9162 section 2.1.4.1. For <see cref="EvidenceKind.Unproven"/>,
+    /// whatever came in place of a proof. Otherwise none.
     /// </summary>
     public IReadOnlyList<Hash> Hashes => hashes;
 
@@ -90,8 +92,8 @@ public sealed class TlogEvidence
     public string Origin => checkpoints[0].Origin;
 
     /// <summary>
-    /// A name for the file: origin hash, kind, and the first 16 hex digits of SHA-256 over the texts of the notes. Equal for equal claims, however often and by
-    /// whomever they were signed.
+    /// A name for the file: origin hash, kind, and the first 16 hex digits of SHA-256 over the texts of the notes. Equal claims have equal names,
+    /// whichever keys signed them and however often.
     /// </summary>
     public string FileName
     {
@@ -102,9 +104,9 @@ public sealed class TlogEvidence
         }
     }
 
-    /// <summary>What a checkpoint shows alone; null when that is nothing.</summary>
-    /// <param name="note">A checkpoint with those lines of the log that were verified.</param>
-    /// <exception cref="ArgumentException">Its text is no checkpoint.</exception>
+    /// <summary>The evidence that a single checkpoint is, or null if it shows no conflict.</summary>
+    /// <param name="note">A checkpoint with only those signature lines of the log that were verified.</param>
+    /// <exception cref="ArgumentException">Its text is not a checkpoint.</exception>
     public static TlogEvidence? Of(Note note)
     {
         Checkpoint checkpoint = Read(note);
@@ -112,13 +114,14 @@ public sealed class TlogEvidence
     }
 
     /// <summary>
-    /// What two checkpoints of one origin show, in any order; null when they are equal in size and root, or shown to be consistent.
+    /// The evidence that two checkpoints of one origin are, in either order. Null when they are equal in size and root, or shown to be consistent.
+    /// If one of them is evidence alone (<see cref="EvidenceKind.SizeZero"/>), the result is that evidence.
     /// </summary>
-    /// <param name="one">A checkpoint with those lines of the log that were verified.</param>
-    /// <param name="other">The other one.</param>
+    /// <param name="one">A checkpoint with only those signature lines of the log that were verified.</param>
+    /// <param name="other">The other checkpoint, likewise.</param>
     /// <param name="hashes">
-    /// A consistency proof from the smaller size to the larger one; with its first node written out (<see cref="ProofPlan.Prefix"/>) it can show an inconsistency also
-    /// where the smaller size is a power of two. At most <see cref="MaxHashes"/>; not looked at for equal sizes.
+    /// A consistency proof from the smaller size to the larger one. If the smaller size is a power of two, the proof can show an inconsistency only with its
+    /// first node included (<see cref="ProofPlan.Prefix"/>). At most <see cref="MaxHashes"/> hashes. Ignored for equal sizes.
     /// </param>
     /// <exception cref="ArgumentException">Not two checkpoints of one origin, or too many hashes.</exception>
     public static TlogEvidence? Of(Note one, Note other, IReadOnlyList<Hash> hashes)
@@ -134,8 +137,8 @@ public sealed class TlogEvidence
     }
 
     /// <summary>
-    /// Reads a file of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/> says what is wrong and holds nothing of the file. A file
-    /// whose notes and hashes do not show what it says they do is refused too; the signatures are for <see cref="TryVerify"/>.
+    /// Reads a file of at most <see cref="MaxSize"/> bytes. Also refuses a file whose notes and hashes do not show what the file says. Does not check the
+    /// signatures; <see cref="TryVerify"/> does. On false, <paramref name="error"/> says what is wrong, and quotes nothing from the file.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out TlogEvidence? evidence, out string error)
     {
@@ -190,7 +193,7 @@ public sealed class TlogEvidence
         return true;
     }
 
-    /// <summary>The bytes of the file: the same that were parsed.</summary>
+    /// <summary>Formats the file: the same bytes that were parsed.</summary>
     public byte[] ToBytes()
     {
         byte[] signed = [.. notes.SelectMany(note => (byte[])[.. note.ToBytes(), (byte)'\n'])];
@@ -199,11 +202,11 @@ public sealed class TlogEvidence
     }
 
     /// <summary>
-    /// Whether it convinces somebody who trusts that these keys are the log's: every note bears a line by one of them, and no line of theirs fails. Lines of other
-    /// keys say nothing and are ignored. Evidence of the kind <see cref="EvidenceKind.Unproven"/> never convinces.
+    /// Whether the evidence convinces someone who trusts that these are the keys of the log: every note has a signature line of one of them, and none of
+    /// their lines is bad. Lines of other keys are ignored. Evidence of the kind <see cref="EvidenceKind.Unproven"/> never convinces.
     /// </summary>
-    /// <param name="logKeys">The keys of the log with this <see cref="Origin"/>, and of nobody else.</param>
-    /// <param name="reason">Why not, in one line of printable ASCII; empty when it does.</param>
+    /// <param name="logKeys">The keys of the log with this <see cref="Origin"/>, and no other keys.</param>
+    /// <param name="reason">Why the evidence does not convince, in one line of printable ASCII; empty if it does.</param>
     public bool TryVerify(IReadOnlyList<INoteVerifier> logKeys, out string reason)
     {
         reason = "";
@@ -227,7 +230,7 @@ public sealed class TlogEvidence
         return reason.Length == 0;
     }
 
-    /// <summary>The kind as it stands in the file.</summary>
+    /// <summary>The word for the kind in the file.</summary>
     public static string Word(EvidenceKind kind) => kind switch
     {
         EvidenceKind.Fork => "fork",
@@ -249,7 +252,10 @@ public sealed class TlogEvidence
         return false;
     }
 
-    /// <summary>A checkpoint has no empty line in its text, and none between its signature lines: so the second one ends it.</summary>
+    /// <summary>
+    /// Reads a note and the empty line after it. A checkpoint has no empty line in its text or between its signature lines, so the second empty line
+    /// ends the note.
+    /// </summary>
     private static bool TryTakeNote(ref ReadOnlySpan<byte> rest, [NotNullWhen(true)] out Note? note)
     {
         note = null;
@@ -261,21 +267,24 @@ public sealed class TlogEvidence
         return true;
     }
 
-    /// <summary>The note with one line of each key, the lines in the order of their bytes: whoever heard one claim, and in whatever order, writes one file.</summary>
+    /// <summary>
+    /// The note with one line per key, the first, ordered by the bytes of the lines. So the order in which the lines of the keys came makes no difference.
+    /// </summary>
     private static Note InOrder(Note note) => new(note.Text, [.. note.Signatures.DistinctBy(line => (line.Name, line.KeyId)).OrderBy(line => Encoding.UTF8.GetBytes(line.ToLine()), Comparer<byte[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b)))]);
 
-    /// <summary>The one order of two checkpoints: by size, then by the bytes of the root hash.</summary>
+    /// <summary>The order of two checkpoints in a file: by size, then by the bytes of the root hash.</summary>
     private static bool IsBefore(Checkpoint one, Checkpoint other) =>
         one.Size < other.Size || (one.Size == other.Size && one.Root.ToArray().AsSpan().SequenceCompareTo(other.Root.ToArray()) < 0);
 
     /// <summary>
-    /// What two checkpoints in their order show with these hashes; null when they do not conflict. The root of a size of 0 is that of the empty tree, which every
-    /// tree begins with.
+    /// What two checkpoints show with these hashes, given in the order of <see cref="IsBefore"/>; null when they do not conflict. The caller has checked that a
+    /// checkpoint of size 0 has the root of the empty tree. Every tree begins with the empty tree, so such a checkpoint conflicts with no larger one.
     /// </summary>
     /// <remarks>
-    /// Why <see cref="EvidenceKind.Inconsistent"/> convinces: let T be a tree of n leaves with the larger root. <see cref="MerkleProof.TryRoots(long, long, ReadOnlySpan{Hash}, out Hash, out Hash)"/>
-    /// folds the hashes along the shape that m and n alone decide, so when it comes to that root, every hash on the way is T's own at its place, or SHA-256 has collided;
-    /// and the other root, folded from the same hashes, is that of T's first m leaves. If that is not the root which the log signed for m, no tree has both.
+    /// Why <see cref="EvidenceKind.Inconsistent"/> convinces: let T be a tree of n leaves with the larger root.
+    /// <see cref="MerkleProof.TryRoots(long, long, ReadOnlySpan{Hash}, out Hash, out Hash)"/> joins the hashes in an order that only m and n determine. If the
+    /// result is the root of T, then every hash on the way is the hash of T at that place, or SHA-256 has a collision. The other root is joined from the same
+    /// hashes, so it is the root of the first m leaves of T. If that is not the root that the log signed for m, no tree has both signed roots.
     /// </remarks>
     private static EvidenceKind? Classify(Checkpoint first, Checkpoint second, ReadOnlySpan<Hash> hashes)
     {

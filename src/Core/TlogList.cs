@@ -1,35 +1,34 @@
-// A list of logs, as the public witness network hands them out (c2sp.org/tlog-list).
+// A list of logs, as the public witness network publishes it (c2sp.org/tlog-list).
 //
 //     # any comment
 //     logs/v0
 //
 //     vkey sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8
-//     origin go.sum database tree                        only where it is not the name of the key
+//     origin go.sum database tree                        only if it differs from the key name
 //     qpd 86400                                          requests a day, 1 to 2^31-1
 //     contact sysadmin (at) example.org
 //
-// Lines are taken without the spaces and tabs around them; empty ones and those that begin with "#" are ignored. The four of a log come
-// in this order.
+// Spaces and tabs around a line are ignored. So are empty lines and lines that begin with "#". The four lines of a log come in this order.
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 
 namespace TransparencyLog;
 
-/// <summary>A log of such a list.</summary>
-/// <param name="Key">Its one key, of any signature type.</param>
-/// <param name="Origin">Its origin line: 1 byte or more of UTF-8 without control characters, no space or tab at either end.</param>
-/// <param name="QueriesPerDay">How many add-checkpoint requests a day it may make, 1 to 2^31-1.</param>
-/// <param name="Contact">Whom to ask, for people; as <paramref name="Origin"/>.</param>
+/// <summary>One log of a list.</summary>
+/// <param name="Key">Its only key, of any signature type.</param>
+/// <param name="Origin">Its origin line: at least 1 byte of UTF-8, no byte below 0x20, no space or tab at either end.</param>
+/// <param name="QueriesPerDay">How many add-checkpoint requests the log may make per day, 1 to 2^31-1.</param>
+/// <param name="Contact">Whom to contact, for people. The same rules as for <paramref name="Origin"/>.</param>
 public sealed record ListedLog(VerifierKey Key, string Origin, int QueriesPerDay, string Contact);
 
 /// <summary>A list of logs (c2sp.org/tlog-list). Immutable.</summary>
 public sealed class TlogList
 {
-    /// <summary>Largest list in bytes: as for a policy.</summary>
+    /// <summary>Largest list in bytes: the same as for a policy.</summary>
     public const int MaxSize = Policy.MaxSize;
 
-    /// <summary>Most logs: as for the list of a policy file.</summary>
+    /// <summary>Most logs: the same as for a policy file that is a list of logs.</summary>
     public const int MaxLogs = Policy.MaxLogsOfList;
 
     private const string Header = "logs/v0";
@@ -37,7 +36,7 @@ public sealed class TlogList
     private readonly ListedLog[] logs;
 
     /// <summary>Makes a list.</summary>
-    /// <param name="logs">At most <see cref="MaxLogs"/> of them, none with the origin of another.</param>
+    /// <param name="logs">At most <see cref="MaxLogs"/> logs, no two with the same origin.</param>
     /// <exception cref="ArgumentException">The text would not parse again.</exception>
     public TlogList(IReadOnlyList<ListedLog> logs)
     {
@@ -49,13 +48,13 @@ public sealed class TlogList
         if (ToBytes().Length > MaxSize) throw new ArgumentException($"a list has at most {MaxSize} bytes", nameof(logs));
     }
 
-    // What was read has a place in the limits; written without comments it is a newline longer at most.
+    // For parsed text, which is within the limits. Formatted without comments, it is at most one newline longer.
     private TlogList(ListedLog[] parsed) => logs = parsed;
 
     /// <summary>The logs, in the order of the list.</summary>
     public IReadOnlyList<ListedLog> Logs => logs;
 
-    /// <summary>Whether the text begins as a list does: its first line that is not empty and no comment is the header.</summary>
+    /// <summary>Whether the text begins like a list: its first line that is neither empty nor a comment is the header.</summary>
     public static bool HasHeader(ReadOnlySpan<byte> text)
     {
         while (!text.IsEmpty)
@@ -68,8 +67,8 @@ public sealed class TlogList
     }
 
     /// <summary>
-    /// Reads a list of at most <see cref="MaxSize"/> bytes. When it answers false, <paramref name="error"/> says which line is wrong and what is
-    /// allowed, and holds nothing of the text.
+    /// Reads a list of at most <see cref="MaxSize"/> bytes. On false, <paramref name="error"/> says what is allowed, with the line number if one line
+    /// is wrong. It quotes nothing from the text.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> text, [NotNullWhen(true)] out TlogList? list, out string error)
     {
@@ -133,7 +132,7 @@ public sealed class TlogList
         }
     }
 
-    /// <summary>The list as text, without comments; an origin only where it is not the name of the key.</summary>
+    /// <summary>The list as text, without comments. The origin line is left out when the origin is the key name.</summary>
     public byte[] ToBytes()
     {
         StringBuilder text = new($"{Header}\n");
@@ -164,11 +163,13 @@ public sealed class TlogList
 
     private static bool IsValue(string value) => VerifierKey.IsWellFormed(value) && IsValue(Encoding.UTF8.GetBytes(value));
 
-    /// <summary>What stands behind a word and one space: at least a byte, nothing at either end that trimming would take.</summary>
+    /// <summary>Whether this can be the value after a keyword and one space: UTF-8, not empty, no byte below 0x20, no space or tab at either end.</summary>
     private static bool IsValue(ReadOnlySpan<byte> value) =>
         !value.IsEmpty && value.Trim(" \t"u8).Length == value.Length && Strict.IsUtf8(value) && value.IndexOfAnyInRange((byte)0x00, (byte)0x1f) < 0;
 
-    /// <summary>Takes what stands before the next newline, or to the end, without the spaces and tabs around it.</summary>
+    /// <summary>
+    /// Reads up to the next newline, or to the end, and advances <paramref name="text"/> past it. Returns the line without the spaces and tabs around it.
+    /// </summary>
     private static ReadOnlySpan<byte> TakeLine(scoped ref ReadOnlySpan<byte> text)
     {
         int end = text.IndexOf((byte)'\n');

@@ -1,7 +1,7 @@
 // A proof that can be checked offline (c2sp.org/tlog-proof, "Format").
 //
 //     c2sp.org/tlog-proof@v1
-//     extra YWdlLXYxLjIuMQ==                             optional, opaque, authenticated by nothing
+//     extra YWdlLXYxLjIuMQ==                             optional, opaque, not authenticated
 //     index 73894
 //     gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=       0 to 63 hashes, the leaf's sibling first
 //
@@ -17,20 +17,20 @@ using System.Text;
 namespace TransparencyLog;
 
 /// <summary>
-/// The index of an entry, its inclusion proof and the signed checkpoint it leads to (c2sp.org/tlog-proof).
-/// Parsing verifies nothing; the checkpoint is kept as bytes for <see cref="Note.TryParse"/>. Immutable.
+/// The index of an entry, its inclusion proof and the signed checkpoint to which the proof leads (c2sp.org/tlog-proof).
+/// Parsing verifies nothing. The checkpoint is kept as bytes for <see cref="Note.TryParse"/>. Immutable.
 /// </summary>
 public sealed class TlogProof
 {
     /// <summary>Most hashes: the longest inclusion proof of a tree whose size fits in 63 bits.</summary>
     public const int MaxHashes = 63;
 
-    /// <summary>Most extra data in bytes, decoded: room for some kilobytes of context, not for a file.</summary>
+    /// <summary>Most extra data in bytes, decoded: room for a few kilobytes of context, not for a file.</summary>
     public const int MaxExtra = 64 * 1024;
 
     /// <summary>
     /// Largest proof in bytes: first line 23, extra line 87,391, index line 26, 63 hash lines of 45 bytes, the empty
-    /// line, and a note of the largest size.
+    /// line 1, and a note of the largest size.
     /// </summary>
     public const int MaxSize = 23 + (6 + ((MaxExtra + 2) / 3 * 4) + 1) + (6 + 19 + 1) + (MaxHashes * 45) + 1 + Note.MaxSize;
 
@@ -42,7 +42,7 @@ public sealed class TlogProof
     /// <param name="index">Index of the entry, not negative.</param>
     /// <param name="hashes">At most 63 hashes, the leaf's sibling first.</param>
     /// <param name="checkpoint">The bytes of a signed checkpoint, at most <see cref="Note.MaxSize"/>.</param>
-    /// <param name="extra">At most 65,536 bytes; null and empty are both none, since the line is left out for none.</param>
+    /// <param name="extra">At most 65,536 bytes. Null and empty both mean none, and then the line is left out.</param>
     /// <exception cref="ArgumentException">The proof would not parse again.</exception>
     public TlogProof(long index, IReadOnlyList<Hash> hashes, ReadOnlyMemory<byte> checkpoint, ReadOnlyMemory<byte>? extra = null)
     {
@@ -63,14 +63,14 @@ public sealed class TlogProof
     /// <summary>The inclusion proof, the leaf's sibling first (RFC 6962 section 2.1.1).</summary>
     public IReadOnlyList<Hash> Hashes => hashes;
 
-    /// <summary>Opaque data that nothing authenticates: never trust it by itself. Null when the line is absent.</summary>
-    // Not "? null : ...": null converts to an empty memory, which is not the absence of one.
+    /// <summary>Opaque data that is not authenticated: do not trust it. Null when the line is absent.</summary>
+    // Not "? null : ...", because null would convert to an empty memory instead of an absent one.
     public ReadOnlyMemory<byte>? Extra => extra is null ? default(ReadOnlyMemory<byte>?) : extra;
 
     /// <summary>The signed checkpoint, verbatim.</summary>
     public ReadOnlyMemory<byte> Checkpoint => checkpoint;
 
-    /// <summary>Reads a proof of at most <see cref="MaxSize"/> bytes. False for anything but the one text of a proof.</summary>
+    /// <summary>Reads a proof of at most <see cref="MaxSize"/> bytes. False unless it is the canonical text of a proof.</summary>
     public static bool TryParse(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out TlogProof? proof)
     {
         proof = null;
@@ -103,13 +103,13 @@ public sealed class TlogProof
         return true;
     }
 
-    /// <summary>The bytes of the proof: the same that were parsed.</summary>
+    /// <summary>Formats the proof: the same bytes that were parsed.</summary>
     public byte[] ToBytes()
     {
         string extraLine = extra is null ? "" : $"extra {Convert.ToBase64String(extra)}\n";
         return ProofLines.ToBytes(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"c2sp.org/tlog-proof@v1\n{extraLine}index {Index}\n")), hashes, checkpoint);
     }
 
-    // The note has its own parser; here it is enough that the lines before cannot run into it.
+    // The note has its own parser. Here it is enough that the lines before it cannot run into it.
     private static bool IsCheckpoint(ReadOnlySpan<byte> bytes) => ProofLines.IsNote(bytes);
 }

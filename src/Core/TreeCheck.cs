@@ -1,9 +1,9 @@
-// The check that begins at the entry bytes: everything a log stores or serves beside them is a function of them, so it is computed
-// again and compared. The caller reads, in order, wherever the bytes are; this file knows what they must be.
+// Checks a log from its entry bytes. Everything else that the log stores or serves is a function of the entries, so it is computed again
+// and compared. The caller reads the bytes in order, from any source. This file knows what they must be.
 //
 //   entries -> leaf hashes -> tile of level 0 -> tiles above, each when it becomes full -> roots at the sizes that were signed
 //
-// Memory: one right edge, and the roots that are still to come.
+// Memory: one right edge, and the claimed roots.
 using System.Runtime.InteropServices;
 
 namespace TransparencyLog;
@@ -11,12 +11,12 @@ namespace TransparencyLog;
 /// <summary>A root hash that someone signed or stored for a tree size.</summary>
 /// <param name="Size">The tree size.</param>
 /// <param name="Root">The root hash that is claimed.</param>
-/// <param name="Place">Where the claim stands.</param>
+/// <param name="Place">Where the claim was found.</param>
 public readonly record struct ClaimedRoot(long Size, Hash Root, string Place);
 
 /// <summary>
-/// Rebuilds a tree from its entries and compares what is stored or served of it. One owner. After the first damage it found it is of no
-/// further use: what follows would only repeat it.
+/// Rebuilds a tree from its entries and compares it with what is stored or served. It has one owner and is not safe for concurrent use.
+/// Stop after the first damage: later ones would only repeat it.
 /// </summary>
 public sealed class TreeCheck
 {
@@ -26,9 +26,9 @@ public sealed class TreeCheck
     private int _nextClaim;
     private long _lastClaim;
 
-    /// <summary>A check that will compare these roots, which are in the order of their sizes, when the tree gets there.</summary>
-    /// <param name="claims">The roots; those below the beginning are left out.</param>
-    /// <param name="from">The tree to go on from, which is believed until a root is compared; null to begin with the first entry.</param>
+    /// <summary>Makes a check that compares these roots, given in the order of their sizes, when the tree reaches their sizes.</summary>
+    /// <param name="claims">The roots. Those for sizes below that of the initial tree are ignored.</param>
+    /// <param name="from">The initial tree, which is trusted until a root is compared; null to start with the first entry.</param>
     /// <exception cref="ArgumentException">The sizes decrease.</exception>
     public TreeCheck(IEnumerable<ClaimedRoot> claims, RightEdge? from = null)
     {
@@ -40,27 +40,28 @@ public sealed class TreeCheck
         }
     }
 
-    /// <summary>How many entries were added.</summary>
+    /// <summary>The size of the tree: the entries of the initial tree and those added.</summary>
     public long Size => _edge.Size;
 
-    /// <summary>The root hash of the entries added so far.</summary>
+    /// <summary>The root hash of the tree so far.</summary>
     public Hash Root() => _edge.Root();
 
     /// <summary>
-    /// The tiles that the last <see cref="Add"/> made full, lowest first. The one of level 0 was compared; compare what is stored of those above.
+    /// The tiles that the last <see cref="Add"/> filled, the lowest level first. The tile of level 0 has been compared. The caller compares the
+    /// stored tiles of the levels above.
     /// </summary>
     public IReadOnlyList<FullTile> Completed => _completed;
 
     /// <summary>
-    /// Adds the next entries: a bundle of exactly <paramref name="width"/>, and what is stored or served as their leaf hashes. Returns the first
-    /// damage, null when there is none.
+    /// Adds the next entries, a bundle of exactly <paramref name="width"/>, and compares them with the leaf hashes that are stored or served for them.
+    /// Returns the first damage, or null.
     /// </summary>
-    /// <param name="bundle">Entries with big-endian u16 length prefixes, as they are stored.</param>
+    /// <param name="bundle">The entries with big-endian uint16 length prefixes, as stored.</param>
     /// <param name="tile">The tile of level 0 that belongs to them.</param>
-    /// <param name="width">How many entries there have to be, 1 to 256. The tree has a multiple of 256 entries before.</param>
-    /// <param name="bundlePlace">Names the bundle in a damage.</param>
-    /// <param name="tilePlace">Names the tile in a damage.</param>
-    /// <param name="leaves">What <see cref="Leaves"/> gave for the bundle, perhaps on another thread; null to hash here.</param>
+    /// <param name="width">The required number of entries, 1 to 256. The size of the tree before must be a multiple of 256.</param>
+    /// <param name="bundlePlace">Name of the bundle in a damage.</param>
+    /// <param name="tilePlace">Name of the tile in a damage.</param>
+    /// <param name="leaves">The result of <see cref="Leaves"/> for the bundle, perhaps from another thread; null to hash here.</param>
     public Damage? Add(ReadOnlySpan<byte> bundle, ReadOnlySpan<byte> tile, int width, string bundlePlace, string tilePlace, Hash[]? leaves = null)
     {
         long segment = Size / EntryBundle.Width;
@@ -92,7 +93,9 @@ public sealed class TreeCheck
         return null;
     }
 
-    /// <summary>The leaf hashes of a bundle's entries: the part of a check that needs nothing of the tree. Null when the bundle is not well formed.</summary>
+    /// <summary>
+    /// The leaf hashes of the entries of a bundle: the part of a check that does not need the tree. Null when the bundle is malformed.
+    /// </summary>
     public static Hash[]? Leaves(ReadOnlySpan<byte> bundle)
     {
         if (!EntryBundle.TryCount(bundle, out int count)) return null;
@@ -102,25 +105,25 @@ public sealed class TreeCheck
         return leaves;
     }
 
-    /// <summary>Adds the next entry where no leaf hash is stored that could be compared.</summary>
+    /// <summary>Adds the next entry, when no leaf hash is stored to compare it with. Returns a damage if a root hash differs, or null.</summary>
     public Damage? AddEntry(ReadOnlySpan<byte> entry) => AddLeaf(MerkleHash.Leaf(entry));
 
-    /// <summary>The same with its leaf hash.</summary>
+    /// <summary>The same for the leaf hash of the next entry.</summary>
     public Damage? AddLeaf(in Hash leaf)
     {
         _completed.Clear();
         return Append(leaf);
     }
 
-    /// <summary>Compares the claims about the tree it begins with, before anything is added.</summary>
+    /// <summary>Compares the claims about the initial tree. Call it before anything is added.</summary>
     public Damage? CheckBegin() => CheckClaims();
 
-    /// <summary>Whether every claim was reached: a signed size larger than what there is means that entries are missing.</summary>
+    /// <summary>Checks that every claim was reached. A signed size larger than the tree means that entries are missing.</summary>
     public Damage? Finish(string place) => _nextClaim == _claims.Length
         ? null
         : new Damage("size", place, null, Size, $"{_claims[^1].Size} entries, the size in {_claims[^1].Place}", $"{Size} entries");
 
-    /// <summary>The partial tiles of level 1 and above, as the tree of this size has them.</summary>
+    /// <summary>The partial tiles of level 1 and above of the tree at its current size.</summary>
     public IEnumerable<(TilePath Path, ReadOnlyMemory<byte> Hashes)> PartialTiles()
     {
         for (int level = 1; level < _edge.Levels; level++)
@@ -130,7 +133,9 @@ public sealed class TreeCheck
         }
     }
 
-    /// <summary>Compares a tile of level 1 or above with what it must be; the damage names the first segment below the first wrong hash.</summary>
+    /// <summary>
+    /// Compares a tile of level 1 or above with its expected hashes. The damage names the first segment below the first wrong hash.
+    /// </summary>
     public static Damage? Compare(TilePath path, ReadOnlySpan<byte> expected, ReadOnlySpan<byte> found, string place)
     {
         if (found.Length != expected.Length)
@@ -148,7 +153,7 @@ public sealed class TreeCheck
         };
     }
 
-    /// <summary>The segment in which the leaves below hash <paramref name="k"/> of a tile begin.</summary>
+    /// <summary>The segment where the leaves below hash <paramref name="k"/> of a tile begin.</summary>
     private static long FirstSegment(TilePath path, int k) => ((path.Index * TilePath.FullWidth) + k) << (8 * (path.Level - 1));
 
     private Damage? Append(in Hash leaf)
@@ -166,7 +171,7 @@ public sealed class TreeCheck
             ClaimedRoot claim = _claims[_nextClaim];
             if (claim.Root == root) continue;
 
-            // Below the last claim that held everything is as it was signed: what changed lies behind it.
+            // The entries up to the last claim that matched are as they were signed, so the change comes after it.
             long? index = _nextClaim > 0 ? _lastClaim : null;
             return new Damage("root", claim.Place, null, index, $"root {root} at size {Size}, from the entries", $"root {claim.Root}");
         }

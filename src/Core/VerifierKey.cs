@@ -12,39 +12,39 @@ namespace TransparencyLog;
 
 /// <summary>
 /// The name, key ID, signature type and public key that identify who signed a note line
-/// (c2sp.org/signed-note, "Verifier keys"). Equal when all of them are equal.
+/// (c2sp.org/signed-note, "Verifier keys"). Two keys are equal when all four are equal.
 /// </summary>
 public sealed class VerifierKey : IEquatable<VerifierKey>
 {
     /// <summary>Ed25519 over the note text; 32-byte key.</summary>
     public const byte Ed25519 = 0x01;
 
-    /// <summary>ECDSA; the key is its SubjectPublicKeyInfo in DER. Carried, not verified here.</summary>
+    /// <summary>ECDSA; the key is its SubjectPublicKeyInfo in DER. Parsed, but not verified here.</summary>
     public const byte Ecdsa = 0x02;
 
     /// <summary>Timestamped Ed25519 cosignature (c2sp.org/tlog-cosignature); 32-byte key.</summary>
     public const byte Ed25519Cosignature = 0x04;
 
-    /// <summary>RFC 6962 TreeHeadSignature (c2sp.org/static-ct-api). Carried, not verified here.</summary>
+    /// <summary>RFC 6962 TreeHeadSignature (c2sp.org/static-ct-api). Parsed, but not verified here.</summary>
     public const byte Rfc6962 = 0x05;
 
     /// <summary>Timestamped ML-DSA-44 cosignature (c2sp.org/tlog-cosignature); 1,312-byte key.</summary>
     public const byte MlDsa44Cosignature = 0x06;
 
-    /// <summary>A type without an identifier byte of its own; the key begins with a longer identifier. Carried only.</summary>
+    /// <summary>A type without an assigned identifier byte; the key begins with a longer identifier. Parsed, but not verified here.</summary>
     public const byte Private = 0xff;
 
     /// <summary>
-    /// Longest key name of a vkey in bytes: the ML-DSA-44 cosigned message has one byte for its length
-    /// (c2sp.org/tlog-cosignature), and one rule for all types is easier to know than two.
+    /// Longest key name of a vkey in bytes. The message that ML-DSA-44 cosigners sign has one byte for its length
+    /// (c2sp.org/tlog-cosignature), and one limit for all types is simpler than two.
     /// </summary>
     public const int MaxNameSize = 255;
 
     /// <summary>Largest public key in bytes: an ML-DSA-87 key is 2,592, an RSA-4096 one in DER 550.</summary>
     public const int MaxPublicKeySize = 4096;
 
-    // The White_Space property of Unicode, written out: what a library calls white space changes with its
-    // version, what this format calls a key name must not. ASCII controls are all out (SN-04), so are 09-0D.
+    // The White_Space property of Unicode, listed here because the set in a library can change with its version, and the set of valid
+    // key names must not. U+0009 to U+000D are missing: IsKeyName refuses all characters below U+0020 (SN-04).
     private static readonly SearchValues<char> Refused =
         SearchValues.Create(" +\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000");
 
@@ -58,7 +58,7 @@ public sealed class VerifierKey : IEquatable<VerifierKey>
         this.publicKey = publicKey;
     }
 
-    /// <summary>The key name: not empty, at most 255 bytes of UTF-8, no Unicode space, no plus, no control character.</summary>
+    /// <summary>The key name: 1 to 255 bytes of UTF-8, no Unicode space, no plus, no character below U+0020.</summary>
     public string Name { get; }
 
     /// <summary>The key ID, big-endian in text and in signature lines.</summary>
@@ -71,9 +71,9 @@ public sealed class VerifierKey : IEquatable<VerifierKey>
     public ReadOnlyMemory<byte> PublicKey => publicKey;
 
     /// <summary>
-    /// Reads a vkey. False when the name is not a key name of at most 255 bytes, the ID is not 8 lower-case hex
-    /// digits or is not the one these parts have, the base64 is not canonical, the type is not assigned, or the
-    /// key has not its type's length.
+    /// Reads a vkey. False when the name is not a key name of at most 255 bytes, the ID is not 8 lower-case hex digits or is
+    /// not the ID of this name, type and key, the base64 is not canonical, the type is not assigned, or the key does not
+    /// have the length of its type.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> text, [NotNullWhen(true)] out VerifierKey? key)
     {
@@ -99,8 +99,8 @@ public sealed class VerifierKey : IEquatable<VerifierKey>
         return true;
     }
 
-    /// <summary>Makes the vkey of a public key; the key ID is computed.</summary>
-    /// <exception cref="ArgumentException">The name, the type or the length of the key would not parse again.</exception>
+    /// <summary>Makes the vkey of a public key and computes its key ID.</summary>
+    /// <exception cref="ArgumentException">The name, the type or the length of the key is one that <see cref="TryParse"/> refuses.</exception>
     public static VerifierKey Create(string name, byte signatureType, ReadOnlySpan<byte> publicKey)
     {
         if (!IsKeyName(name) || Encoding.UTF8.GetByteCount(name) > MaxNameSize)
@@ -138,14 +138,14 @@ public sealed class VerifierKey : IEquatable<VerifierKey>
         return BinaryPrimitives.ReadUInt32BigEndian(digest);
     }
 
-    /// <summary>Whether the bytes are a key name: UTF-8, not empty, no Unicode space, no plus, no ASCII control character.</summary>
+    /// <summary>Whether the bytes are a key name: UTF-8, not empty, no Unicode space, no plus, no character below U+0020.</summary>
     public static bool IsKeyName(ReadOnlySpan<byte> name)
     {
-        // A name that is refused for its bytes costs no string. GetString cannot replace anything after IsUtf8.
+        // Invalid UTF-8 is refused before a string is allocated. After IsUtf8, GetString has nothing to replace.
         return !name.IsEmpty && Strict.IsUtf8(name) && IsKeyName(Encoding.UTF8.GetString(name));
     }
 
-    /// <summary>The same rule for a string; one with an unpaired surrogate is no key name.</summary>
+    /// <summary>The same rule for a string. A string with an unpaired surrogate is not a key name.</summary>
     public static bool IsKeyName(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -157,7 +157,7 @@ public sealed class VerifierKey : IEquatable<VerifierKey>
             && IsWellFormed(name);
     }
 
-    /// <summary>Whether a string has UTF-8 at all: every surrogate is paired.</summary>
+    /// <summary>Whether a string can be encoded as UTF-8: every surrogate is paired.</summary>
     internal static bool IsWellFormed(string text)
     {
         for (int i = 0; i < text.Length; i++)
@@ -170,7 +170,7 @@ public sealed class VerifierKey : IEquatable<VerifierKey>
         return true;
     }
 
-    /// <summary>The vkey text, in the one form that parses.</summary>
+    /// <summary>The vkey text: the only text that parses to this key.</summary>
     public override string ToString() => $"{Name}+{KeyId:x8}+{Convert.ToBase64String([SignatureType, .. publicKey])}";
 
     /// <inheritdoc/>
