@@ -1,4 +1,4 @@
-// The text of a key file; KeyFile.cs shows it, and has the rules for the file around it.
+// The text of a key file. KeyFile.cs shows the text, and has the rules for the file itself.
 using System.Buffers.Binary;
 using System.Formats.Asn1;
 using System.Security.Cryptography;
@@ -7,8 +7,8 @@ using System.Text;
 namespace TransparencyLog.Signing;
 
 /// <summary>
-/// Reads and writes the bytes of key files. The source in messages is the path; nothing of the bytes is repeated but
-/// header words. No copy of the key is left behind in memory that is not zeroed.
+/// Reads and writes the bytes of key files. <c>source</c> is the path, for messages. A message repeats nothing from the bytes but the OID of
+/// the algorithm. Buffers that hold key bytes are zeroed here or by the caller. Only what BouncyCastle expands from an ML-DSA-44 seed is not.
 /// </summary>
 internal static class KeyText
 {
@@ -18,12 +18,15 @@ internal static class KeyText
     /// <summary>Bytes of an expanded ML-DSA-44 key (FIPS 204 section 4).</summary>
     private const int ExpandedMlDsa44 = 2560;
 
-    /// <summary>Largest PKCS#8 structure: seed, expanded key and public key of ML-DSA-44 have 3,904 bytes; the rest is for tags and attributes.</summary>
+    /// <summary>Largest PKCS#8 structure in bytes: seed, expanded key and public key of ML-DSA-44 have 3,904; the rest is for tags and attributes.</summary>
     private const int MaxDer = 5 * 1024;
 
     private static readonly Asn1Tag MlDsaSeed = new(TagClass.ContextSpecific, 0);
 
-    /// <summary>What a text holds: an <see cref="Ed25519PrivateKey"/> or an <see cref="MlDsa44PrivateKey"/>, and the name and type it is given there.</summary>
+    /// <summary>
+    /// The content of a key file: an <see cref="Ed25519PrivateKey"/> or an <see cref="MlDsa44PrivateKey"/>, and the name and signature type that the
+    /// file states.
+    /// </summary>
     internal readonly record struct Found(string? Name, byte? SignatureType, IDisposable Key)
     {
         public KeyFile Ed25519(string source) => Key is Ed25519PrivateKey key ? new KeyFile(Name, SignatureType, key) : throw Other(source, "an ML-DSA-44 key", "an Ed25519 key");
@@ -41,7 +44,7 @@ internal static class KeyText
 
     private static ReadOnlySpan<byte> End => "-----END PRIVATE KEY-----"u8;
 
-    /// <summary>Writes header lines and the PEM block; returns the length. The destination is pinned and zeroed by the caller.</summary>
+    /// <summary>Writes header lines and the PEM block; returns the length. The caller pins the destination and zeroes it.</summary>
     public static int Write(Span<byte> destination, string name, byte signatureType, Ed25519PrivateKey key)
     {
         string type = signatureType switch
@@ -54,7 +57,7 @@ internal static class KeyText
         try
         {
             key.ExportSeed(seed);
-            // RFC 8410 section 7: the key is an octet string in the octet string.
+            // RFC 8410 section 7: the key is an octet string inside the octet string.
             return Write(destination, name, type, Ed25519Oid, Asn1Tag.PrimitiveOctetString, seed);
         }
         finally
@@ -63,14 +66,14 @@ internal static class KeyText
         }
     }
 
-    /// <summary>The same for an ML-DSA-44 key, which has one type.</summary>
+    /// <summary>The same for an ML-DSA-44 key, which has only one signature type.</summary>
     public static int Write(Span<byte> destination, string name, MlDsa44PrivateKey key)
     {
         Span<byte> seed = stackalloc byte[MlDsa44.SeedSize];
         try
         {
             key.ExportSeed(seed);
-            // RFC 9881 section 6: of the choice, the seed.
+            // RFC 9881 section 6: of the three choices, the seed.
             return Write(destination, name, "cosignature", MlDsa44Oid, MlDsaSeed, seed);
         }
         finally
@@ -101,7 +104,7 @@ internal static class KeyText
         }
         finally
         {
-            // Reset zeroes the buffer of the writer.
+            // Reset zeroes the writer's buffer.
             writer.Reset();
             CryptographicOperations.ZeroMemory(der);
             base64.Clear();
@@ -109,11 +112,11 @@ internal static class KeyText
     }
 
     /// <summary>Reads an Ed25519 key in either form.</summary>
-    /// <exception cref="KeyFileException">It is neither, or not an Ed25519 key.</exception>
+    /// <exception cref="KeyFileException">The text is in neither form, or the key is not an Ed25519 key.</exception>
     public static KeyFile Read(ReadOnlyMemory<byte> text, string source) => ReadAny(text, source).Ed25519(source);
 
-    /// <summary>Reads either form, with a key of either algorithm.</summary>
-    /// <exception cref="KeyFileException">It is neither, or the key is of no algorithm that is understood.</exception>
+    /// <summary>Reads a key of either algorithm, in either form.</summary>
+    /// <exception cref="KeyFileException">The text is in neither form, or the algorithm of the key is not supported.</exception>
     public static Found ReadAny(ReadOnlyMemory<byte> text, string source)
     {
         return text.Span.StartsWith("PRIVATE+KEY+"u8) ? ReadGo(text.Span, source) : ReadPem(text.Span, source);
@@ -161,7 +164,7 @@ internal static class KeyText
     {
         string? name = null;
         string? type = null;
-        // Of any size up to the whole text; pinned and zeroed like it.
+        // The block may be as long as the whole text. It is pinned and zeroed as the text is.
         byte[] block = GC.AllocateArray<byte>(text.Length, pinned: true);
         byte[] der = GC.AllocateArray<byte>(MaxDer, pinned: true);
         int length = -1;
@@ -215,7 +218,7 @@ internal static class KeyText
         }
     }
 
-    // Lines before the block that we do not know are somebody's notes.
+    // Unknown lines before the block are notes of the file's owner, and are ignored.
     private static void ReadHeader(ReadOnlySpan<byte> line, string source, ref string? name, ref string? type)
     {
         if (line.StartsWith("Name:"u8))
@@ -237,7 +240,7 @@ internal static class KeyText
         }
     }
 
-    // PrivateKeyInfo of RFC 5208, or OneAsymmetricKey of RFC 5958 with attributes and the public key.
+    // PrivateKeyInfo of RFC 5208, or OneAsymmetricKey of RFC 5958, which can have attributes and the public key.
     private static IDisposable ReadPkcs8(ReadOnlyMemory<byte> der, string source)
     {
         try
@@ -269,7 +272,7 @@ internal static class KeyText
         }
         catch (AsnContentException)
         {
-            // Without the reader's message: what it quotes is beside the key.
+            // Without the reader's message: it could quote bytes next to the key.
             throw new KeyFileException($"{source}: the PEM block is not the PKCS#8 of an Ed25519 or ML-DSA-44 key");
         }
     }
@@ -282,7 +285,7 @@ internal static class KeyText
         return (key, key.PublicKey);
     }
 
-    // RFC 9881 section 6: a choice of [0] the seed, an octet string with the expanded key, or a sequence of both.
+    // RFC 9881 section 6: a choice of the seed as [0], an octet string with the expanded key, or a sequence of both.
     private static (IDisposable Key, ReadOnlyMemory<byte> PublicKey) ReadMlDsa44(AsnReader reader, string source)
     {
         Asn1Tag choice = reader.PeekTag();

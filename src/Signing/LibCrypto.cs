@@ -1,5 +1,6 @@
-// SHA-256 of the tree from OpenSSL's libcrypto, through its low-level functions: no context on the heap and no look-up of the algorithm, which are
-// most of what a short hash costs otherwise. The library's only native file. .NET on Linux has the same libcrypto loaded.
+// SHA-256 for the tree from OpenSSL's libcrypto, through its low-level functions. They need no context on the heap and no lookup of the algorithm,
+// which are most of the cost of a short hash otherwise. This is the only file of the library that calls native code. On Linux, .NET has
+// already loaded the same libcrypto.
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
@@ -11,17 +12,17 @@ internal static unsafe partial class LibCrypto
 {
     private const string Library = "libcrypto";
 
-    /// <summary>SHA256_CTX of sha.h has 112 bytes; the rest is reserve.</summary>
+    /// <summary>Bytes for SHA256_CTX of sha.h, which has 112; the rest is a margin.</summary>
     private const int Sha256ContextSize = 256;
 
-    /// <summary>Input of this size is hashed in about a microsecond.</summary>
+    /// <summary>Longest input that is hashed while the garbage collector has to wait. Its hash takes about a microsecond.</summary>
     private const int ShortInput = 1024;
 
     static LibCrypto() => NativeLibrary.SetDllImportResolver(typeof(LibCrypto).Assembly, Resolve);
 
-    /// <summary>SHA-256 of an input of any length into 32 bytes.</summary>
-    /// <exception cref="DllNotFoundException">There is no libcrypto of OpenSSL 3.</exception>
-    /// <exception cref="EntryPointNotFoundException">It lacks the functions, which OpenSSL calls deprecated.</exception>
+    /// <summary>Writes the SHA-256 of an input of any length to 32 bytes.</summary>
+    /// <exception cref="DllNotFoundException">Neither libcrypto.so.3 nor libcrypto.so can be loaded.</exception>
+    /// <exception cref="EntryPointNotFoundException">The library lacks the functions, which OpenSSL has deprecated.</exception>
     public static void Sha256(ReadOnlySpan<byte> input, Span<byte> hash)
     {
         if (hash.Length != 32) throw new ArgumentException("32 bytes", nameof(hash));
@@ -30,7 +31,7 @@ internal static unsafe partial class LibCrypto
         {
             Check(Sha256Init(context));
 
-            // For a short input the transition that lets the garbage collector run costs more than the hash; for a long one it is needed.
+            // For a short input, the transition that lets the garbage collector run costs more than the hash. For a long input, it is needed.
             Check(input.Length <= ShortInput ? Sha256UpdateShort(context, bytes, (nuint)input.Length) : Sha256Update(context, bytes, (nuint)input.Length));
             Check(Sha256Final(destination, context));
         }
@@ -41,7 +42,7 @@ internal static unsafe partial class LibCrypto
         if (result != 1) throw new CryptographicException("libcrypto: a SHA-256 function failed");
     }
 
-    // The development package's name is the second choice, for systems that only have that.
+    // libcrypto.so is the name in the development package. It is the second choice, for systems that have only that name.
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path)
     {
         if (!string.Equals(name, Library, StringComparison.Ordinal)) return 0;

@@ -1,20 +1,20 @@
-// Signers of notes and of cosignatures. All verify what they made before they return it: a signature made from
-// a flipped bit, in memory or in a token, can give the private key away, and a wrong one must not be published.
+// Signers of notes and of cosignatures. Each verifies its signature before it returns it. A bit that flips during signing, in memory or in
+// a token, can produce a signature that reveals the private key. And an invalid signature must not be published.
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 
 namespace TransparencyLog.Signing;
 
-/// <summary>Makes a raw signature. What stands behind it (software, a token, a faulty one in a test) is not believed.</summary>
+/// <summary>Makes a raw signature. The result is not trusted, whether it comes from software, a token, or a faulty signer in a test.</summary>
 internal delegate byte[] RawSign(ReadOnlySpan<byte> message);
 
-/// <summary>Signs note texts with Ed25519, type 0x01 (c2sp.org/signed-note). Safe for concurrent use; the key stays the caller's.</summary>
+/// <summary>Signs note texts with Ed25519, type 0x01 (c2sp.org/signed-note). Safe for concurrent use. The caller owns the key.</summary>
 public sealed class NoteSigner : INoteSigner
 {
     private readonly RawSign sign;
     private readonly INoteVerifier verifier;
 
-    /// <summary>A signer for a key name.</summary>
+    /// <summary>Makes a signer for a key name.</summary>
     /// <exception cref="ArgumentException">Not a key name.</exception>
     public NoteSigner(string name, Ed25519PrivateKey key)
         : this(name, (key ?? throw new ArgumentNullException(nameof(key))).PublicKey.Span, key.Sign)
@@ -32,7 +32,7 @@ public sealed class NoteSigner : INoteSigner
     public VerifierKey Key { get; }
 
     /// <summary>Signs a text that ends in a newline.</summary>
-    /// <exception cref="ArgumentException">The text has no newline at its end.</exception>
+    /// <exception cref="ArgumentException">The text does not end in a newline.</exception>
     /// <exception cref="CryptographicException">The signature that was made does not verify; it is not returned.</exception>
     public NoteSignature Sign(ReadOnlySpan<byte> noteText)
     {
@@ -44,13 +44,13 @@ public sealed class NoteSigner : INoteSigner
     }
 }
 
-/// <summary>Cosigns checkpoints with Ed25519, type 0x04 (c2sp.org/tlog-cosignature). Safe for concurrent use; the key stays the caller's.</summary>
+/// <summary>Cosigns checkpoints with Ed25519, type 0x04 (c2sp.org/tlog-cosignature). Safe for concurrent use. The caller owns the key.</summary>
 public sealed class Cosigner : ICosigner
 {
     private readonly RawSign sign;
     private readonly INoteVerifier verifier;
 
-    /// <summary>A cosigner for a key name.</summary>
+    /// <summary>Makes a cosigner for a key name.</summary>
     /// <exception cref="ArgumentException">Not a key name.</exception>
     public Cosigner(string name, Ed25519PrivateKey key)
         : this(name, (key ?? throw new ArgumentNullException(nameof(key))).PublicKey.Span, key.Sign)
@@ -68,11 +68,11 @@ public sealed class Cosigner : ICosigner
     public VerifierKey Key { get; }
 
     /// <summary>Cosigns the text of a checkpoint at a time in seconds since the Epoch, 1 to 2^63-1.</summary>
-    /// <exception cref="ArgumentException">The text is not that of a checkpoint, or the time is out of range.</exception>
+    /// <exception cref="ArgumentException">The text is not a checkpoint, or the time is out of range.</exception>
     /// <exception cref="CryptographicException">The signature that was made does not verify; it is not returned.</exception>
     public NoteSignature Cosign(ReadOnlySpan<byte> checkpointText, ulong timestamp)
     {
-        // A cosigner states something about a checkpoint: it signs no other text.
+        // A cosignature is a statement about a checkpoint, so no other text is signed.
         if (!Checkpoint.TryParse(checkpointText, out _)) throw new ArgumentException("not the text of a checkpoint", nameof(checkpointText));
         byte[] signature = WithTimestamp(timestamp, sign(Cosignature.Ed25519Message(timestamp, checkpointText)));
         return verifier.Verify(checkpointText, signature)
@@ -80,7 +80,7 @@ public sealed class Cosigner : ICosigner
             : throw new CryptographicException($"the cosignature made by the key {Key.Name} does not verify and was dropped");
     }
 
-    /// <summary>The signature value of a cosignature: u64 timestamp, big-endian, and what the algorithm has made.</summary>
+    /// <summary>The value of a cosignature: u64 timestamp, big-endian, then the signature that the algorithm made.</summary>
     internal static byte[] WithTimestamp(ulong timestamp, byte[] made)
     {
         byte[] signature = new byte[8 + made.Length];
@@ -91,14 +91,14 @@ public sealed class Cosigner : ICosigner
 }
 
 /// <summary>
-/// Cosigns checkpoints and subtrees with ML-DSA-44, hedged, type 0x06 (c2sp.org/tlog-cosignature). Safe for concurrent use; the key stays the caller's.
+/// Cosigns checkpoints and subtrees with ML-DSA-44, hedged, type 0x06 (c2sp.org/tlog-cosignature). Safe for concurrent use. The caller owns the key.
 /// </summary>
 public sealed class MlDsa44Cosigner : ISubtreeCosigner
 {
     private readonly RawSign sign;
     private readonly ISubtreeVerifier verifier;
 
-    /// <summary>A cosigner for a key name.</summary>
+    /// <summary>Makes a cosigner for a key name.</summary>
     /// <exception cref="ArgumentException">Not a key name.</exception>
     public MlDsa44Cosigner(string name, MlDsa44PrivateKey key)
         : this(name, (key ?? throw new ArgumentNullException(nameof(key))).PublicKey.Span, key.Sign)
@@ -117,7 +117,7 @@ public sealed class MlDsa44Cosigner : ISubtreeCosigner
 
     /// <summary>Cosigns the text of a checkpoint at a time in seconds since the Epoch, 1 to 2^63-1.</summary>
     /// <exception cref="ArgumentException">
-    /// The text is not that of a checkpoint, has extension lines, which this type does not sign, or an origin of more than 255 bytes; or the time is out of range.
+    /// The text is not a checkpoint, it has extension lines, which this type does not sign, its origin has more than 255 bytes, or the time is out of range.
     /// </exception>
     /// <exception cref="CryptographicException">The signature that was made does not verify; it is not returned.</exception>
     public NoteSignature Cosign(ReadOnlySpan<byte> checkpointText, ulong timestamp)
@@ -131,7 +131,7 @@ public sealed class MlDsa44Cosigner : ISubtreeCosigner
     }
 
     /// <summary>Cosigns the subtree [start, end) of a log without a time.</summary>
-    /// <exception cref="ArgumentException">The origin has not 1 to 255 bytes, or not 0 &lt;= start &lt;= end.</exception>
+    /// <exception cref="ArgumentException">The origin does not have 1 to 255 bytes, or not 0 &lt;= start &lt;= end.</exception>
     /// <exception cref="CryptographicException">The signature that was made does not verify; it is not returned.</exception>
     public NoteSignature CosignSubtree(string origin, long start, long end, in Hash hash) => Sign(0, origin, start, end, hash);
 

@@ -1,4 +1,4 @@
-// From a vkey to something that verifies: which signature types this library understands (SN-23: only the needed).
+// Makes verifiers from vkeys. The signature types that this library verifies, and no others (SN-23: only the needed):
 //
 //     0x01  Ed25519 over the note text                   c2sp.org/signed-note
 //     0x04  timestamp || Ed25519 over the cosignature/v1 message    c2sp.org/tlog-cosignature
@@ -8,12 +8,12 @@ using System.Globalization;
 
 namespace TransparencyLog.Signing;
 
-/// <summary>Makes verifiers for the signature types that are understood.</summary>
+/// <summary>Makes verifiers for the signature types above.</summary>
 public static class Verifiers
 {
     /// <summary>
-    /// A verifier for a key, safe for concurrent use; null when its type is not understood or its public key is
-    /// not acceptable (<see cref="Ed25519.IsAcceptablePublicKey"/>). That of type 0x06 is an <see cref="ISubtreeVerifier"/>.
+    /// A verifier for a key, safe for concurrent use; null when its type is not supported or its public key is
+    /// not acceptable (<see cref="Ed25519.IsAcceptablePublicKey"/>). For type 0x06, it is an <see cref="ISubtreeVerifier"/>.
     /// </summary>
     public static INoteVerifier? TryCreate(VerifierKey key)
     {
@@ -28,7 +28,7 @@ public static class Verifiers
     }
 
     /// <summary>
-    /// Why <see cref="TryCreate"/> returns null for a key, as the end of a sentence for the person who listed it; null when it does not.
+    /// Why <see cref="TryCreate"/> returns null for a key, as the end of a sentence for the person who listed the key. Null if it returns a verifier.
     /// </summary>
     public static string? WhyUnusable(VerifierKey key)
     {
@@ -70,7 +70,7 @@ public static class Verifiers
     {
         public VerifierKey Key => key;
 
-        // Extension lines are not in the message: the answer is about origin, size and root alone.
+        // The message does not contain extension lines, so the result is about origin, size and root hash alone.
         public bool Verify(ReadOnlySpan<byte> noteText, ReadOnlySpan<byte> signature)
         {
             // SPEC CO-06: 2,428 bytes. SPEC CO-16: start 0, end the tree size, the hash its root; a checkpoint is cosigned at a time.
