@@ -1,13 +1,13 @@
 namespace TransparencyLog.Outbound;
 
-/// <summary>Reads bodies into memory, never more than is allowed.</summary>
+/// <summary>Reads response bodies into memory, up to a limit.</summary>
 internal static class AnswerBody
 {
     private const int FirstBuffer = 16 * 1024;
 
     /// <summary>
-    /// Reads the body. When it has more than <paramref name="limit"/> bytes, only those come, and it is not whole. Compressed or not, what is counted is what comes out: a small
-    /// answer cannot become a large one.
+    /// Reads the body. If it has more than <paramref name="limit"/> bytes, returns the first <paramref name="limit"/> bytes, and IsWhole is false.
+    /// The limit counts decompressed bytes, so a small compressed response cannot expand into a large one.
     /// </summary>
     public static async Task<(byte[] Body, bool IsWhole)> ReadAsync(HttpResponseMessage response, int limit, AnswerClock clock)
     {

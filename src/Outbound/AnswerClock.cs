@@ -2,23 +2,24 @@ using System.Globalization;
 
 namespace TransparencyLog.Outbound;
 
-/// <summary>How long an exchange may take, in proportion to what is sent.</summary>
-/// <param name="Wait">Longest wait for an answer to begin, and then for the next bytes of it.</param>
-/// <param name="BytesPerSecond">The rate below which bodies may not fall on the whole, after <paramref name="Wait"/>.</param>
+/// <summary>How long an exchange may take, in proportion to the bytes that are transferred.</summary>
+/// <param name="Wait">Longest wait for the response to begin, and then for its next bytes.</param>
+/// <param name="BytesPerSecond">Lowest average rate of a body. It is required from the end of <paramref name="Wait"/> on.</param>
 internal readonly record struct AnswerLimits(TimeSpan Wait, int BytesPerSecond)
 {
     /// <summary>
-    /// 128 kbit/s, a quarter of what our servers ask of a reader: over a slower line the server gives up first. The largest answer, a bundle of 16 MiB, may take 18 minutes.
+    /// 128 kbit/s, a quarter of the rate that our servers require of a client that reads a response. Over a slower line, the server gives up first.
+    /// The largest response, a bundle of 16 MiB, may take 18 minutes.
     /// </summary>
     public const int DefaultBytesPerSecond = 16 * 1024;
 
-    /// <summary>Time in which so many bytes have to be sent or to come.</summary>
+    /// <summary>The time within which this many bytes must be sent or received.</summary>
     public TimeSpan For(long bytes) => Wait + TimeSpan.FromSeconds((double)bytes / BytesPerSecond);
 }
 
 /// <summary>
-/// Ends a request whose answer does not begin, stalls, or is slower on the whole than the rate. A large answer over a slow line keeps coming, and is not cut. One request, one
-/// thread at a time.
+/// Cancels a request whose response does not begin, stalls, or is slower on average than the rate. A large response over a slow line is not
+/// cancelled while it keeps that rate. For one request, and one thread at a time.
 /// </summary>
 internal sealed class AnswerClock : IDisposable
 {
@@ -30,9 +31,9 @@ internal sealed class AnswerClock : IDisposable
     private long _began, _newest; // when the body began, and when its last bytes came
 
     /// <param name="limits">The limits.</param>
-    /// <param name="sent">Bytes of the request's body.</param>
+    /// <param name="sent">Size of the request body in bytes.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="stop">The caller's end of it.</param>
+    /// <param name="stop">Cancelled when the caller gives up.</param>
     public AnswerClock(AnswerLimits limits, long sent, TimeProvider time, CancellationToken stop)
     {
         (_limits, _time, _stop) = (limits, time, stop);
@@ -41,29 +42,29 @@ internal sealed class AnswerClock : IDisposable
         _either = CancellationTokenSource.CreateLinkedTokenSource(_late.Token, stop);
     }
 
-    /// <summary>For the calls of this request.</summary>
+    /// <summary>The token for all calls of this request: cancelled by a limit or by the caller.</summary>
     public CancellationToken Token => _either.Token;
 
-    /// <summary>Whether the head of the answer has come.</summary>
+    /// <summary>Whether the head of the response has arrived.</summary>
     public bool HasBody { get; private set; }
 
-    /// <summary>Bytes of the answer's body that have come.</summary>
+    /// <summary>Bytes of the response body that have arrived.</summary>
     public long Received { get; private set; }
 
-    /// <summary>Bytes of the answer's body as its head states them; null when it does not.</summary>
+    /// <summary>Size of the response body in bytes as its head states it; null if it does not.</summary>
     public long? Expected { get; private set; }
 
-    /// <summary>Whether the time is over, and not the caller's patience.</summary>
+    /// <summary>Whether a limit has cancelled the request, and not the caller.</summary>
     public bool IsOver => _late.IsCancellationRequested && !_stop.IsCancellationRequested;
 
-    /// <summary>The head of the answer has come.</summary>
+    /// <summary>Call this when the head of the response has arrived.</summary>
     public void BeginBody(long? expected)
     {
         (Expected, HasBody, _began) = (expected, true, _time.GetTimestamp());
         Restart();
     }
 
-    /// <summary>More of the body has come.</summary>
+    /// <summary>Call this when more bytes of the body have arrived.</summary>
     public void Count(int bytes)
     {
         Received += bytes;
@@ -76,7 +77,7 @@ internal sealed class AnswerClock : IDisposable
         _late.Dispose();
     }
 
-    /// <summary>What happened, once <see cref="IsOver"/>: "gave no answer within 30 s".</summary>
+    /// <summary>Describes what happened, once <see cref="IsOver"/> is true: "gave no answer within 30 s".</summary>
     public string Describe()
     {
         if (!HasBody) return $"gave no answer within {Seconds(_limit)}";
@@ -86,7 +87,7 @@ internal sealed class AnswerClock : IDisposable
             : $"answers too slowly: {Progress()} in {Seconds(_time.GetElapsedTime(_began))}";
     }
 
-    /// <summary>How far the body has come: "5 of 10 bytes".</summary>
+    /// <summary>How much of the body has arrived: "5 of 10 bytes".</summary>
     public string Progress() => Expected is long all
         ? string.Create(CultureInfo.InvariantCulture, $"{Received} of {all} bytes")
         : string.Create(CultureInfo.InvariantCulture, $"{Received} bytes");

@@ -4,38 +4,38 @@ using System.Net;
 
 namespace TransparencyLog.Outbound;
 
-/// <summary>What differs from one client to another.</summary>
+/// <summary>The settings in which clients differ.</summary>
 internal sealed record ConnectionOptions
 {
-    /// <summary>Longest time to connect, names and TLS included.</summary>
+    /// <summary>Longest time to connect, including name resolution and TLS.</summary>
     public required TimeSpan ConnectTimeout { get; init; }
 
     /// <summary>
-    /// Longest life of a connection. Names are resolved only when one is made, so this is how long a peer whose name has moved is asked at its old address while that still
-    /// answers. Two minutes: DNS records of services that move have times to live of one to five.
+    /// Longest life of a connection. Names are resolved only when a connection is made. So this is how long requests still go to the old address of
+    /// a peer whose name has moved, if that address still answers. Two minutes: DNS records of services that move have a TTL of one to five minutes.
     /// </summary>
     public TimeSpan Lifetime { get; init; } = TimeSpan.FromMinutes(2);
 
-    /// <summary>Longest rest of a connection between two requests.</summary>
+    /// <summary>Longest idle time of a connection between two requests.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>Most connections to one peer.</summary>
     public int MaxPerServer { get; init; } = int.MaxValue;
 
-    /// <summary>Codings of an answer that are undone.</summary>
+    /// <summary>Content codings of a response that are decoded.</summary>
     public DecompressionMethods Decompression { get; init; } = DecompressionMethods.None;
 
-    /// <summary>The proxy of the environment; tests have their own.</summary>
+    /// <summary>The proxy of the environment. Tests use another.</summary>
     public IWebProxy SystemProxy { get; init; } = HttpClient.DefaultProxy;
 
-    /// <summary>How a connection is made, where a test or the conformance tester wants to know; null for the usual way.</summary>
+    /// <summary>Replaces the way a connection is made, for tests and the conformance tester; null for the usual way.</summary>
     public Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? Connect { get; init; }
 }
 
 /// <summary>
-/// Connections that are kept between requests for two minutes at most, and not after a failure: when a request ends without an answer, or with a 5xx, all kept connections are
-/// closed, so that the next request resolves the name again. Requests that are under way are not disturbed. Redirects are not followed and cookies not kept; loopback is reached
-/// without a proxy (<see cref="OutboundProxy"/>).
+/// Connections that are kept between requests. They live at most two minutes by default, and no longer than the next failure. When a request ends
+/// without a response or with a 5xx, all kept connections are closed, so that the next request resolves the name again. Requests that are under way
+/// are not disturbed. Redirects are not followed, and cookies are not kept. Loopback is reached without a proxy (<see cref="OutboundProxy"/>).
 /// </summary>
 internal sealed class Connections : HttpMessageHandler
 {
@@ -50,17 +50,17 @@ internal sealed class Connections : HttpMessageHandler
         _current = new Pool(MakeHandler());
     }
 
-    /// <summary>Which requests go through a proxy.</summary>
+    /// <summary>Decides which requests go through a proxy.</summary>
     public OutboundProxy Proxy { get; }
 
-    /// <summary>A client with these options. It has no time limit: the limits of a request are its sender's.</summary>
+    /// <summary>Makes a client with these options. The client has no time limit: the caller limits each request.</summary>
     public static (HttpClient Http, Connections Connections) Open(ConnectionOptions options)
     {
         Connections connections = new(options);
         return (new HttpClient(connections) { Timeout = Timeout.InfiniteTimeSpan }, connections);
     }
 
-    /// <summary>Closes the connections that are kept. For failures that come after the head of an answer, which this handler does not see.</summary>
+    /// <summary>Closes the connections that are kept. For failures after the head of a response, which this handler does not see.</summary>
     public void Drop()
     {
         Pool old;
@@ -108,7 +108,10 @@ internal sealed class Connections : HttpMessageHandler
         base.Dispose(disposing);
     }
 
-    /// <summary>The connection of an answer whose body is still being read survives its pool: it is closed when the body has been read.</summary>
+    /// <summary>
+    /// Ends the use of a pool by a request. A failure replaces the pool, and its last user disposes it. A connection whose response body is still being
+    /// read outlives its pool: it is closed when the body has been read.
+    /// </summary>
     private void Leave(Pool pool, bool failed)
     {
         lock (_lock)
@@ -128,7 +131,7 @@ internal sealed class Connections : HttpMessageHandler
 
     private SocketsHttpHandler MakeHandler() => new()
     {
-        // A redirect could lead into networks that the peer cannot reach and we can.
+        // A redirect could lead into a network that we can reach and the peer cannot.
         AllowAutoRedirect = false,
         UseCookies = false,
         AutomaticDecompression = _options.Decompression,
@@ -141,7 +144,9 @@ internal sealed class Connections : HttpMessageHandler
         Proxy = Proxy,
     };
 
-    /// <summary>One handler with the connections that it keeps. <see cref="Users"/> and <see cref="IsRetired"/> are guarded by the lock of the outer class.</summary>
+    /// <summary>
+    /// One handler with the connections that it keeps. The lock of the outer class guards <see cref="Users"/> and <see cref="IsRetired"/>.
+    /// </summary>
     private sealed class Pool(SocketsHttpHandler handler) : IDisposable
     {
         public HttpMessageInvoker Sender { get; } = new(handler);

@@ -3,16 +3,19 @@ using System.Security.Authentication;
 
 namespace TransparencyLog.Outbound;
 
-/// <summary>Why a request has no answer, in words for an operator. Nothing in them was written by the peer: they end up in terminals, logs and status pages.</summary>
+/// <summary>
+/// Says why a request has no response, in words for an operator. None of the text was written by the peer, because it is shown in terminals, logs and
+/// status pages.
+/// </summary>
 internal static class NoAnswer
 {
-    /// <summary>Longest text of a TLS failure that is repeated: it names what is wrong with a certificate.</summary>
+    /// <summary>Most characters of a TLS failure message that are repeated: the message says what is wrong with a certificate.</summary>
     private const int LongestTls = 200;
 
-    /// <summary>Whether an exception says that there was no whole answer. Time limits are not among them.</summary>
+    /// <summary>Whether an exception means that there is no complete response. Time limits are not among them.</summary>
     public static bool Is(Exception failure) => failure is HttpRequestException or IOException or SocketException;
 
-    /// <summary>"the connection was refused", and so on.</summary>
+    /// <summary>Describes the failure, for example "the connection was refused".</summary>
     public static string Describe(Exception failure)
     {
         for (Exception? at = failure; at is not null; at = at.InnerException)
