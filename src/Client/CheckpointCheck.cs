@@ -1,4 +1,4 @@
-// Who signed a checkpoint, judged by a policy (c2sp.org/tlog-policy) or by one vkey, which is a policy of one log and quorum none.
+// Verifies who signed a checkpoint, by a policy (c2sp.org/tlog-policy) or by one vkey, which makes a policy of one log and quorum none.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
@@ -7,19 +7,19 @@ using TransparencyLog.Signing;
 namespace TransparencyLog.Client;
 
 /// <summary>A witness whose cosignature on a checkpoint was verified.</summary>
-/// <param name="Witness">The witness as the policy has it.</param>
-/// <param name="Timestamp">When it says it cosigned, seconds since 1970. The witness signed this too.</param>
+/// <param name="Witness">The witness line of the policy.</param>
+/// <param name="Timestamp">When the witness says it cosigned, in seconds since 1970. Its cosignature covers this value.</param>
 public readonly record struct WitnessedBy(PolicyWitness Witness, ulong Timestamp);
 
 /// <summary>A checkpoint whose signatures satisfied a policy.</summary>
 /// <param name="Checkpoint">Origin, size, root.</param>
 /// <param name="Bytes">The signed note, verbatim.</param>
-/// <param name="Keys">The keys of the log that signed it.</param>
+/// <param name="Keys">The keys of the log whose signatures verified.</param>
 /// <param name="Cosigned">The witnesses of the policy that cosigned it.</param>
 public sealed record VerifiedCheckpoint(
     Checkpoint Checkpoint, ReadOnlyMemory<byte> Bytes, IReadOnlyList<VerifierKey> Keys, IReadOnlyList<WitnessedBy> Cosigned)
 {
-    /// <summary>The note with the lines of the log's verified keys alone: its own words, as evidence has them.</summary>
+    /// <summary>The note with the lines of the log's verified keys alone, which is the form that evidence contains.</summary>
     public Note LogNote()
     {
         if (!Note.TryParse(Bytes.Span, out Note? note)) throw new System.Diagnostics.UnreachableException("a verified checkpoint is a note");
@@ -30,8 +30,8 @@ public sealed record VerifiedCheckpoint(
 /// <summary>Verifies signed checkpoints.</summary>
 public static class CheckpointCheck
 {
-    /// <summary>The policy that believes this key and needs no witness.</summary>
-    /// <exception cref="ArgumentException">The type of the key is not one that logs sign with.</exception>
+    /// <summary>A policy that trusts this log key and needs no witness.</summary>
+    /// <exception cref="ArgumentException">Logs do not sign with keys of this type.</exception>
     public static Policy PolicyOf(VerifierKey key)
     {
         ArgumentNullException.ThrowIfNull(key);
@@ -40,7 +40,7 @@ public static class CheckpointCheck
             : throw new ArgumentException(error, nameof(key));
     }
 
-    /// <summary>The policy that believes the logs of a policy, and needs no witness: for who is about to ask the witnesses.</summary>
+    /// <summary>A policy that trusts the same logs and needs no witness, for a caller that is about to ask the witnesses.</summary>
     public static Policy WithoutQuorum(Policy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
@@ -49,7 +49,7 @@ public static class CheckpointCheck
     }
 
     /// <summary>
-    /// Reads a signed note and judges it: a log of the policy signed it, no line of a known key is bad, the quorum cosigned. When false,
+    /// Reads a signed note and judges it: a log of the policy signed it, no line of a known key is invalid, and the quorum cosigned it. When false,
     /// <paramref name="reason"/> says why in one line.
     /// </summary>
     public static bool TryVerify(
@@ -66,7 +66,7 @@ public static class CheckpointCheck
         reason = verdict.Reason;
         if (verdict.Failure != PolicyFailure.None) return false;
 
-        // The times: every line below was verified above, so only their values are read here.
+        // The verdict has no timestamps. The lines verified above are verified once more here to get them.
         Checkpoint checkpoint = verdict.Checkpoint!;
         VerifierKey[] logKeys = [.. policy.Logs.Select(log => log.Key).Where(key => string.Equals(key.Name, checkpoint.Origin, StringComparison.Ordinal))];
         INoteVerifier[] known = [.. logKeys.Concat(verdict.Cosigned.Select(witness => witness.Key)).Distinct().Select(Verifiers.TryCreate).OfType<INoteVerifier>()];

@@ -1,22 +1,22 @@
 namespace TransparencyLog.Client;
 
 /// <summary>
-/// The cosignatures on one checkpoint as they come in, one line a key of the policy's witnesses, and what the policy says of them. Verifies nothing: only lines
-/// that were verified may be added. Not thread-safe.
+/// Collects the cosignatures on one checkpoint, one line for each witness key of a policy, and says whether they meet its quorum. Verifies nothing: add only
+/// verified lines. Not thread-safe.
 /// </summary>
-/// <param name="policy">Whose witnesses they are.</param>
+/// <param name="policy">The policy whose witnesses and quorum count.</param>
 public sealed class CosignatureSet(Policy policy)
 {
     private readonly Dictionary<(string Name, uint KeyId), NoteSignature> _lines = [];
 
-    /// <summary>Whether the policy's quorum is met by these lines; true at once when it needs nobody.</summary>
+    /// <summary>Whether these lines meet the policy's quorum; always true when the quorum is none.</summary>
     public bool MeetsQuorum => policy.IsQuorumMet(Contains);
 
-    /// <summary>The lines, in the order of the policy: the same lines are always in the same order.</summary>
+    /// <summary>The lines in the order of the policy, whatever the order in which they were added.</summary>
     public IEnumerable<NoteSignature> Lines =>
         policy.Witnesses.Select(witness => (witness.Key.Name, witness.Key.KeyId)).Where(_lines.ContainsKey).Select(key => _lines[key]);
 
-    /// <summary>Adds lines; one of a key that is there already replaces it.</summary>
+    /// <summary>Adds lines. A line replaces an earlier one of the same key.</summary>
     public void Add(IEnumerable<NoteSignature> lines)
     {
         ArgumentNullException.ThrowIfNull(lines);
@@ -30,14 +30,14 @@ public sealed class CosignatureSet(Policy policy)
         return _lines.ContainsKey((witness.Key.Name, witness.Key.KeyId));
     }
 
-    /// <summary>Takes the lines of witnesses away.</summary>
+    /// <summary>Removes the lines of these witnesses.</summary>
     public void Remove(IEnumerable<PolicyWitness> witnesses)
     {
         ArgumentNullException.ThrowIfNull(witnesses);
         foreach (PolicyWitness witness in witnesses) _lines.Remove((witness.Key.Name, witness.Key.KeyId));
     }
 
-    /// <summary>The signed note of a checkpoint with these lines behind its own.</summary>
+    /// <summary>The signed note of a checkpoint with these lines appended to its own.</summary>
     /// <param name="checkpoint">The note with the log's own signature lines.</param>
     /// <exception cref="ArgumentException">It is not a signed note.</exception>
     public ReadOnlyMemory<byte> On(ReadOnlyMemory<byte> checkpoint)

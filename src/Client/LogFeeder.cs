@@ -1,5 +1,5 @@
-// Feeds the checkpoints of a log to witnesses from outside, for a log that does not do it itself: what `tlog feed` runs. The log's signature and its growth are
-// checked before anything is sent, so that a feeder never carries a second history to a witness.
+// Feeds the checkpoints of a log to witnesses from outside, for a log that does not do it itself: `tlog feed` runs this. It verifies the log's signature and
+// its consistency before it sends anything, so that a feeder never carries a second history to a witness.
 
 using System.Threading.Channels;
 using TransparencyLog.Signing;
@@ -9,52 +9,60 @@ namespace TransparencyLog.Client;
 /// <summary>Limits of a feeder.</summary>
 public sealed record LogFeederOptions
 {
-    /// <summary>How long a round waits for witnesses that do not answer, and for the log to show what a witness has already cosigned. Default 15 s.</summary>
+    /// <summary>
+    /// How long a round waits for witnesses that do not answer, and for the log to show a size that a witness has already cosigned. Default 15 s.
+    /// </summary>
     public TimeSpan RoundTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>Time for one request to a witness. Default 2 s; 100 ms to 60 s.</summary>
+    /// <summary>Time limit for one request to a witness. Default 2 s; 100 ms to 60 s.</summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Limits of each witness's feed.</summary>
     public WitnessFeedOptions Feed { get; init; } = new();
 }
 
-/// <summary>What one witness of a round said last.</summary>
+/// <summary>The last answer of one witness in a round.</summary>
 /// <param name="Witness">The witness.</param>
 /// <param name="Trouble">Why it did not cosign, in our words; null when it did.</param>
 /// <param name="Contradicts">
-/// Whether what it says and what the log serves cannot both be: it has cosigned more than the log shows, or does not accept the log's proof or root (422).
+/// Whether its answer and what the log serves cannot both be true: it has cosigned more than the log shows, or another tree, or it does not accept the log's
+/// proof or root (422).
 /// </param>
 /// <param name="Ahead">The larger size that it has cosigned; null when it has not.</param>
-/// <param name="Evidence">What the witness shows that bears the log's signature and does not go with what the log serves, to be kept; null when there is none.</param>
+/// <param name="Evidence">
+/// Holds a checkpoint that the witness shows, with the log's signature, that does not agree with what the log serves. To be kept; null when there is none.
+/// </param>
 public sealed record FedWitness(WitnessAddress Witness, string? Trouble, bool Contradicts = false, long? Ahead = null, TlogEvidence? Evidence = null)
 {
-    /// <summary>What it had cosigned before and forgotten in this round, whether or not it has cosigned since; null when it has not gone back.</summary>
+    /// <summary>
+    /// Set when the witness answered in this round a smaller size than it had cosigned, whether or not it has cosigned since; null when it has not gone back.
+    /// </summary>
     public WitnessRegress? WentBack { get; init; }
 }
 
-/// <summary>What came of feeding one checkpoint.</summary>
+/// <summary>The result of feeding one checkpoint.</summary>
 /// <param name="Checkpoint">The checkpoint, verified.</param>
-/// <param name="Note">It, signed by the log, with every cosignature that has come.</param>
-/// <param name="Cosignatures">How many those are.</param>
-/// <param name="MeetsQuorum">Whether they are enough for the policy; with quorum none: whether there is one.</param>
-/// <param name="Witnesses">What each witness said.</param>
+/// <param name="Note">The checkpoint as a signed note: the log's lines, and every cosignature that has come.</param>
+/// <param name="Cosignatures">The number of those cosignatures.</param>
+/// <param name="MeetsQuorum">Whether they meet the policy's quorum; with quorum none, whether there is at least one.</param>
+/// <param name="Witnesses">The answer of each witness.</param>
 public sealed record FeedRound(Checkpoint Checkpoint, ReadOnlyMemory<byte> Note, int Cosignatures, bool MeetsQuorum, IReadOnlyList<FedWitness> Witnesses)
 {
     /// <summary>
-    /// Whether a witness that the quorum counts says that it has cosigned more than the log shows, and the witnesses that have not cosigned this checkpoint could meet the quorum among
-    /// themselves: then readers elsewhere may have been shown another branch under a quorum as good as this one (<see cref="RivalQuorum"/>).
+    /// Whether this checkpoint should be held back: a witness that the quorum counts claims to have cosigned more than the log shows, and the witnesses that
+    /// have not cosigned this checkpoint could meet the quorum among themselves. Then readers elsewhere may have been shown another branch under a quorum as
+    /// good as this one (<see cref="RivalQuorum"/>).
     /// </summary>
     public bool IsHeld { get; init; }
 }
 
 /// <summary>
-/// Feeds one log to the witnesses of a policy, round by round. Between rounds the feeds keep what each witness has answered, so the next proof begins there. One round
-/// at a time.
+/// Feeds one log to the witnesses of a policy, round by round. Between rounds the feeds keep the size that each witness has answered, so the next proof begins
+/// there. One round at a time.
 /// </summary>
 public sealed class LogFeeder : IAsyncDisposable
 {
-    /// <summary>How often the log is asked for what a witness has already cosigned.</summary>
+    /// <summary>How often a round asks the log for a size that a witness has already cosigned.</summary>
     private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(500);
 
     private readonly LogReader _log;
@@ -66,15 +74,17 @@ public sealed class LogFeeder : IAsyncDisposable
     private readonly List<Fed> _fed = [];
     private Checkpoint? _newest; // verified, and consistent with those before
     private CosignatureSet _lines;
-    private OfferedCheckpoint? _shown; // _newest with the log's signature; read by the feeds' loops, as the next
+    private OfferedCheckpoint? _shown; // _newest with the log's signature; read by the feeds' loops, like _signedSize
     private long _signedSize;    // of _newest
 
-    /// <summary>A feeder; it asks nobody before the first round.</summary>
+    /// <summary>Creates a feeder. It sends nothing before the first round.</summary>
     /// <param name="log">The log.</param>
-    /// <param name="policy">Its witnesses are fed, its quorum is the aim.</param>
+    /// <param name="policy">Its witnesses are fed; its quorum is the aim.</param>
     /// <param name="key">The log's key; null when the policy lists the log.</param>
     /// <param name="options">Limits.</param>
-    /// <exception cref="ArgumentException">The policy has no log and no key is given; no witness has a URL and a key that can be verified; a URL is not http or https.</exception>
+    /// <exception cref="ArgumentException">
+    /// The policy has no log and no key is given; no witness has a URL and a key that can be verified; a URL is not http or https.
+    /// </exception>
     public LogFeeder(LogReader log, Policy policy, VerifierKey? key, LogFeederOptions options)
     {
         ArgumentNullException.ThrowIfNull(policy);
@@ -101,10 +111,10 @@ public sealed class LogFeeder : IAsyncDisposable
     }
 
     /// <summary>
-    /// Reads the log's checkpoint, verifies it, and asks every witness for it; returns when all have answered, or the time is over. A checkpoint that was fed before is
-    /// fed again: its cosignatures get newer times.
+    /// Runs one round: reads the log's checkpoint, verifies it, and asks every witness to cosign it. Returns when all have answered, or the time is over. A
+    /// checkpoint that was fed before is fed again, so its cosignatures get newer times.
     /// </summary>
-    /// <exception cref="LogReaderException">The log cannot be read, its signature does not hold, or it does not extend what it served before.</exception>
+    /// <exception cref="LogReaderException">The log cannot be read, its signature is invalid, or it does not extend what it served before.</exception>
     public async Task<FeedRound> FeedAsync(CancellationToken stop)
     {
         long started = _time.GetTimestamp();
@@ -114,7 +124,7 @@ public sealed class LogFeeder : IAsyncDisposable
             FeedRound round = await FeedAsync(checkpoint, note, stop).ConfigureAwait(false);
             if (round.Witnesses.All(witness => witness.Ahead is null)) return round;
 
-            // A witness may be ahead because the log, or another feeder, was quicker: then the log shows more before long.
+            // A witness may be ahead because the log, or another feeder, was faster. Then the log shows the larger size before long.
             Checkpoint later;
             do
             {
@@ -127,7 +137,7 @@ public sealed class LogFeeder : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends what is under way, and closes the connections to the witnesses.</summary>
+    /// <summary>Stops the feeds and closes the connections to the witnesses.</summary>
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
@@ -139,7 +149,7 @@ public sealed class LogFeeder : IAsyncDisposable
             }
             catch (Exception ended) when (ended is OperationCanceledException or LogReaderException)
             {
-                // Ended, or it had: the round has told.
+                // Cancelled just now, or failed before; a round has reported the failure.
             }
 
             fed.Client.Dispose();
@@ -148,7 +158,9 @@ public sealed class LogFeeder : IAsyncDisposable
         _stop.Dispose();
     }
 
-    /// <summary>The newest checkpoint of the log, if it is one: signed by a key of the log, and with those seen before under it.</summary>
+    /// <summary>
+    /// Reads the newest checkpoint of the log. It must be signed by a key of the log, and be consistent with those seen before.
+    /// </summary>
     private async Task<(Checkpoint Checkpoint, ReadOnlyMemory<byte> Note)> ReadAsync(CancellationToken stop)
     {
         VerifiedCheckpoint verified = await _log.ReadCheckpointAsync(_logs, stop).ConfigureAwait(false);
@@ -217,10 +229,10 @@ public sealed class LogFeeder : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!stop.IsCancellationRequested)
         {
-            // The time is over: who has not answered has not.
+            // The time is over. A witness that has not answered keeps the message set above.
         }
 
-        // A feed ends by itself only when the log gave it no proof.
+        // A feed ends on its own only when the log did not provide a proof. Rethrow that failure.
         foreach (Fed fed in _fed.Where(fed => fed.Running.IsFaulted)) await fed.Running.ConfigureAwait(false);
         int count = _lines.Lines.Count();
         HashSet<PolicyWitness> ahead = [.. _fed.Where(fed => fed.Said!.Ahead is not null).SelectMany(fed => fed.Address.Witnesses)];
@@ -238,7 +250,7 @@ public sealed class LogFeeder : IAsyncDisposable
                 fed.WentBack = went.Regress;
                 break;
             case WitnessEvent.Cosigned cosigned:
-                // A witness whose own lines prove that it broke its promise is no witness of anything.
+                // Cosignatures of a witness that provably broke its promise do not count.
                 if (fed.WentBack is not { IsProven: true }) _lines.Add(cosigned.Lines);
                 fed.Said = new FedWitness(fed.Address, Trouble: null);
                 waiting.Remove(fed.Feed);
@@ -255,7 +267,7 @@ public sealed class LogFeeder : IAsyncDisposable
             case WitnessEvent.Failed { Answer: WitnessAnswer.Failed answer }:
                 fed.Said = new FedWitness(fed.Address, answer.Reason, Contradicts: answer.Kind == WitnessFailure.Inconsistent);
 
-                // Trouble may pass within the round; what is not answered otherwise for a minute may not.
+                // Trouble may pass within the round. After other failures the feed pauses, a minute for most, so the round does not wait.
                 if (answer.Kind != WitnessFailure.Trouble) waiting.Remove(fed.Feed);
                 break;
         }

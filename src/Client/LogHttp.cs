@@ -1,4 +1,4 @@
-// The way to a log: GET and POST below one URL prefix, with everything bounded. What a path means is LogReader's business.
+// HTTP access to one log: GET and POST below one URL prefix, with bounded size and time. LogReader knows what each path means.
 
 using System.Globalization;
 using System.Net;
@@ -11,13 +11,13 @@ using TransparencyLog.Outbound;
 namespace TransparencyLog.Client;
 
 /// <summary>
-/// One log over HTTP. Never follows a redirect, keeps no cookies, reads no more of an answer than the caller allows. A GET that fails in
-/// transit is repeated once; a POST never is, since nobody knows what became of the first. The limits of time are those of <see cref="AnswerClock"/>: an answer that keeps
-/// coming is not cut.
+/// One log over HTTP. Never follows a redirect, keeps no cookies, and reads no more of a response than the caller allows. A GET that fails with
+/// <see cref="LogFailure.Trouble"/> is repeated once. A POST is never repeated, because the log may have processed the first one.
+/// <see cref="AnswerClock"/> sets the time limits: a response that keeps arriving is not cut off.
 /// </summary>
 internal sealed class LogHttp : IDisposable
 {
-    /// <summary>Most of an error's body that is looked at: a problem+json of a few lines.</summary>
+    /// <summary>Most bytes read of an error's body: a problem+json has a few lines.</summary>
     private const int MaxProblem = 4096;
 
     private readonly HttpClient _http;
@@ -49,7 +49,7 @@ internal sealed class LogHttp : IDisposable
     public Task<byte[]?> TryGetAsync(string path, int limit, CancellationToken stop) =>
         _get.ExecuteAsync(async attempt => await GetOnceAsync(path, limit, attempt).ConfigureAwait(false), stop).AsTask();
 
-    /// <summary>The body of a 200. 404 is a failure too.</summary>
+    /// <summary>The body of a 200. A 404 throws <see cref="LogReaderException"/> too.</summary>
     public async Task<byte[]> GetAsync(string path, int limit, CancellationToken stop) =>
         await TryGetAsync(path, limit, stop).ConfigureAwait(false) ?? throw new LogReaderException(LogFailure.Missing, $"{UrlOf(path)} is not there (404)") { Status = 404 };
 
@@ -124,7 +124,7 @@ internal sealed class LogHttp : IDisposable
         LogReaderException Trouble(string what) => new(LogFailure.Trouble, $"{UrlOf(path)} {what}");
     }
 
-    /// <summary>Names the proxy, whose trouble it may be.</summary>
+    /// <summary>Names the proxy, if there is one: the failure may be the proxy's.</summary>
     private string Via(HttpRequestMessage? request) => request?.RequestUri is Uri uri && _connections.Proxy.NameFor(uri) is string proxy ? $" through the proxy {proxy}" : "";
 
     private async Task<byte[]> ReadAsync(string path, HttpResponseMessage response, int limit, AnswerClock clock)
@@ -140,7 +140,7 @@ internal sealed class LogHttp : IDisposable
         string url = UrlOf(path), via = Via(response.RequestMessage);
         if (status == 404) return new LogReaderException(LogFailure.Missing, $"{url} is not there (404)") { Status = status };
 
-        // A redirect could lead into networks that the log cannot reach and we can.
+        // A redirect could point into a network that this process can reach and the log cannot.
         if (status is >= 300 and < 400) return new LogReaderException(LogFailure.Trouble, $"{url} answered {status}{via}, a redirect; redirects are not followed") { Status = status };
         (byte[] body, _) = await AnswerBody.ReadAsync(response, MaxProblem, clock).ConfigureAwait(false);
         string said = Problem(response.Content.Headers.ContentType?.MediaType, body);
@@ -149,7 +149,10 @@ internal sealed class LogHttp : IDisposable
         return new LogReaderException(kind, $"{url} answered {status}{via}{said}{again}") { Status = status };
     }
 
-    /// <summary>What a problem+json says of itself. The peer wrote it: at most one line of printable ASCII is repeated.</summary>
+    /// <summary>
+    /// The detail or title of a problem+json body, as ": TEXT"; empty when it has neither. The peer wrote the text, so at most one line of 300 printable
+    /// ASCII characters is repeated.
+    /// </summary>
     private static string Problem(string? mediaType, byte[] body)
     {
         if (mediaType is not ("application/problem+json" or "application/json")) return "";
@@ -164,7 +167,7 @@ internal sealed class LogHttp : IDisposable
         }
         catch (Exception unreadable) when (unreadable is JsonException or InvalidOperationException)
         {
-            // Not what its type says, or a text that is no Unicode, for which the reader has the second; the status alone is reported.
+            // The body is not JSON, or a string in it is not valid Unicode (the second exception). Only the status is reported.
         }
 
         return "";

@@ -1,4 +1,4 @@
-// The reader of a log: c2sp.org/tlog-tiles, and the endpoints our server has beside it (spec/api.md).
+// The reader of a log: c2sp.org/tlog-tiles, and the additional endpoints of our server (spec/api.md).
 //
 //   GET checkpoint, tile/<L>/<N>[.p/<W>], tile/entries/<N>[.p/<W>]     every tile log has these
 //   GET entry/<index>, proof/inclusion, proof/consistency              ours
@@ -13,17 +13,17 @@ namespace TransparencyLog.Client;
 public sealed record LogReaderOptions
 {
     /// <summary>
-    /// Longest wait for the answer to one attempt of a GET to begin, and then for its next bytes. Default 30 s. An answer that keeps coming may take longer in all:
-    /// see <see cref="MinBytesPerSecond"/>.
+    /// Longest wait for the response to one attempt of a GET to begin, and then for its next bytes. Default 30 s. A response that keeps arriving may take
+    /// longer in all: see <see cref="MinBytesPerSecond"/>.
     /// </summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The same for a POST. Default 90 s: a server may wait 30 s for witnesses by default, and an operator may have doubled that.</summary>
+    /// <summary>The same for a POST. Default 90 s: by default a server waits up to 30 s for witnesses, and an operator may have doubled that.</summary>
     public TimeSpan AppendTimeout { get; init; } = TimeSpan.FromSeconds(90);
 
     /// <summary>
-    /// The slowest line that is waited for: an upload or an answer may take the timeout and a second for every so many bytes. Default 16 KiB, 128 kbit/s, which gives the largest
-    /// bundle, 16 MiB, 18 minutes.
+    /// The slowest rate that is accepted: an upload or a response may take the timeout plus the time that its bytes need at this rate. Default 16 KiB (128
+    /// kbit/s), which allows 18 minutes for the largest bundle, 16 MiB.
     /// </summary>
     public int MinBytesPerSecond { get; init; } = AnswerLimits.DefaultBytesPerSecond;
 
@@ -33,7 +33,7 @@ public sealed record LogReaderOptions
     /// <summary>The clock of the limits.</summary>
     internal TimeProvider Time { get; init; } = TimeProvider.System;
 
-    /// <summary>How connections are made; null for the usual way.</summary>
+    /// <summary>How connections are made; null for the default.</summary>
     internal ConnectionOptions? Connections { get; init; }
 }
 
@@ -50,18 +50,21 @@ public enum AddWait
     Witnessed,
 }
 
-/// <summary>What an append was answered.</summary>
+/// <summary>The answer to an append.</summary>
 /// <param name="Index">The index of the entry: final.</param>
-/// <param name="Proof">The tlog-proof, when one was waited for and came in time; it leads to the root of its checkpoint. Its signatures are not verified.</param>
+/// <param name="Proof">
+/// The tlog-proof, when the request waited for one and it came in time; otherwise null. It leads to the root of its checkpoint. Its signatures are not
+/// verified.
+/// </param>
 public sealed record AddAnswer(long Index, TlogProof? Proof);
 
 /// <summary>
-/// Reads one log over HTTP. Thread-safe. Throws <see cref="LogReaderException"/> for everything that a log or the network can do wrong.
-/// It remembers the largest checkpoint it has verified and refuses to go back behind it.
+/// Reads one log over HTTP. Thread-safe. Throws <see cref="LogReaderException"/> for every failure of the log or of the network.
+/// Remembers the largest checkpoint that it has verified, and rejects one that is smaller or has another root for the same size.
 /// </summary>
 public sealed class LogReader : IDisposable
 {
-    /// <summary>Most bytes of entries in one add-batch, prefixes included: 2 MiB.</summary>
+    /// <summary>Most bytes of entries in one add-batch, length prefixes included: 2 MiB.</summary>
     public const int MaxBatchBytes = 2 * 1024 * 1024;
 
     private const int DecimalDigits = 19; // of 2^63-1
@@ -81,7 +84,7 @@ public sealed class LogReader : IDisposable
         Time = options.Time;
     }
 
-    /// <summary>Where the log is.</summary>
+    /// <summary>The URL of the log, as the constructor received it.</summary>
     public string Url { get; }
 
     /// <summary>The clock of its limits.</summary>
@@ -90,13 +93,13 @@ public sealed class LogReader : IDisposable
     /// <summary>Whether a text can be the URL of a log.</summary>
     public static bool IsUrl(string text) => LogHttp.TryGetPrefix(text, out _);
 
-    /// <summary>The checkpoint as served, at most <see cref="Note.MaxSize"/> bytes; nothing about it is verified.</summary>
+    /// <summary>The checkpoint as served, at most <see cref="Note.MaxSize"/> bytes, unverified.</summary>
     public Task<byte[]> ReadCheckpointBytesAsync(CancellationToken stop) => _http.GetAsync("checkpoint", Note.MaxSize, stop);
 
     /// <summary>
-    /// The checkpoint, verified by a policy. A smaller one than this reader has verified before, or another root for the same size, is a lie; the exception has
-    /// both, as <see cref="LogReaderException.Evidence"/>. That a larger one is consistent with the one before is for the caller to check
-    /// (<see cref="CompareAsync"/>).
+    /// The checkpoint, verified by a policy. One that is smaller than a checkpoint this reader has verified before, or has another root for the same size, is
+    /// <see cref="LogFailure.Lie"/>; the exception has both checkpoints, as <see cref="LogReaderException.Evidence"/>. The caller has to check that a larger
+    /// one is consistent with the one before (<see cref="CompareAsync"/>).
     /// </summary>
     public async Task<VerifiedCheckpoint> ReadCheckpointAsync(Policy policy, CancellationToken stop)
     {
@@ -117,13 +120,13 @@ public sealed class LogReader : IDisposable
     }
 
     /// <summary>
-    /// What two checkpoints of this log show, in any order: null when they are consistent. For two sizes the tiles of the larger tree are read, so that whoever
-    /// believes nothing but the log's key can be convinced (<see cref="EvidenceKind.Inconsistent"/>); without tiles that lead to its root it is
-    /// <see cref="EvidenceKind.Unproven"/>. Never throws for what the log does.
+    /// Compares two checkpoints of this log, in any order; null when they are consistent. For two sizes it reads the tiles of the larger tree, so that the
+    /// evidence convinces a third party that trusts only the log's key (<see cref="EvidenceKind.Inconsistent"/>). Without tiles that lead to the root of the
+    /// larger tree, the result is <see cref="EvidenceKind.Unproven"/>. Never throws for failures of the log.
     /// </summary>
-    /// <param name="one">A checkpoint with those lines of the log that were verified (<see cref="VerifiedCheckpoint.LogNote"/>).</param>
-    /// <param name="other">The other one.</param>
-    /// <param name="stop">Ends the reading.</param>
+    /// <param name="one">A checkpoint with only those lines of the log that were verified (<see cref="VerifiedCheckpoint.LogNote"/>).</param>
+    /// <param name="other">The other one, in the same form.</param>
+    /// <param name="stop">Cancels the reading.</param>
     /// <exception cref="ArgumentException">Not two checkpoints of one origin.</exception>
     public async Task<TlogEvidence?> CompareAsync(Note one, Note other, CancellationToken stop)
     {
@@ -140,7 +143,7 @@ public sealed class LogReader : IDisposable
             }
             catch (LogReaderException)
             {
-                // The notes are what counts, and a log that contradicts itself need not serve what shows how.
+                // Go on with the two notes alone: they matter most, and a log that contradicts itself need not serve the tiles that show how.
             }
         }
 
@@ -148,7 +151,7 @@ public sealed class LogReader : IDisposable
     }
 
     /// <summary>
-    /// The checkpoint as a text, when there is no key to verify it with: whoever answers at this URL says so, and nothing more.
+    /// The checkpoint, unverified, for a caller without a key. It is only a claim of the server at this URL.
     /// </summary>
     public async Task<(Checkpoint Checkpoint, byte[] Bytes)> ReadUnverifiedCheckpointAsync(CancellationToken stop)
     {
@@ -159,8 +162,8 @@ public sealed class LogReader : IDisposable
     }
 
     /// <summary>
-    /// A tile of the tree at a checkpoint, which should be verified: exactly as many hashes as the tree of that size has there. Where the log has
-    /// given up the partial tile for the full one, its beginning is returned.
+    /// A tile of the tree at a checkpoint, which the caller should have verified: exactly as many hashes as the tree of that size has there. Where the log has
+    /// replaced the partial tile by the full one, the beginning of the full one is returned.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The tree has no such tile.</exception>
     public async Task<byte[]> ReadTileAsync(int level, long index, Checkpoint at, CancellationToken stop)
@@ -196,11 +199,11 @@ public sealed class LogReader : IDisposable
         return bytes[..EntryBundle.PrefixLength(bytes, path.Width)];
     }
 
-    /// <summary>The bytes of an entry, from our own endpoint; null when there is no such entry, or no such endpoint.</summary>
+    /// <summary>The bytes of an entry, from our server's own endpoint; null when there is no such entry, or no such endpoint.</summary>
     public Task<byte[]?> TryReadEntryAsync(long index, CancellationToken stop) =>
         _http.TryGetAsync($"entry/{Decimal(index)}", EntryBundle.MaxEntrySize, stop);
 
-    /// <summary>A tlog-proof for an index, from our own endpoint; null when there is no such entry, or no such endpoint. Nothing about it is verified.</summary>
+    /// <summary>An unverified tlog-proof for an index, from our server's own endpoint; null when there is no such entry, or no such endpoint.</summary>
     public async Task<TlogProof?> TryReadProofAsync(long index, CancellationToken stop)
     {
         string path = $"proof/inclusion?index={Decimal(index)}";
@@ -210,7 +213,7 @@ public sealed class LogReader : IDisposable
         return proof.Index == index ? proof : throw Lie(new Damage("proof", path, null, index, $"a proof for index {index}", $"one for index {proof.Index}"));
     }
 
-    /// <summary>The consistency proof between two sizes, from our own endpoint; null when there is none. It is not verified.</summary>
+    /// <summary>The unverified consistency proof between two sizes, from our server's own endpoint; null when there is none.</summary>
     public async Task<Hash[]?> TryReadConsistencyAsync(long from, long to, CancellationToken stop)
     {
         string path = $"proof/consistency?from={Decimal(from)}&to={Decimal(to)}";
@@ -231,8 +234,8 @@ public sealed class LogReader : IDisposable
     }
 
     /// <summary>
-    /// Reads the tiles that a plan needs and makes the proof, or the root hash. The plan is for the size of the checkpoint. The proof is
-    /// only as good as the tiles: verify it.
+    /// Reads the tiles that a plan needs and builds the proof, or the root hash. The plan must be for the size of the checkpoint. The tiles are not verified,
+    /// so verify the proof.
     /// </summary>
     public async Task<Hash[]> BuildAsync(ProofPlan plan, Checkpoint at, CancellationToken stop)
     {
@@ -241,7 +244,7 @@ public sealed class LogReader : IDisposable
         return plan.TryBuild(path => tiles[path], out Hash[] proof) ? proof : throw new ArgumentException("the plan is for another size", nameof(plan));
     }
 
-    /// <summary>Appends one entry of 1 to 65,535 bytes. It is sent once: after a failure nobody knows whether it was taken.</summary>
+    /// <summary>Appends one entry of 1 to 65,535 bytes. The request is sent once: after a failure nobody knows whether the entry was appended.</summary>
     public async Task<AddAnswer> AddAsync(ReadOnlyMemory<byte> entry, AddWait wait, CancellationToken stop)
     {
         string path = wait switch { AddWait.Published => "add?wait=published", AddWait.Witnessed => "add?wait=witnessed", _ => "add" };
@@ -262,7 +265,10 @@ public sealed class LogReader : IDisposable
             : throw new LogReaderException(LogFailure.Lie, $"{_http.UrlOf(path)} answered a proof that does not hold: {reason}");
     }
 
-    /// <summary>Appends all entries of a bundle of any count, at most <see cref="MaxBatchBytes"/>, or none. Returns their indexes in order.</summary>
+    /// <summary>
+    /// Appends all entries of a bundle, or none. The bundle may have any number of entries, and at most <see cref="MaxBatchBytes"/>. Returns their indexes in
+    /// order.
+    /// </summary>
     public async Task<long[]> AddBatchAsync(ReadOnlyMemory<byte> bundle, int count, CancellationToken stop)
     {
         (_, byte[] body) = await _http.PostAsync("add-batch", bundle, count * (DecimalDigits + 1), stop).ConfigureAwait(false);

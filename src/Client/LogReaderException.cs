@@ -1,40 +1,40 @@
 namespace TransparencyLog.Client;
 
-/// <summary>What kind of failure a log's answer is, and so what its reader should do about it.</summary>
+/// <summary>The kind of a failure, which decides what its reader should do about it.</summary>
 public enum LogFailure
 {
-    /// <summary>The log, or the way to it, is in trouble: no connection, no answer in time, 5xx, 429, a redirect. Later it may be better.</summary>
+    /// <summary>The log or the network is in trouble: no connection, no answer in time, 5xx, 429, a redirect. A later attempt may succeed.</summary>
     Trouble,
 
-    /// <summary>The log answered what cannot be true: a wrong signature, a tile that does not fit, a smaller tree than before.</summary>
+    /// <summary>The log's answer cannot be true: an invalid signature, a tile that does not fit, a smaller tree than before.</summary>
     Lie,
 
-    /// <summary>404: the log says that there is no such thing.</summary>
+    /// <summary>404: the log says that it has no such resource.</summary>
     Missing,
 
-    /// <summary>Another 4xx: the log takes no such request, now or later.</summary>
+    /// <summary>Another 4xx: the log does not accept such a request, now or later.</summary>
     Refused,
 }
 
-/// <summary>A log did not give what was asked for. The message is one line for people and names the URL.</summary>
+/// <summary>A log did not return what was requested. The message is one line for people and names the URL.</summary>
 /// <param name="kind">What to do about it.</param>
 /// <param name="message">One line.</param>
-/// <param name="damage">The place and the difference, when the failure is bytes that are not what they must be.</param>
-/// <param name="evidence">What the log has signed and contradicts itself with, to be kept.</param>
+/// <param name="damage">Where the served bytes are wrong, and how; null when the failure is another one.</param>
+/// <param name="evidence">Signed checkpoints with which the log contradicts itself, to be kept; null when there are none.</param>
 public sealed class LogReaderException(LogFailure kind, string message, Damage? damage = null, TlogEvidence? evidence = null) : Exception(message)
 {
     /// <summary>What to do about it.</summary>
     public LogFailure Kind { get; } = kind;
 
-    /// <summary>The HTTP status that was answered; null when the failure is none of a status.</summary>
+    /// <summary>The HTTP status of the answer; null when the failure is not about a status.</summary>
     public int? Status { get; internal init; }
 
-    /// <summary>The place and the difference, when the failure is bytes that are not what they must be; null otherwise.</summary>
+    /// <summary>Where the served bytes are wrong, and how; null when the failure is another one.</summary>
     public Damage? Damage { get; } = damage;
 
     /// <summary>
-    /// What the log has signed and contradicts itself with, verified, with its own lines alone; null when there is none. The next answer may be another one: keep it
-    /// (spec/evidence.md). <see cref="EvidenceKind.Unproven"/> convinces nobody but is worth looking into.
+    /// Signed checkpoints with which the log contradicts itself, verified, with only the log's own lines; null when there are none. Keep them, because the next
+    /// answer may differ (spec/evidence.md). <see cref="EvidenceKind.Unproven"/> convinces nobody but is worth investigating.
     /// </summary>
     public TlogEvidence? Evidence { get; } = evidence;
 }

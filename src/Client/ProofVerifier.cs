@@ -9,7 +9,7 @@ public static class ProofVerifier
 {
     /// <summary>
     /// Whether the proof shows that the log has this entry at the proof's index, under a checkpoint that the policy accepts. When false,
-    /// <paramref name="reason"/> says why in one line. The proof's extra data is not looked at: nothing authenticates it.
+    /// <paramref name="reason"/> says why in one line. The proof's extra data is ignored, because nothing authenticates it.
     /// </summary>
     public static bool TryVerify(
         ReadOnlySpan<byte> entry, TlogProof proof, Policy policy, [NotNullWhen(true)] out VerifiedCheckpoint? checkpoint, out string reason)
@@ -24,7 +24,9 @@ public static class ProofVerifier
         return true;
     }
 
-    /// <summary>The last step alone: whether the proof leads from the leaf hash to the root of the checkpoint, which the caller believes.</summary>
+    /// <summary>
+    /// The last step alone: whether the proof leads from the leaf hash to the root of the checkpoint. The signatures of the checkpoint are not verified here.
+    /// </summary>
     public static bool Includes(TlogProof proof, in Hash leaf, Checkpoint checkpoint, out string reason)
     {
         // SPEC PR-09: index < size; exactly as many hashes as RFC 6962 gives for index and size.

@@ -1,42 +1,45 @@
 namespace TransparencyLog.Client;
 
 /// <summary>
-/// How many segments a check asks for at once. Many hide the way there and back; but all of them share the line, and each has to arrive within the time that the log gives one
-/// answer. So no more is on its way than the line has lately brought in <see cref="LineTime"/>.
+/// Decides how many segments a check requests at the same time. Many requests hide the round-trip time, but they share the connection, and each response has
+/// to arrive within the time that the log allows for one. So the check keeps no more bytes in flight than the connection, at its recent rate, delivers in
+/// <see cref="LineTime"/>.
 /// </summary>
 internal sealed class ReadAhead(TimeProvider time)
 {
-    /// <summary>Hides the way there and back on a line of 50 ms at 600 segments, 160,000 entries, a second.</summary>
+    /// <summary>Most requests in flight. With a round trip of 50 ms they allow about 600 segments, or 160,000 entries, a second.</summary>
     public const int Most = 32;
 
-    /// <summary>Of the largest bundles, 16 MiB: 128 MiB, which fill any line.</summary>
+    /// <summary>
+    /// Requests allowed in flight however large the bundles are. Eight of the largest bundles (16 MiB) are 128 MiB, which fill any connection.
+    /// </summary>
     private const int MostOfLarge = 8;
 
-    /// <summary>One that arrives and one that is asked for meanwhile.</summary>
+    /// <summary>Fewest requests in flight: one whose response arrives, and the next one.</summary>
     private const int Least = 2;
 
     /// <summary>
-    /// Bytes of bundles that are on their way beyond <see cref="MostOfLarge"/>, going by the largest that was seen: 32 of 1 MiB. A log whose bundles grow from one to the next to
-    /// the 16 MiB that are possible can fill <see cref="Most"/> of them once.
+    /// Most bytes of bundles in flight, each bundle counted as large as the largest one seen: 32 bundles of 1 MiB. <see cref="MostOfLarge"/> bundles are
+    /// allowed in any case. If bundles suddenly grow to the maximum of 16 MiB, <see cref="Most"/> of them can be in flight once.
     /// </summary>
     private const int MostBytes = 32 * 1024 * 1024;
 
-    /// <summary>Far below the 30 s that our servers give the smallest of large answers, on a line whose rate changes too.</summary>
+    /// <summary>Far below the 30 s that our servers allow for the smallest of the large responses, because the rate of a connection may drop.</summary>
     private static readonly TimeSpan LineTime = TimeSpan.FromSeconds(8);
 
-    /// <summary>After this time what came before counts half.</summary>
+    /// <summary>Each time this interval has passed, the bytes and the time counted so far are halved, so that recent ones weigh more.</summary>
     private static readonly TimeSpan Memory = TimeSpan.FromSeconds(5);
 
     private long _began = time.GetTimestamp();
     private double _bytes;
     private long _largest;
 
-    /// <summary>How many may be on their way.</summary>
+    /// <summary>How many requests may be in flight now.</summary>
     public int Segments
     {
         get
         {
-            // Before it is known how large a bundle is, and how fast the line.
+            // No bundle has arrived yet, so neither the size of a bundle nor the rate of the connection is known.
             if (_largest == 0) return Least;
             double seconds = Math.Max(time.GetElapsedTime(_began).TotalSeconds, 0.001);
             double byLine = _bytes / seconds * LineTime.TotalSeconds / _largest;
@@ -45,7 +48,7 @@ internal sealed class ReadAhead(TimeProvider time)
         }
     }
 
-    /// <summary>A bundle has come.</summary>
+    /// <summary>Records a bundle of this many bytes that has arrived.</summary>
     public void Count(int bytes)
     {
         _bytes += bytes;

@@ -1,12 +1,12 @@
-// fsck over HTTP: everything that a tile log serves at one size, rebuilt from the entry bytes it serves.
+// fsck over HTTP: rebuilds a tree from the entries that a tile log serves, and compares everything that the log serves at that size.
 
 using System.Globalization;
 
 namespace TransparencyLog.Client;
 
-/// <summary>What a check found whole.</summary>
+/// <summary>The result of a check that found no damage.</summary>
 /// <param name="Checkpoint">The checkpoint that was checked.</param>
-/// <param name="Verified">The same with its signers; null when no policy was given and so nothing says who signed it.</param>
+/// <param name="Verified">The same with its signers; null when no policy was given, because then the signatures are not verified.</param>
 /// <param name="Tiles">How many tiles and bundles were compared.</param>
 public sealed record RemoteReport(Checkpoint Checkpoint, VerifiedCheckpoint? Verified, long Tiles);
 
@@ -14,16 +14,16 @@ public sealed record RemoteReport(Checkpoint Checkpoint, VerifiedCheckpoint? Ver
 public static class RemoteCheck
 {
     /// <summary>
-    /// Reads the checkpoint, then every bundle and every tile of every level at its size, partial ones too, and compares them with what the
-    /// entry bytes give; then the checkpoint again, which must not have gone back, and, if the log has grown, must be consistent.
-    /// Memory does not grow with the log: at most 32 segments are on their way at once, read and hashed on all cores.
+    /// Reads the checkpoint, then every bundle and every tile of every level at its size, partial ones included, and compares them with the tree that the entry
+    /// bytes make. Then reads the checkpoint again: it must not be smaller, and a larger one must be consistent.
+    /// Memory does not grow with the log: at most 32 segments are in flight at the same time. They are read and hashed on all cores.
     /// </summary>
     /// <param name="log">The log.</param>
-    /// <param name="policy">What the checkpoint has to satisfy; null for none.</param>
-    /// <param name="progress">Is told how many entries were checked, and how many there are: after each segment, one call at a time.</param>
-    /// <param name="stop">Ends the check.</param>
+    /// <param name="policy">The policy that the checkpoint has to satisfy; null for none.</param>
+    /// <param name="progress">Called after each segment, one call at a time, with the number of entries checked and the number of all entries.</param>
+    /// <param name="stop">Cancels the check.</param>
     /// <exception cref="LogReaderException">
-    /// The first damage (<see cref="LogFailure.Lie"/> or <see cref="LogFailure.Missing"/>, with its <see cref="Damage"/>), or trouble on the way.
+    /// The first damage (<see cref="LogFailure.Lie"/> or <see cref="LogFailure.Missing"/>, with its <see cref="Damage"/>), or the log cannot be read.
     /// </exception>
     public static async Task<RemoteReport> RunAsync(LogReader log, Policy? policy, Action<long, long>? progress = null, CancellationToken stop = default)
     {
@@ -63,7 +63,7 @@ public static class RemoteCheck
         return (verified.Checkpoint, verified);
     }
 
-    /// <summary>Bundle and tile of every segment in order, a few of them under way at a time.</summary>
+    /// <summary>The bundle and tile of every segment, in order. A few segments are read ahead.</summary>
     private static async IAsyncEnumerable<Segment> ReadSegmentsAsync(
         LogReader log, Checkpoint checkpoint, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken stop)
     {
@@ -85,18 +85,20 @@ public static class RemoteCheck
         }
         finally
         {
-            // After a failure nothing stays under way behind the caller's back; what the others say does not matter any more.
+            // Cancel the reads still in flight and wait for them, so that none outlives this method. Their results and failures no longer matter.
             await rest.CancelAsync().ConfigureAwait(false);
             await Task.WhenAll(reading).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default).ConfigureAwait(false);
         }
     }
 
-    /// <summary>Bundle and tile side by side; the leaf hashes, most of the work, on whatever core has brought them.</summary>
+    /// <summary>
+    /// Reads the bundle and the tile at the same time. The leaf hashes are most of the work of a check, so the thread that completes the read computes them.
+    /// </summary>
     private static async Task<Segment> ReadSegmentAsync(LogReader log, long number, Checkpoint checkpoint, CancellationToken stop)
     {
         Task<byte[]> bundle = log.ReadBundleAsync(number, checkpoint, stop), tile = log.ReadTileAsync(0, number, checkpoint, stop);
 
-        // Both are waited for, and of two failures the bundle's is told: what is derived from it is judged behind it.
+        // Wait for both. If both fail, the failure of the bundle is thrown, because the tile is derived from the bundle.
         await Task.WhenAll(bundle, tile).ConfigureAwait(false);
         byte[] entries = await bundle.ConfigureAwait(false);
         return new Segment(entries, await tile.ConfigureAwait(false), TreeCheck.Leaves(entries));

@@ -1,17 +1,17 @@
 namespace TransparencyLog.Client;
 
 /// <summary>
-/// Where a witness answers, and for which of the policy's witness lines: one operator's Ed25519 and ML-DSA-44 keys share a submission prefix, and one request
-/// serves both.
+/// The URL of a witness, and the witness lines of the policy that share it: one operator's Ed25519 and ML-DSA-44 keys have one submission prefix, and one
+/// request serves both.
 /// </summary>
 /// <param name="SubmissionPrefix">The URL that the lines share, without a slash at its end.</param>
-/// <param name="Witnesses">The lines, in the order of the policy.</param>
-/// <param name="Keys">Verifiers of those of their keys that this library can verify; at least one.</param>
+/// <param name="Witnesses">The lines, in the order of the policy; only those whose key this library can verify.</param>
+/// <param name="Keys">The verifiers of their keys; at least one.</param>
 public sealed record WitnessAddress(string SubmissionPrefix, IReadOnlyList<PolicyWitness> Witnesses, IReadOnlyList<INoteVerifier> Keys)
 {
-    /// <summary>The addresses of a policy's witnesses, in its order. Lines without a URL, and keys of types that are not understood, are left out.</summary>
+    /// <summary>The addresses of a policy's witnesses, in its order. Leaves out lines without a URL and lines whose key cannot be verified.</summary>
     /// <param name="policy">The policy.</param>
-    /// <param name="verifiers">Gives the verifier of a key; null for a type that is not understood.</param>
+    /// <param name="verifiers">Returns the verifier of a key; null for a type that is not supported.</param>
     public static IReadOnlyList<WitnessAddress> Of(Policy policy, Func<VerifierKey, INoteVerifier?> verifiers)
     {
         ArgumentNullException.ThrowIfNull(policy);

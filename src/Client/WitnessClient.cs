@@ -1,5 +1,5 @@
-// The client of a witness: one POST of c2sp.org/tlog-witness add-checkpoint, its answer read with suspicion.
-// Where deployed witnesses differ from the text, the differences are tolerated as spec/decisions/witness-client.md lists them.
+// The client of a witness: one POST of c2sp.org/tlog-witness add-checkpoint. Nothing in the response is trusted before it is verified.
+// spec/decisions/witness-client.md lists the deviations of deployed witnesses that are tolerated.
 
 using System.Globalization;
 using System.Net;
@@ -10,67 +10,73 @@ using TransparencyLog.Outbound;
 
 namespace TransparencyLog.Client;
 
-/// <summary>What kind of failure an answer is, and so when it makes sense to ask again.</summary>
+/// <summary>The kind of a failed request, which decides when to ask again.</summary>
 public enum WitnessFailure
 {
-    /// <summary>No answer, none in time, 5xx, or one that says nothing true: it may pass.</summary>
+    /// <summary>No response, no response in time, 5xx, or an invalid response. It may be temporary.</summary>
     Trouble,
 
-    /// <summary>400, 403, 404 and other 4xx, or a redirect: the same request gets the same answer until an operator has changed something.</summary>
+    /// <summary>400, 403, 404 and other 4xx, or a redirect. The same request gets the same response until an operator changes something.</summary>
     Refused,
 
-    /// <summary>422: the witness has another tree of this origin in mind, or does not follow the specification.</summary>
+    /// <summary>422: the witness follows another tree of this origin, or does not follow the specification.</summary>
     Inconsistent,
 
-    /// <summary>429: it is asked too often.</summary>
+    /// <summary>429: the witness was asked too often.</summary>
     Limited,
 
-    /// <summary>409 with a size that the log has not signed, and nothing that proves it.</summary>
+    /// <summary>409 with a size that the log has not signed. The response itself proves nothing.</summary>
     Contradicting,
 }
 
-/// <summary>What a witness answered.</summary>
+/// <summary>The answer of a witness.</summary>
 public abstract record WitnessAnswer
 {
     private WitnessAnswer()
     {
     }
 
-    /// <summary>200: the lines whose name and key ID are those of a known key of this witness and that verify. All others were dropped.</summary>
+    /// <summary>
+    /// 200: the lines that verify and have the name and key ID of a known key of this witness, and a time near ours. <paramref name="Dropped"/> counts all
+    /// others.
+    /// </summary>
     public sealed record Cosigned(IReadOnlyList<NoteSignature> Lines, int Dropped) : WitnessAnswer;
 
-    /// <summary>409: the witness has last cosigned <paramref name="Size"/>, not the old size of the request.</summary>
+    /// <summary>409: the size that the witness cosigned last is <paramref name="Size"/>, not the old size of the request.</summary>
     public sealed record Conflict(long Size) : WitnessAnswer;
 
-    /// <summary>Anything else: an error of the witness, of the way to it, or a refusal.</summary>
-    /// <param name="Reason">In words for the operator; nothing in it was written by the witness.</param>
-    /// <param name="Kind">What to do about it.</param>
-    /// <param name="RetryAfter">With <see cref="WitnessFailure.Limited"/>: how long the witness asks to be left alone, not negative; null when it does not say.</param>
+    /// <summary>Anything else: a refusal, or an error of the witness or of the network.</summary>
+    /// <param name="Reason">The reason in words, for the operator. It contains no text from the witness.</param>
+    /// <param name="Kind">Decides when to ask again.</param>
+    /// <param name="RetryAfter">
+    /// With <see cref="WitnessFailure.Limited"/>: how long the witness asks to be left alone, not negative; null when it does not say.
+    /// </param>
     public sealed record Failed(string Reason, WitnessFailure Kind = WitnessFailure.Trouble, TimeSpan? RetryAfter = null) : WitnessAnswer;
 }
 
 /// <summary>Limits of the witness client.</summary>
 public sealed record WitnessClientOptions
 {
-    /// <summary>Time for one request, answer read. Default 2 s; 100 ms to 60 s.</summary>
+    /// <summary>Time limit for one request, from sending it to reading the whole response. Default 2 s; 100 ms to 60 s.</summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>
-    /// How far the time of a cosignature may be from ours, before or behind; a line beyond it is dropped (CO-08). A fresh one is seconds old; a day
-    /// lets a witness answer with one it made for the same checkpoint earlier, and drops 1970 and the far future.
+    /// Largest difference between the time of a cosignature and our clock, in either direction. A line with a larger difference is dropped (CO-08). Default one
+    /// day: a fresh cosignature is seconds old, but a witness may return an earlier one for the same checkpoint. Times in 1970 or the far future are rejected.
     /// </summary>
     public TimeSpan MaxClockDifference { get; init; } = TimeSpan.FromDays(1);
 
     /// <summary>Our clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
-    /// <summary>How connections are made; null for the usual way.</summary>
+    /// <summary>How connections are made; null for the default.</summary>
     internal ConnectionOptions? Connections { get; init; }
 }
 
 /// <summary>
-/// Talks to one submission prefix, which may answer for several keys of one witness: one request, one answer; when to ask again is the business of
-/// <see cref="WitnessFeed"/>. Thread-safe; its caller keeps to one request at a time. Never follows a redirect, sends no credentials, reads at most <see cref="AddCheckpointResponse.MaxSize"/> bytes of an answer.
+/// The client of one submission prefix, which may answer for several keys of one witness. One call sends one request; <see cref="WitnessFeed"/> decides when
+/// to ask again. Thread-safe; its caller keeps to one request at a time. Never follows a redirect, sends no credentials, and reads at most
+/// <see cref="AddCheckpointResponse.MaxSize"/> bytes of an answer to add-checkpoint.
 /// </summary>
 public sealed class WitnessClient : IDisposable
 {
@@ -99,15 +105,15 @@ public sealed class WitnessClient : IDisposable
         _limit = new ResiliencePipelineBuilder { TimeProvider = options.Time }.AddTimeout(options.AttemptTimeout).Build();
     }
 
-    /// <summary>Where it sends.</summary>
+    /// <summary>The submission prefix, as the constructor received it.</summary>
     public string SubmissionPrefix { get; }
 
     /// <summary>The keys whose lines it returns.</summary>
     internal IReadOnlyList<INoteVerifier> Keys => _keys;
 
     /// <summary>
-    /// Asks for cosignatures on a checkpoint. Every line that is returned was verified against <paramref name="request"/>'s checkpoint.
-    /// Never throws for what a witness or the network does; only for cancellation.
+    /// Asks for cosignatures on a checkpoint. Every returned line was verified against the checkpoint of <paramref name="request"/>. A failure of the witness
+    /// or of the network is returned, not thrown; the call throws for cancellation, and when the checkpoint is not a note.
     /// </summary>
     public async Task<WitnessAnswer> AddCheckpointAsync(AddCheckpointRequest request, CancellationToken stop)
     {
@@ -119,21 +125,21 @@ public sealed class WitnessClient : IDisposable
         }
         catch (Exception failure) when (failure is TimeoutRejectedException || (failure is OperationCanceledException && !stop.IsCancellationRequested))
         {
-            // The second is the limit of the connection attempt, when it runs out first.
+            // The second exception comes from the limit of the connection attempt, when that expires first.
             _connections.Drop();
             return new WitnessAnswer.Failed(string.Create(CultureInfo.InvariantCulture, $"no whole answer within {_options.AttemptTimeout.TotalSeconds:0.##} s{Via}"));
         }
         catch (Exception failure) when (NoAnswer.Is(failure))
         {
-            // A SocketException comes as such where the peer resets the connection while its address is being asked for.
+            // A SocketException is not wrapped when the peer resets the connection while its address is being read.
             _connections.Drop();
             return new WitnessAnswer.Failed($"no answer{Via}: {NoAnswer.Describe(failure)}");
         }
     }
 
     /// <summary>
-    /// The newest checkpoint of a log that the witness shows to monitors, where its monitoring prefix is its submission prefix; at most <see cref="Note.MaxSize"/> bytes, nothing
-    /// about them verified. Null when it is not there, or nothing came in time: it is tried once.
+    /// Reads the newest checkpoint of a log that the witness shows to monitors, if its monitoring prefix is its submission prefix. Returns at most
+    /// <see cref="Note.MaxSize"/> bytes, unverified. Null when the witness shows none, or does not answer in time. Tries once.
     /// </summary>
     public async Task<byte[]?> TryReadCheckpointAsync(string origin, CancellationToken stop)
     {
@@ -150,13 +156,13 @@ public sealed class WitnessClient : IDisposable
         }
     }
 
-    /// <summary>Names the proxy, whose trouble it may be.</summary>
+    /// <summary>Names the proxy, if there is one: the failure may be the proxy's.</summary>
     private string Via => _connections.Proxy.NameFor(_addCheckpoint) is string proxy ? $" through the proxy {proxy}" : "";
 
     /// <summary>Closes its connections.</summary>
     public void Dispose() => _http.Dispose();
 
-    /// <summary>Whether a submission prefix of a policy can be used.</summary>
+    /// <summary>Whether a submission prefix can be used: an absolute http or https URL without query, fragment or credentials.</summary>
     public static bool TryGetUri(string submissionPrefix, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out Uri? addCheckpoint)
     {
         addCheckpoint = null;
@@ -177,11 +183,11 @@ public sealed class WitnessClient : IDisposable
         {
             HttpStatusCode.OK => Check(answer, note),
 
-            // An empty 409 is how some witnesses say "same size, other root": never to be read as size 0.
+            // Some witnesses send an empty 409 to say "same size, other root". It must never be read as size 0.
             HttpStatusCode.Conflict => AddCheckpointResponse.TryParseSize(answer, out long size)
                 ? new WitnessAnswer.Conflict(size)
                 : new WitnessAnswer.Failed("409 without a tree size in its body"),
-            // Deployed witnesses say either for an origin, or a key, that they do not know.
+            // Deployed witnesses send either of the next two for an origin, or a key, that they do not know.
             HttpStatusCode.NotFound => new WitnessAnswer.Failed("404: the witness does not know this origin", WitnessFailure.Refused),
             HttpStatusCode.Forbidden => new WitnessAnswer.Failed("403: the witness knows no key that signed, or no such log", WitnessFailure.Refused),
             HttpStatusCode.UnprocessableEntity => new WitnessAnswer.Failed("422: the witness does not accept the consistency proof or the root", WitnessFailure.Inconsistent),
@@ -191,7 +197,7 @@ public sealed class WitnessClient : IDisposable
         };
     }
 
-    /// <summary>Seconds, or a date, which counts from our clock.</summary>
+    /// <summary>The Retry-After of a response, never negative; null without one. A date is compared with our clock.</summary>
     private TimeSpan? RetryAfter(HttpResponseMessage response)
     {
         TimeSpan? said = response.Headers.RetryAfter?.Delta ?? response.Headers.RetryAfter?.Date - _options.Time.GetUtcNow();

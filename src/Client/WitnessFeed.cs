@@ -1,12 +1,13 @@
-// Keeps one witness at the newest checkpoint of a log (c2sp.org/tlog-witness, the client's side). Both who feed use it: the log for its own checkpoints, and
-// `tlog feed` for the checkpoints of a log that does not do it itself. spec/decisions/witness-client.md says what it tolerates.
+// Keeps one witness at the newest checkpoint of a log (c2sp.org/tlog-witness, the client's side). The log feeds its own checkpoints with it; `tlog feed`
+// feeds those of a log that does not do so itself. spec/decisions/witness-client.md says what it tolerates.
 //
-//     our limit of requests -> circuit breaker -> one exchange, with a limit for all of it -> add-checkpoint, with a limit for each request
-//            ^                                        409: the proof from the size it names, and again
-//            '-- a failed one: after a pause, with the newest checkpoint of then
+//     our request limit -> circuit breaker -> one exchange, with one time limit -> add-checkpoint, with a time limit for each request
+//            ^                                        after a 409: the proof from the size it names, and another request
+//            '-- after a failure: a pause, then the checkpoint that is newest by then
 //
-// A witness is checked against what it has said: a 409 beyond everything that the log has signed is a claim, which is checked against the checkpoint that the witness shows; a 409
-// below what it has cosigned for us is a witness that went back. Neither is believed or ignored: both are reported, and the witness is asked again.
+// Each 409 is compared with what the witness has answered before. A size larger than everything that the log has signed is a claim, which is checked
+// against the checkpoint that the witness shows. A size smaller than what the witness has cosigned for us means that the witness went back. Neither is
+// believed or ignored: both are reported, and the witness is asked again.
 
 using System.Globalization;
 using System.Threading.Channels;
@@ -20,13 +21,15 @@ namespace TransparencyLog.Client;
 /// <summary>Limits of a feed.</summary>
 public sealed record WitnessFeedOptions
 {
-    /// <summary>Time for one exchange: a request and, after a 409, the proof and the next request, up to three. Default 5 s; 100 ms to 5 min.</summary>
+    /// <summary>
+    /// Time limit for one exchange: a request and, after a 409, the proof and the next request; up to three requests. Default 5 s; 100 ms to 5 min.
+    /// </summary>
     public TimeSpan TotalTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Most requests a day, evenly. Default 86,400, one a second, which public witness lists grant a log.</summary>
+    /// <summary>Most requests a day, evenly spaced. Default 86,400, one a second, which public witness lists grant a log.</summary>
     public int RequestsPerDay { get; init; } = 86_400;
 
-    /// <summary>How many of them may come at once after a quiet time. Default 60.</summary>
+    /// <summary>How many requests may be sent together after a quiet time. Default 60.</summary>
     public int Burst { get; init; } = 60;
 
     /// <summary>Our clock.</summary>
@@ -35,28 +38,35 @@ public sealed record WitnessFeedOptions
 
 /// <summary>
 /// Keeps one witness (one submission prefix, however many keys it answers for) at the newest checkpoint: one request in flight, newest wins. A slow or dead
-/// witness costs nothing but its own loop. Thread-safe.
+/// witness delays only its own loop. Thread-safe.
 /// </summary>
 public sealed class WitnessFeed
 {
-    /// <summary>Conflicts answered in one go: the first tells the size, a second one may be a race with another feeder, more are a broken witness.</summary>
+    /// <summary>
+    /// Most conflicts in one exchange. The first one names the size, a second one may come from a race with another feeder, more mean a broken witness.
+    /// </summary>
     private const int MaxConflicts = 3;
 
-    /// <summary>The circuit opens when half of at least so many exchanges have failed within <see cref="LeastSampling"/>, or the time that so many slow ones take.</summary>
+    /// <summary>
+    /// The circuit opens when half of at least this many exchanges have failed within the sampling time: <see cref="LeastSampling"/>, or the time limit of
+    /// twice as many exchanges where that is longer.
+    /// </summary>
     private const int LeastExchanges = 5;
 
     private static readonly TimeSpan LeastSampling = TimeSpan.FromSeconds(30);
 
-    /// <summary>Pauses after failures, with jitter: they double from the first to the longest.</summary>
+    /// <summary>The pause after a failure doubles from the first value to the longest, with jitter.</summary>
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(200), LongestPause = TimeSpan.FromSeconds(15);
 
-    /// <summary>How long the open circuit leaves a witness alone: doubles with each try that fails.</summary>
+    /// <summary>How long the circuit stays open. Doubles with each trial request that fails.</summary>
     private static readonly TimeSpan FirstBreak = TimeSpan.FromSeconds(1), LongestBreak = TimeSpan.FromMinutes(1);
 
-    /// <summary>Between two requests to a witness that refuses: an operator has to change something first.</summary>
+    /// <summary>The pause after a refusal or a 422: an operator has to change something first.</summary>
     private static readonly TimeSpan SlowLane = TimeSpan.FromMinutes(1);
 
-    /// <summary>What is believed of a Retry-After: with less the same would come again, with more a mistake would switch a witness off.</summary>
+    /// <summary>
+    /// Bounds of a Retry-After. With a shorter wait the witness would answer the same again; with a longer one a mistake would switch it off.
+    /// </summary>
     private static readonly TimeSpan LeastRetryAfter = TimeSpan.FromSeconds(1), MostRetryAfter = TimeSpan.FromMinutes(10);
 
     private readonly WitnessClient _client;
@@ -71,10 +81,10 @@ public sealed class WitnessFeed
     private readonly ResiliencePipeline _exchange;
     private readonly Channel<bool> _signal = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Lock _lock = new();
-    private readonly long[] _requests = new long[Enum.GetValues<WitnessOutcome>().Length]; // guarded by _lock, as all below
+    private readonly long[] _requests = new long[Enum.GetValues<WitnessOutcome>().Length]; // guarded by _lock, like all fields below
     private OfferedCheckpoint? _wanted;  // not sent yet
     private OfferedCheckpoint? _current; // being sent, or to be sent again
-    private long? _cosignedSize;         // what the witness last told us; null before its first answer
+    private long? _cosignedSize;         // the size in its last answer; null before, or if the log has not signed it
     private HeldCosignature? _held;      // the largest head that it has cosigned for us
     private WitnessClaim? _claim;
     private WitnessRegress? _wentBack;
@@ -84,12 +94,12 @@ public sealed class WitnessFeed
     private WitnessCondition _condition = WitnessCondition.Unknown;
     private string? _trouble;
 
-    /// <summary>A feed; it asks nobody before <see cref="RunAsync"/>.</summary>
+    /// <summary>Creates a feed. It sends nothing before <see cref="RunAsync"/>.</summary>
     /// <param name="client">The witness.</param>
     /// <param name="options">Limits.</param>
-    /// <param name="consistency">Makes the consistency proof from a size to a checkpoint. What it throws ends <see cref="RunAsync"/>.</param>
-    /// <param name="words">Compares what a witness shows that contradicts the log with what the log has signed.</param>
-    /// <param name="signedSize">The largest size that the log is known to have signed.</param>
+    /// <param name="consistency">Builds the consistency proof from a size to a checkpoint. An exception from it ends <see cref="RunAsync"/>.</param>
+    /// <param name="words">Compares a checkpoint that the witness shows with what the log has signed.</param>
+    /// <param name="signedSize">Returns the largest size that the log is known to have signed.</param>
     /// <param name="report">Called with each event, one call at a time; should not block.</param>
     public WitnessFeed(
         WitnessClient client, WitnessFeedOptions options, Func<long, OfferedCheckpoint, CancellationToken, ValueTask<Hash[]>> consistency, OwnWords words, Func<long> signedSize, Action<WitnessEvent> report)
@@ -107,7 +117,7 @@ public sealed class WitnessFeed
             .AddRetry(new RetryStrategyOptions<WitnessAnswer>
             {
                 ShouldHandle = arguments => ValueTask.FromResult(arguments.Outcome.Result is WitnessAnswer.Failed || arguments.Outcome.Exception is BrokenCircuitException),
-                MaxRetryAttempts = int.MaxValue, // somebody wants this checkpoint cosigned until there is a newer one
+                MaxRetryAttempts = int.MaxValue, // a checkpoint stays wanted until a newer one replaces it
                 BackoffType = DelayBackoffType.Exponential,
                 UseJitter = true,
                 Delay = FirstPause,
@@ -126,10 +136,13 @@ public sealed class WitnessFeed
             .Build();
     }
 
-    /// <summary>Where the witness is.</summary>
+    /// <summary>The submission prefix of the witness.</summary>
     public string SubmissionPrefix => _client.SubmissionPrefix;
 
-    /// <summary>Whether an answer may be expected soon: it does not refuse, does not ask to be left alone, and has not failed too often.</summary>
+    /// <summary>
+    /// Whether a cosignature may be expected soon: the witness makes no claim against the log, its last answer was no refusal, 422 or 429, and it has not
+    /// failed too often.
+    /// </summary>
     public bool IsHealthy
     {
         get
@@ -141,10 +154,10 @@ public sealed class WitnessFeed
         }
     }
 
-    /// <summary>Time until our own limit allows the next request; zero or less when it does now.</summary>
+    /// <summary>Time until our own limit allows the next request; zero or less when it allows one now.</summary>
     public TimeSpan Wait => _budget.Wait;
 
-    /// <summary>How the witness stands.</summary>
+    /// <summary>The state of the witness.</summary>
     public WitnessState State
     {
         get
@@ -161,8 +174,8 @@ public sealed class WitnessFeed
     }
 
     /// <summary>
-    /// What the witness is known to have cosigned before, from an earlier run of the log: so that a witness that went back meanwhile is noticed. Kept when it is larger than what is
-    /// known. The lines have to be verified.
+    /// Sets the head that the witness is known to have cosigned in an earlier run of the log, so that the feed notices when the witness went back since.
+    /// Ignored when the feed knows a larger one. The lines must be verified.
     /// </summary>
     public void Remember(HeldCosignature held)
     {
@@ -173,13 +186,15 @@ public sealed class WitnessFeed
         }
     }
 
-    /// <summary>Asks for cosignatures on a checkpoint; replaces an older wish that was not sent yet, and is dropped when there is a newer one.</summary>
+    /// <summary>
+    /// Asks for cosignatures on a checkpoint. Replaces an older checkpoint that was not sent yet. Ignored when a newer one was submitted or cosigned before.
+    /// </summary>
     public void Submit(OfferedCheckpoint checkpoint)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
         lock (_lock)
         {
-            // A renewal that a newer checkpoint has overtaken: the witness has, or will be asked for, more already.
+            // A newer checkpoint has overtaken this one, a renewal: the witness has cosigned more, or will be asked to.
             if (_wanted?.Size > checkpoint.Size || _current?.Size > checkpoint.Size || _cosignedSize > checkpoint.Size) return;
             if (_wanted is null) _wantedSince = _options.Time.GetTimestamp();
             _owedSince ??= _wantedSince;
@@ -189,7 +204,7 @@ public sealed class WitnessFeed
         _signal.Writer.TryWrite(true);
     }
 
-    /// <summary>Asks, until stopped. Throws what making a proof throws.</summary>
+    /// <summary>Asks until cancelled. Throws the exceptions of building a proof.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
         while (true)
@@ -209,13 +224,13 @@ public sealed class WitnessFeed
         { Exception: BrokenCircuitException broken } => broken.RetryAfter ?? FirstBreak,
         { Result: WitnessAnswer.Failed { Kind: WitnessFailure.Refused or WitnessFailure.Inconsistent } } => SlowLane,
         { Result: WitnessAnswer.Failed { RetryAfter: TimeSpan said } } => said < LeastRetryAfter ? LeastRetryAfter : said > MostRetryAfter ? MostRetryAfter : said,
-        _ => null, // the doubling one
+        _ => null, // the pause that doubles
     };
 
     private static TimeSpan BreakAfter(int tries) =>
         tries < 16 && FirstBreak * (1 << tries) is TimeSpan pause && pause < LongestBreak ? pause : LongestBreak;
 
-    /// <summary>One exchange about the newest checkpoint that is wanted.</summary>
+    /// <summary>One exchange about the newest wanted checkpoint; reports its outcome.</summary>
     private async ValueTask<WitnessAnswer> AskAsync(CancellationToken stop)
     {
         await _budget.WaitAsync(stop).ConfigureAwait(false);
@@ -245,7 +260,7 @@ public sealed class WitnessFeed
                 _report(new WitnessEvent.Cosigned(this, checkpoint, cosigned.Lines, cosigned.Dropped));
                 break;
             case WitnessAnswer.Failed { Kind: WitnessFailure.Inconsistent or WitnessFailure.Contradicting } failed:
-                // Only what the log has signed proves anything, not what the witness says.
+                // The answer of the witness proves nothing. Only a checkpoint with the log's signature does.
                 _report(await _words.CompareAsync(_client, checkpoint, stop).ConfigureAwait(false) switch
                 {
                     { Kind: EvidenceKind.Unproven } larger => new WitnessEvent.Ahead(this, checkpoint, Math.Max(claimed ?? 0, larger.Checkpoints[^1].Size), larger),
@@ -272,14 +287,16 @@ public sealed class WitnessFeed
         }
     }
 
-    /// <summary>Brings the witness to a checkpoint. The last answer: a conflict only when the witness has more than that.</summary>
+    /// <summary>
+    /// Brings the witness to a checkpoint. Returns the last answer, which is a conflict only when the witness has cosigned a larger size.
+    /// </summary>
     private async Task<WitnessAnswer> ExchangeAsync(OfferedCheckpoint checkpoint, CancellationToken stop)
     {
         for (int conflicts = 0; conflicts < MaxConflicts; conflicts++)
         {
-            // Before the first answer the witness is asked as if it had this very checkpoint: it has after a restart of ours, or it tells its size.
+            // Before the first answer, assume that the witness has this very checkpoint. After a restart of ours it has; otherwise its 409 names its size.
             long old = Known ?? checkpoint.Size;
-            if (old > checkpoint.Size) return new WitnessAnswer.Conflict(old); // it has told so since this one was wanted
+            if (old > checkpoint.Size) return new WitnessAnswer.Conflict(old); // an answer since then has named it
             Hash[] proof = old == 0 || old == checkpoint.Size ? [] : await _consistency(old, checkpoint, stop).ConfigureAwait(false);
             _budget.Charge();
             long started = _options.Time.GetTimestamp();
@@ -294,7 +311,8 @@ public sealed class WitnessFeed
     }
 
     /// <summary>
-    /// Compares a 409 with what the witness has cosigned for us. What it shows now is read before the exchange goes on, since the next request brings it to a larger size.
+    /// Compares a 409 with what the witness has cosigned for us. Reads the checkpoint that the witness shows before the exchange goes on, because the next
+    /// request brings the witness to a larger size.
     /// </summary>
     private async Task CheckWentBackAsync(long size, OfferedCheckpoint checkpoint, CancellationToken stop)
     {
@@ -309,7 +327,7 @@ public sealed class WitnessFeed
             _timesWentBack++;
         }
 
-        // Once for each finding: a witness that does not answer this is fed all the same.
+        // Ask once for each finding. A witness that does not show a checkpoint is fed all the same.
         byte[]? shown = isNew ? await _client.TryReadCheckpointAsync(regress.Held.Origin, stop).ConfigureAwait(false) : null;
         if (shown is not null && regress.Held.IsBrokenBy(shown, _client.Keys, out byte[] proof))
         {
@@ -328,7 +346,7 @@ public sealed class WitnessFeed
         }
     }
 
-    /// <summary>What one answer says of the witness.</summary>
+    /// <summary>Records what one answer says about the witness.</summary>
     private void Count(WitnessAnswer answer, OfferedCheckpoint checkpoint, TimeSpan latency)
     {
         lock (_lock)
@@ -337,17 +355,17 @@ public sealed class WitnessFeed
             if (answer is not WitnessAnswer.Failed { Kind: WitnessFailure.Trouble }) _latency = latency;
             if (answer is WitnessAnswer.Cosigned) _cosignedSize = checkpoint.Size;
 
-            // A size that cannot be is no place to prove from: the next request asks anew.
+            // A size that the log has not signed cannot start a proof. The next request asks for the size again.
             if (answer is WitnessAnswer.Conflict conflict) _cosignedSize = conflict.Size <= _signedSize() ? conflict.Size : null;
         }
     }
 
-    /// <summary>What came of the exchange.</summary>
+    /// <summary>Records the outcome of an exchange.</summary>
     private void Settle(WitnessAnswer answer, long? claimed)
     {
         lock (_lock)
         {
-            // Only a cosignature takes a claim back: no other answer says anything about the branch that the witness follows.
+            // Only a cosignature clears a claim: no other answer says anything about the branch that the witness follows.
             if (claimed is long size) _claim = new WitnessClaim(size, _claim?.Since ?? _options.Time.GetUtcNow());
             else if (answer is WitnessAnswer.Cosigned) _claim = null;
             (_condition, _trouble) = answer is WitnessAnswer.Failed failed ? (ConditionOf(failed.Kind), failed.Reason) : (WitnessCondition.Well, null);

@@ -1,8 +1,9 @@
-// A witness that went back (N-05): its cosignature on a head of this log, which the log holds and has verified, and a later answer with a smaller size. The answer is a 409, which
-// is not signed, so the two prove nothing to others. They do when the witness shows a smaller checkpoint under a cosignature with a later time.
+// A witness that went back (N-05): it cosigned a head of this log, the log verified and kept that cosignature, and a later answer has a smaller size. The
+// answer is a 409, which is not signed, so the two prove nothing to a third party. They do when the witness shows a smaller checkpoint under a cosignature
+// with a later time.
 //
 //     tlog-witness-note v1
-//     condition went-back                                broken-promise, when it is proven
+//     condition went-back                                or broken-promise, when it is proven
 //     witness example.com/witness https://...
 //     noticed 2026-11-30T19:00:00Z
 //     answered 409 5
@@ -29,7 +30,7 @@ public sealed record HeldCosignature(OfferedCheckpoint Checkpoint, IReadOnlyList
     /// <summary>The log's origin line.</summary>
     internal string Origin => Read(Checkpoint.Note).Checkpoint.Origin;
 
-    /// <summary>The signed note with the log's lines and the witness's.</summary>
+    /// <summary>The signed note with the lines of the log and of the witness.</summary>
     public byte[] ToNote()
     {
         Note note = Read(Checkpoint.Note).Note;
@@ -37,12 +38,12 @@ public sealed record HeldCosignature(OfferedCheckpoint Checkpoint, IReadOnlyList
     }
 
     /// <summary>
-    /// Whether a note that the witness shows proves that it broke its promise: a smaller checkpoint of the same log under a later time by the same key. A correct witness never makes
-    /// one (c2sp.org/tlog-witness: it never cosigns an older size after a newer one).
+    /// Whether a note that the witness shows proves that it broke its promise: a smaller checkpoint of the same log, under a later time by the same key. A
+    /// correct witness never makes one (c2sp.org/tlog-witness: it never cosigns an older size after a newer one).
     /// </summary>
-    /// <param name="shown">A note from anywhere; nothing about it is believed before it is verified.</param>
+    /// <param name="shown">A note from any source. Nothing in it is trusted before it is verified.</param>
     /// <param name="keys">The witness's keys.</param>
-    /// <param name="proof">The smaller checkpoint with that line alone.</param>
+    /// <param name="proof">The smaller checkpoint with that line alone; empty when false.</param>
     public bool IsBrokenBy(ReadOnlySpan<byte> shown, IReadOnlyList<INoteVerifier> keys, out byte[] proof)
     {
         ArgumentNullException.ThrowIfNull(keys);
@@ -59,34 +60,34 @@ public sealed record HeldCosignature(OfferedCheckpoint Checkpoint, IReadOnlyList
         return false;
     }
 
-    /// <summary>Whether a line has a later time than the one that is held of the same key.</summary>
+    /// <summary>Whether a line has a later time than the held line of the same key.</summary>
     private bool IsLater(NoteSignature line) =>
         Cosignature.TryReadTimestamp(line.Signature.Span, out ulong later)
         && Lines.Any(held => held.KeyId == line.KeyId && held.Name == line.Name && Cosignature.TryReadTimestamp(held.Signature.Span, out ulong earlier) && later > earlier);
 
-    /// <summary>What a head of ours says: it was parsed before it was offered.</summary>
+    /// <summary>Parses a head of this log. It was parsed before it was offered, so this cannot fail.</summary>
     internal static (Note Note, Checkpoint Checkpoint) Read(ReadOnlyMemory<byte> bytes) =>
         Note.TryParse(bytes.Span, out Note? note) && TransparencyLog.Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)
             ? (note, checkpoint)
             : throw new System.Diagnostics.UnreachableException("a head is a signed checkpoint");
 }
 
-/// <summary>A witness that has forgotten what it cosigned.</summary>
-/// <param name="Held">What it had cosigned.</param>
+/// <summary>A witness that answered a smaller size than it had cosigned.</summary>
+/// <param name="Held">The head that it had cosigned.</param>
 /// <param name="Size">The smaller size that it answered.</param>
-/// <param name="Noticed">When.</param>
+/// <param name="Noticed">When it answered that.</param>
 /// <param name="Shown">A smaller checkpoint under its cosignature with a later time, which proves it; null when it shows none.</param>
 public sealed record WitnessRegress(HeldCosignature Held, long Size, DateTimeOffset Noticed, ReadOnlyMemory<byte>? Shown)
 {
-    /// <summary>How the name of such a file ends.</summary>
+    /// <summary>The extension of the file's name.</summary>
     public const string Extension = ".tlog-witness-note";
 
     /// <summary>Whether the witness's own cosignatures prove it.</summary>
     public bool IsProven => Shown is not null;
 
     /// <summary>
-    /// A name for the file: origin hash, what it shows, and 16 hex digits of SHA-256 over the checkpoint that the witness had cosigned, its keys and the smaller size. Equal for equal
-    /// findings, however often they are made.
+    /// A name for the file: origin hash, condition, and 16 hex digits of SHA-256 over the checkpoint that the witness had cosigned, its keys and the smaller
+    /// size. Equal findings have equal names.
     /// </summary>
     public string FileName
     {
@@ -101,9 +102,9 @@ public sealed record WitnessRegress(HeldCosignature Held, long Size, DateTimeOff
 
     private string Word => IsProven ? "broken-promise" : "went-back";
 
-    /// <summary>The file.</summary>
+    /// <summary>The content of the file.</summary>
     /// <param name="name">The witness's name in the policy.</param>
-    /// <param name="url">Where it answered.</param>
+    /// <param name="url">The URL at which it answered.</param>
     public byte[] ToBytes(string name, string url)
     {
         string time = Noticed.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
