@@ -1,4 +1,4 @@
-// tlog add: appends entries. What it prints on standard output, a line an entry, is final: an index, once there, belongs to that entry.
+// tlog add: appends entries and prints the index, or the tlog-proof, of each. The output is final: once an index is printed, it belongs to that entry.
 
 using System.CommandLine;
 using System.Globalization;
@@ -6,7 +6,7 @@ using TransparencyLog.Client;
 
 namespace TransparencyLog.Cli;
 
-/// <summary><c>tlog add</c>: files, standard input or lines become entries.</summary>
+/// <summary><c>tlog add</c>: turns files, standard input or lines into entries.</summary>
 internal static class AddCommand
 {
     public static Command Create(Surroundings around)
@@ -30,7 +30,7 @@ internal static class AddCommand
         using LogReader log = LogUrl.Open(url);
         foreach (string file in files)
         {
-            // Before anything is sent, so that a wrong name in the middle of the list changes nothing.
+            // Open every file before anything is sent, so that a wrong name in the middle of the list changes nothing.
             using Stream? opened = file == "-" ? null : InputFile.Open(file);
             if (opened is null) _ = around.RequireInput();
         }
@@ -78,7 +78,7 @@ internal static class AddCommand
         }
     }
 
-    /// <summary>Returns whether a proof was waited for and did not come in time.</summary>
+    /// <summary>Returns true when a proof was requested and did not come in time.</summary>
     private static async Task<bool> AddAsync(LogReader log, byte[] entry, AddWait wait, Surroundings around, CancellationToken stop)
     {
         AddAnswer answer = await log.AddAsync(entry, wait, stop);

@@ -1,4 +1,4 @@
-// tlog backup and tlog restore: a copy of a log's data directory while its server runs, and a data directory from such a copy.
+// tlog backup and tlog restore: copy a log's data directory while its server runs, and make a data directory from such a copy.
 
 using System.CommandLine;
 using System.Globalization;

@@ -1,4 +1,4 @@
-// tlog evidence: what a log has signed and contradicts itself with, for somebody who was not there (spec/evidence.md).
+// tlog evidence: signed checkpoints with which a log contradicts itself, for a third party (spec/evidence.md).
 
 using System.CommandLine;
 using System.Globalization;
@@ -9,7 +9,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Cli;
 
-/// <summary><c>tlog evidence verify</c> and <c>prove</c>, and how other commands keep what they find.</summary>
+/// <summary><c>tlog evidence verify</c> and <c>prove</c>, and how other commands keep the evidence that they find.</summary>
 internal static class EvidenceCommand
 {
     public static Command Create(Surroundings around)
@@ -31,8 +31,8 @@ internal static class EvidenceCommand
         new("--evidence") { HelpName = "DIR", Description = "Where evidence against the log is written when some is found; the current directory otherwise." };
 
     /// <summary>
-    /// Writes evidence that was found on the way, durably. There may be no second chance to see it, so a folder that cannot be written is no end of it: the file is text, and goes to
-    /// standard error.
+    /// Writes evidence that a command has found, durably. It may never be seen again, so when the folder cannot be written, the evidence goes to standard error
+    /// in base64.
     /// </summary>
     public static async Task KeepAsync(TlogEvidence evidence, string? folder, Surroundings around)
     {
@@ -55,7 +55,7 @@ internal static class EvidenceCommand
             : $"the log has signed what cannot both be true: keep {path}, and show it to others; tlog evidence verify judges it");
     }
 
-    /// <summary>Writes what was noticed of a witness, durably. One of that name is about the same, and is replaced.</summary>
+    /// <summary>Writes a note about a witness, durably. A file of the same name is about the same finding, and is replaced.</summary>
     public static async Task KeepNoteAsync(string name, byte[] note, string? folder, Surroundings around)
     {
         string path = Path.Combine(Path.GetFullPath(folder ?? "."), name);
@@ -74,7 +74,7 @@ internal static class EvidenceCommand
         await around.SayAsync($"its old cosignature and its answer are kept in {path}");
     }
 
-    /// <summary>The last copy there may be: every byte, and none that a terminal obeys.</summary>
+    /// <summary>Prints every byte, because this may be the only copy. Base64, because some bytes control a terminal.</summary>
     private static async Task SayBytesAsync(byte[] bytes, Surroundings around)
     {
         foreach (string line in Convert.ToBase64String(bytes, Base64FormattingOptions.InsertLineBreaks).Split("\r\n")) await around.SayAsync(line);
@@ -93,7 +93,7 @@ internal static class EvidenceCommand
         (TlogEvidence evidence, INoteVerifier[] keys) = await ReadAsync(path, policyPath, vkeys, around, stop);
         if (evidence.Kind != EvidenceKind.Unproven) throw new CliException(ExitCode.Usage, $"{path} needs no more proof: its kind is {TlogEvidence.Word(evidence.Kind)}; tlog evidence verify judges it");
 
-        // The lines that these keys verify, and no others: what is written is ours.
+        // Keep only the lines that these keys verify: the file that is written must not contain anything unverified.
         Note[] notes = [.. evidence.Notes.Select(note => (Note: note, Check: note.Verify(keys))).Where(one => one.Check.Status == NoteStatus.Verified)
             .Select(one => new Note(one.Note.Text, [.. one.Check.Verified.Select(line => line.Signature)]))];
         if (notes.Length != 2) throw Refuse(path, "the log has not signed both checkpoints with a key that is trusted");

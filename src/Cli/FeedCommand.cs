@@ -1,4 +1,4 @@
-// tlog feed: brings the checkpoints of a log to the witnesses of a policy, for logs that do not do it themselves.
+// tlog feed: submits the checkpoints of a log to the witnesses of a policy, for logs that do not do it themselves.
 
 using System.CommandLine;
 using System.Globalization;
@@ -69,7 +69,7 @@ internal static class FeedCommand
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            // The way it ends.
+            // Cancellation is how this command normally ends.
             return teller.HasContradiction ? ExitCode.DoesNotHold : ExitCode.Ok;
         }
     }
@@ -86,7 +86,7 @@ internal static class FeedCommand
         }
     }
 
-    /// <summary>Tells what came of rounds: the checkpoint for programs, everything else for people.</summary>
+    /// <summary>Reports the results of rounds: the checkpoint for programs, everything else for people.</summary>
     private sealed class Teller(string? file, string? evidence, Surroundings around)
     {
         private ReadOnlyMemory<byte> _given;
@@ -125,7 +125,7 @@ internal static class FeedCommand
             return contradicts ? ExitCode.DoesNotHold : round.MeetsQuorum ? ExitCode.Ok : ExitCode.Trouble;
         }
 
-        /// <summary>A fault of the witness, not of the log: told and kept, and no reason to stop.</summary>
+        /// <summary>A fault of the witness, not of the log: it is reported and kept, and is no reason to stop.</summary>
         private async Task TellRegressAsync(WitnessAddress witness, WitnessRegress regress)
         {
             string name = string.Join(", ", witness.Witnesses.Select(one => one.Name));

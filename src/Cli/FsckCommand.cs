@@ -1,5 +1,4 @@
-// tlog fsck: everything that can be computed again from the entry bytes is, over HTTP or in a data directory, and the first thing that
-// differs is named.
+// tlog fsck: recomputes everything that follows from the entry bytes, over HTTP or in a data directory, and names the first difference.
 
 using System.CommandLine;
 using System.Globalization;
@@ -10,7 +9,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Cli;
 
-/// <summary><c>tlog fsck</c>: a log from its entries up. Repairs nothing.</summary>
+/// <summary><c>tlog fsck</c>: checks a log from its entries up. Never changes that log: a repair goes into a copy.</summary>
 internal static class FsckCommand
 {
     public static Command Create(Surroundings around)

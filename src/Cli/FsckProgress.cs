@@ -3,12 +3,12 @@ using System.Globalization;
 namespace TransparencyLog.Cli;
 
 /// <summary>
-/// How far a check has come, how fast it goes and how long it will take, for people: a line every five seconds, or on a terminal one line that is written anew
-/// twice a second. A check of less than that says nothing.
+/// Shows how far a check has come, how fast it is and how long it will take, for people: a line every five seconds, or on a terminal one line that is
+/// rewritten twice a second. A check that takes less time than that shows nothing.
 /// </summary>
 internal sealed class FsckProgress(Surroundings around)
 {
-    /// <summary>Back to the beginning of the line, and nothing behind what is written next (ECMA-48, EL).</summary>
+    /// <summary>Moves to the beginning of the line and erases the line (ECMA-48, EL).</summary>
     private const string Anew = "\r\e[K";
 
     private readonly TimeSpan _gap = around.ErrorIsTerminal ? TimeSpan.FromSeconds(0.5) : TimeSpan.FromSeconds(5);
@@ -16,14 +16,14 @@ internal sealed class FsckProgress(Surroundings around)
     private long _lastDone;
     private bool _written;
 
-    /// <summary>Tells how many entries of how many were checked. One call at a time.</summary>
+    /// <summary>Reports how many entries of how many were checked. One call at a time.</summary>
     public void Tell(long done, long total)
     {
         long now = around.Time.GetTimestamp();
         TimeSpan since = around.Time.GetElapsedTime(_lastTime, now);
         if (since < _gap) return;
 
-        // By what the last seconds have done: the beginning of a check (reading from the disk) may have been of another kind.
+        // The rate of the last seconds: the beginning of a check (reading from the disk) may have run at another rate.
         double rate = (done - _lastDone) / since.TotalSeconds;
         (_lastTime, _lastDone) = (now, done);
         string left = rate > 0 ? $"{Time(TimeSpan.FromSeconds(Math.Min(Math.Max(0, total - done) / rate, TimeSpan.FromDays(365).TotalSeconds)))} left" : "no end in sight";
@@ -34,7 +34,7 @@ internal sealed class FsckProgress(Surroundings around)
         _written = true;
     }
 
-    /// <summary>The result of a check; what was written of its progress on a terminal goes away, whatever came of it.</summary>
+    /// <summary>Returns the result of a check. Erases the progress line on a terminal, also when the check fails.</summary>
     public async Task<T> EndAsync<T>(Task<T> check)
     {
         try

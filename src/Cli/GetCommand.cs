@@ -15,7 +15,7 @@ internal static class GetCommand
         return command;
     }
 
-    /// <summary>An entry, from the log's own endpoint or, on a tile log without it, from its bundle.</summary>
+    /// <summary>An entry, unverified, from the log's own endpoint, or from its bundle where the log has no such endpoint.</summary>
     public static async Task<byte[]> ReadEntryAsync(LogReader log, long index, CancellationToken stop)
     {
         if (await log.TryReadEntryAsync(index, stop) is byte[] entry) return entry;

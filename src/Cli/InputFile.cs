@@ -1,4 +1,4 @@
-// What commands read: entries, policies, proofs. Each has a largest size, and no more than that is ever held.
+// The input of commands: entries, policies, proofs. Each has a largest size, and no more than that is ever held in memory.
 
 using System.CommandLine;
 using TransparencyLog.Signing;
@@ -16,7 +16,7 @@ internal static class InputFile
         return await ReadAsync(file, limit, stop);
     }
 
-    /// <summary>Opens a file for reading; what is wrong with it is a matter of usage.</summary>
+    /// <summary>Opens a file for reading. A file that is missing, a directory or not readable is a usage error.</summary>
     public static FileStream Open(string path)
     {
         try
@@ -39,7 +39,7 @@ internal static class InputFile
         }
     }
 
-    /// <summary>One entry of 1 to 65,535 bytes.</summary>
+    /// <summary>Reads one entry of 1 to 65,535 bytes.</summary>
     public static async Task<byte[]> ReadEntryAsync(string path, Surroundings around, CancellationToken stop)
     {
         byte[]? entry = await ReadAsync(path, EntryBundle.MaxEntrySize, around, stop);
@@ -51,17 +51,19 @@ internal static class InputFile
         };
     }
 
-    /// <summary>For commands that read a private key: the same name as the setting of the servers, which the refusal of a key file names.</summary>
+    /// <summary>
+    /// For commands that read a private key. It has the same name as the setting of the servers, because the message that refuses a key file names it.
+    /// </summary>
     public static Option<bool> AllowGroupOption() => new("--allow-group-readable-keys") { Description = "Read a key file to which its group has access, as a mounted secret of mode 0440." };
 
     public static string EntryRule => $"an entry has 1 to {EntryBundle.MaxEntrySize} bytes";
 
-    /// <summary>A policy that is needed to go on.</summary>
+    /// <summary>Reads a policy that the command cannot do without. Throws when it cannot be used.</summary>
     public static async Task<Policy> ReadPolicyAsync(string path, Surroundings around, CancellationToken stop)
     {
         byte[] text = await ReadAsync(path, Policy.MaxSize, around, stop) ?? throw new CliException(ExitCode.Usage, $"{path} has more than {Policy.MaxSize} bytes; no policy has");
         if (!Policy.TryParse(text, out Policy? policy, out string error)) throw new CliException(ExitCode.Usage, $"{path}: {error}");
-        // One bad key of many does not end a command that may not need it. With no good key of a log nothing can come of it.
+        // One unusable key among many does not end a command that may not need it. Without a usable key of a log the command cannot succeed.
         string[] unusable = [.. PolicyKeys.Unusable(text, policy)];
         if (policy.Logs.Count > 0 && policy.Logs.All(log => Verifiers.TryCreate(log.Key) is null)) throw new CliException(ExitCode.Usage, $"{path}: {unusable[0]}");
         foreach (string one in unusable) await around.SayAsync($"warning: {path}: {one}");

@@ -5,7 +5,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Cli;
 
-/// <summary><c>tlog keygen</c>: a log's key in a new file that only its owner can read; the vkey on standard output.</summary>
+/// <summary><c>tlog keygen</c>: creates a log's key in a new file that only its owner can read, and prints the vkey.</summary>
 internal static class KeygenCommand
 {
     public static Command Create(Surroundings around)
@@ -29,7 +29,7 @@ internal static class KeygenCommand
         if (path.Length == 0) throw new CliException(ExitCode.Usage, "--out is the name of a new file");
         VerifierKey made = type == "ed25519" ? MakeEd25519(origin, path) : MakeMlDsa44(origin, path);
 
-        // Nobody may rely on a key that a power loss could take away: on disk first, then its vkey is told.
+        // Sync the key file before its vkey is printed, so that nobody relies on a key that a power loss could take away.
         DurableFile.Sync(path);
         await around.PrintExactAsync(made.ToString(), stop);
         return ExitCode.Ok;

@@ -1,26 +1,26 @@
-// Lines of an input, collected into bundles for add-batch. What one read gives is one batch: a file comes in large ones, and a line
-// that someone types, or a program writes, is sent when it is there.
+// Collects the lines of an input into bundles for add-batch. The lines of one read make one batch: a file is read in large pieces, and a line that a person
+// types, or a program writes, is sent as soon as it is read.
 
 using System.Runtime.CompilerServices;
 
 namespace TransparencyLog.Cli;
 
-/// <summary>Lines as an entry bundle of any count.</summary>
+/// <summary>Lines as an entry bundle with any number of entries.</summary>
 /// <param name="Bundle">The entries with their lengths.</param>
-/// <param name="Count">How many they are.</param>
+/// <param name="Count">The number of entries.</param>
 /// <param name="FirstLine">The number of the first line, from 1.</param>
 internal sealed record LineBatch(ReadOnlyMemory<byte> Bundle, int Count, long FirstLine)
 {
     /// <summary>
-    /// Most bytes of one read. Lines of at least 7 bytes with the rest of one before them fit into one request of <see cref="Client.BatchAppender.MaxRequestBytes"/>; shorter
-    /// ones, which grow more by the lengths of a bundle, become two.
+    /// Most bytes of one read. If lines have at least 7 bytes, the bundle of one read, with the incomplete line left from the read before, fits into one
+    /// request of <see cref="Client.BatchAppender.MaxRequestBytes"/>. Shorter lines grow more through their length prefixes and need two requests.
     /// </summary>
     private const int MaxRead = 384 * 1024;
 
-    /// <summary>What became of the lines before one that ends the reading.</summary>
+    /// <summary>Says what happened to the lines before the line that ends the reading.</summary>
     public static string AddedBefore(long line) => line > 1 ? "the lines before it were added" : "nothing was added";
 
-    /// <summary>The entries, each in an array of its own.</summary>
+    /// <summary>The entries, each copied into its own array.</summary>
     public IEnumerable<byte[]> Entries()
     {
         for (int offset = 0; offset < Bundle.Length;)
@@ -32,7 +32,7 @@ internal sealed record LineBatch(ReadOnlyMemory<byte> Bundle, int Count, long Fi
     }
 
     /// <summary>
-    /// Reads all lines. One that is empty or too long ends the reading with a <see cref="CliException"/>, after the batch of those before it.
+    /// Reads all lines. An empty or too long line ends the reading with a <see cref="CliException"/>, after the batch of the lines before it.
     /// </summary>
     public static async IAsyncEnumerable<LineBatch> ReadAsync(Stream input, string name, [EnumeratorCancellation] CancellationToken stop)
     {

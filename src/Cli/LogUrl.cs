@@ -3,7 +3,7 @@ using TransparencyLog.Client;
 
 namespace TransparencyLog.Cli;
 
-/// <summary>The argument that names a log, and its reader.</summary>
+/// <summary>The command-line argument that names a log, and the reader of that log.</summary>
 internal static class LogUrl
 {
     public static Argument<string> Argument() => new("URL") { Description = "The log: its URL prefix, http or https." };
@@ -13,7 +13,7 @@ internal static class LogUrl
 
     public static Option<string?> PolicyOption(string description) => new("--policy") { HelpName = "FILE", Description = description };
 
-    /// <summary>The key of a log on the command line.</summary>
+    /// <summary>Reads a log's vkey from the command line.</summary>
     public static VerifierKey ReadVkey(string text)
     {
         try
@@ -23,17 +23,17 @@ internal static class LogUrl
                 throw new CliException(ExitCode.Usage, $"--vkey {parsed.Name}: nothing can be verified with this key: {reason}");
             }
 
-            // A key that no log signs with is as wrong here as a text that is no key.
+            // A key of a type that no log signs with is rejected like a text that is not a key.
             if (VerifierKey.TryParse(System.Text.Encoding.UTF8.GetBytes(text), out VerifierKey? key) && CheckpointCheck.PolicyOf(key) is not null) return key;
         }
         catch (ArgumentException)
         {
-            // Said below.
+            // Reported below.
         }
 
         throw new CliException(ExitCode.Usage, "--vkey is a log's verifier key, name+id+base64");
     }
 
-    /// <summary>An index on the command line.</summary>
+    /// <summary>Reads an index from the command line.</summary>
     public static bool TryReadIndex(string text, out long index) => Strict.TryReadSize(System.Text.Encoding.UTF8.GetBytes(text), out index);
 }

@@ -1,5 +1,5 @@
-// Options that were meant and not written. The parser passes an unknown option to an argument where the command has one that is free, as a file name perhaps, and the option that
-// follows one without its value becomes that value.
+// Finds misspelled options. The parser treats an unknown option as an argument, for example a file name, where the command still accepts one. It also treats
+// an option as the value of the option before it, when that one has no value.
 
 using System.CommandLine;
 using System.CommandLine.Parsing;
@@ -7,10 +7,10 @@ using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Cli;
 
-/// <summary>What may have been meant by a command line that does not work.</summary>
+/// <summary>Explains a command line that does not work.</summary>
 internal static class Misspelling
 {
-    /// <summary>What is wrong with a command line; null when it parses.</summary>
+    /// <summary>The error in a command line, in words; null when there is none.</summary>
     public static string? Complaint(ParseResult parsed)
     {
         CommandResult command = parsed.CommandResult;
@@ -25,7 +25,7 @@ internal static class Misspelling
         return parsed.UnmatchedTokens.FirstOrDefault(IsLikeOption) is string unknown ? $"unknown option {NameIn(unknown)}; the nearest is {NearestName.Of(NameIn(unknown), options).Name}" : message;
     }
 
-    /// <summary>What to add to a message that names an argument like <c>--wiat</c>; nothing to other messages.</summary>
+    /// <summary>A suggestion to append to a message that names an argument like <c>--wiat</c>; empty for other messages.</summary>
     public static string Hint(string message, ParseResult parsed)
     {
         // After -- everything is an argument, whatever it looks like.
@@ -36,9 +36,9 @@ internal static class Misspelling
 
     private static bool IsLikeOption(string argument) => argument.StartsWith("--", StringComparison.Ordinal);
 
-    /// <summary>Without the value in <c>--option=value</c>.</summary>
+    /// <summary>The argument without the value in <c>--option=value</c>.</summary>
     private static string NameIn(string argument) => argument.Split('=')[0];
 
-    /// <summary>Those of the command, and those of every command.</summary>
+    /// <summary>The options of the command, and those that every command has.</summary>
     private static IEnumerable<string> OptionsOf(CommandResult command) => command.Command.Options.Select(option => option.Name).Union(["--help", "--version"]);
 }

@@ -1,4 +1,4 @@
-// tlog policy check: what a policy file says, in words, for the person who is about to rely on it.
+// tlog policy check: explains a policy file in words, for the person who is about to rely on it.
 
 using System.CommandLine;
 using System.Text;
@@ -39,8 +39,8 @@ internal static class PolicyCommand
     }
 
     /// <summary>
-    /// SPEC PO-20: witnesses of one key name are one witness with several keys, and a quorum counts each line. So such lines belong into one group of their own that any of them meets.
-    /// The text was parsed before: names are defined, and each is a member of one group at most.
+    /// SPEC PO-20: witnesses of one key name are one witness with several keys, and a quorum counts each line. So such lines belong in a group of their own of
+    /// which one is enough. The text was parsed before: names are defined, and each is a member of at most one group.
     /// </summary>
     private static IEnumerable<string> CountedTwice(byte[] text, Policy policy)
     {
@@ -48,7 +48,8 @@ internal static class PolicyCommand
         foreach (IGrouping<string, PolicyWitness> one in policy.Witnesses.GroupBy(witness => witness.Key.Name, StringComparer.Ordinal).Where(lines => lines.Count() > 1))
         {
             HashSet<string> names = [.. one.Select(witness => witness.Name)];
-            // A group of these alone is one member of others, whatever it asks for; a larger one counts them once if it asks for one.
+            // A group of exactly these lines counts as one member of other groups, whatever number it requires. A larger group counts them once if it requires
+            // one.
             bool together = groups.Any(words => names.IsSubsetOf(words[3..]) && (words[2] is "any" or "1" || words.Length - 3 == names.Count));
             if (!together) yield return $"{string.Join(" and ", names)} have one key name, {one.Key}, and are counted each for itself: put them into a group of their own with any (group NAME any {string.Join(' ', names)}), and use that";
         }
@@ -57,8 +58,8 @@ internal static class PolicyCommand
     private static string At(string? url) => url is null ? "no URL" : $"at {url}";
 
     /// <summary>
-    /// Groups and quorum in words. The text was parsed before, so its lines are known to be right: names are defined, numbers are in range.
-    /// Names are bytes and are shown as Latin-1, as the parsed policy has them.
+    /// Groups and quorum in words. The text was parsed before, so its lines are known to be valid: names are defined, numbers are in range.
+    /// Names are bytes and are shown as Latin-1, as in the parsed policy.
     /// </summary>
     private static IEnumerable<string> Groups(byte[] text)
     {

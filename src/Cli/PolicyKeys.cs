@@ -4,10 +4,10 @@ using TransparencyLog.Signing;
 
 namespace TransparencyLog.Cli;
 
-/// <summary>Keys that a policy may list and that nothing can be verified with: a type that is not verified here, or no point of the curve.</summary>
+/// <summary>Finds keys of a policy that cannot verify anything: a type that is not supported here, or not a point of the curve.</summary>
 internal static class PolicyKeys
 {
-    /// <summary>One sentence for each such key, with its line.</summary>
+    /// <summary>One sentence for each such key, with its line number.</summary>
     public static IEnumerable<string> Unusable(byte[] text, Policy policy)
     {
         foreach (PolicyLog log in policy.Logs)
@@ -21,7 +21,7 @@ internal static class PolicyKeys
         }
     }
 
-    // The policy was parsed, so the text of each of its keys stands in it, in the one form that parses.
+    // The policy was parsed, and a key parses only in its canonical form. So the text contains that form of each key.
     private static string LineOf(ReadOnlySpan<byte> text, VerifierKey key)
     {
         int at = text.IndexOf(Encoding.UTF8.GetBytes(key.ToString()));

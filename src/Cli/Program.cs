@@ -13,7 +13,8 @@ internal static class Program
     {
         NativeSha256.TryUse();
 
-        // Nothing can be said without standard error, and what is written to its number may go into a file of ours: the exit code has to do.
+        // Without standard error nothing can be reported: its descriptor number may belong to a file of ours by now, and a message would be written into that
+        // file. Only the exit code remains.
         if (!InheritedDescriptor.IsWritable(InheritedDescriptor.Error)) return ExitCode.Usage;
         if (!InheritedDescriptor.IsWritable(InheritedDescriptor.Output))
         {
@@ -22,7 +23,7 @@ internal static class Program
         }
 
         using Stream? input = InheritedDescriptor.IsReadable(InheritedDescriptor.Input) ? Console.OpenStandardInput() : null;
-        using Stream output = Console.OpenStandardOutput(); // bytes as they are: no encoding of any LANG touches them
+        using Stream output = Console.OpenStandardOutput(); // raw bytes: no encoding of the locale is applied
         return await RunAsync(args, new Surroundings(input, output, Console.Error, TimeProvider.System) { ErrorIsTerminal = !Console.IsErrorRedirected }, CancellationToken.None);
     }
 
@@ -44,10 +45,10 @@ internal static class Program
             EvidenceCommand.Create(around),
         };
 
-        // Behind a command --version asks the same as before it.
+        // --version after a command means the same as --version before it.
         if (args is [_, .., "--version"] && !args.Contains("--", StringComparer.Ordinal)) args = ["--version"];
 
-        // An argument that begins with @ is a file name like others, not a list of arguments.
+        // An argument that begins with @ is an ordinary file name, not a response file.
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         try
         {
@@ -57,7 +58,7 @@ internal static class Program
         }
         catch (Exception failure)
         {
-            // The last resort too: one line, whatever it is.
+            // Also the last resort for unexpected exceptions: every failure becomes one line.
             string message = Describe(failure);
             string hint = failure is StorageException || CodeOf(failure) == ExitCode.Usage ? Misspelling.Hint(message, parsed) : "";
             await around.SayAsync(message + hint);

@@ -1,4 +1,4 @@
-// tlog prove: a file that shows to anyone, offline, that an entry is in the log.
+// tlog prove: writes a file that proves to anyone, offline, that an entry is in the log.
 
 using System.CommandLine;
 using System.Diagnostics.CodeAnalysis;
@@ -56,7 +56,7 @@ internal static class ProveCommand
         return ExitCode.Ok;
     }
 
-    /// <summary>The proof from the log's own endpoint or, on a tile log without it, from its tiles.</summary>
+    /// <summary>The proof from the log's own endpoint, or built from its tiles where the log has no such endpoint.</summary>
     private static async Task<TlogProof> ReadProofAsync(LogReader log, long index, Checkpoint checkpoint, byte[] bytes, CancellationToken stop)
     {
         if (index < checkpoint.Size && await log.TryReadProofAsync(index, stop) is TlogProof served) return served;
@@ -64,7 +64,7 @@ internal static class ProveCommand
         return new TlogProof(index, await log.BuildAsync(ProofPlan.Inclusion(index, checkpoint.Size), checkpoint, stop), bytes);
     }
 
-    /// <summary>Where a leaf hash stands, looking from the end of the log: what one wants to prove is mostly new.</summary>
+    /// <summary>Finds the index of a leaf hash. Searches from the end of the log, because most entries to be proven are recent.</summary>
     private static async Task<long> FindAsync(LogReader log, Checkpoint checkpoint, Hash leaf, string what, CancellationToken stop)
     {
         for (long tile = (checkpoint.Size - 1) / EntryBundle.Width; tile >= 0 && checkpoint.Size > 0; tile--)

@@ -3,7 +3,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Cli;
 
-/// <summary>A log elsewhere, or a mirror of it, that may have the entries that are lost here: what it gives is compared, so it is not trusted.</summary>
+/// <summary>A remote log, or a mirror of it, that may have entries that are lost here. The repair compares its entries, so it is not trusted.</summary>
 internal sealed class RemoteEntries(LogReader log, Checkpoint checkpoint) : IEntrySource
 {
     public string Name => log.Url;

@@ -4,7 +4,7 @@ using TransparencyLog.Client;
 
 namespace TransparencyLog.Cli;
 
-/// <summary><c>tlog verify</c>: judges a tlog-proof with nothing but files.</summary>
+/// <summary><c>tlog verify</c>: verifies a tlog-proof offline, from files alone.</summary>
 internal static class VerifyCommand
 {
     public static Command Create(Surroundings around)
@@ -36,7 +36,7 @@ internal static class VerifyCommand
 
     private static CliException Refuse(string path, string reason) => new(ExitCode.DoesNotHold, $"{path} does not hold: {reason}");
 
-    /// <summary>Seconds since 1970 as a date; a number where no calendar of ours reaches.</summary>
+    /// <summary>Seconds since 1970 as a date; as a number when they are beyond the range of <see cref="DateTimeOffset"/>.</summary>
     private static string Time(ulong seconds) => seconds <= (ulong)DateTimeOffset.MaxValue.ToUnixTimeSeconds()
         ? DateTimeOffset.FromUnixTimeSeconds((long)seconds).ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture)
         : seconds.ToString(CultureInfo.InvariantCulture);
