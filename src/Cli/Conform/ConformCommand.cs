@@ -1,4 +1,4 @@
-// tlog conform: the rows of spec/conformance.md that can be seen from outside, asked of any witness or log. spec/conformance-tester.md is its manual.
+// tlog conform: checks any witness or log against the rows of spec/conformance.md that can be observed from outside. spec/conformance-tester.md is its manual.
 
 using System.CommandLine;
 using System.Globalization;
@@ -11,7 +11,7 @@ namespace TransparencyLog.Cli.Conform;
 /// <summary><c>tlog conform witness</c> and <c>tlog conform log</c>.</summary>
 internal static class ConformCommand
 {
-    /// <summary>How long all waits for 429 and Retry-After may take together.</summary>
+    /// <summary>Seconds that all waits for 429 and Retry-After may take together.</summary>
     private const int DefaultPatience = 120;
 
     public static Command Create(Surroundings around) => new(
@@ -164,7 +164,7 @@ internal static class ConformCommand
         throw new CliException(ExitCode.Usage, name is null ? $"{path} has no name: --origin says whose key it is" : $"{path}: not the Ed25519 note key of a log with a key name for its origin");
     }
 
-    /// <summary>A key of the tester's log while it is used.</summary>
+    /// <summary>A key of the tester's log with its signer, to be disposed after use.</summary>
     private sealed class KeyFile(Ed25519PrivateKey key, NoteSigner signer) : IDisposable
     {
         public string Name => signer.Key.Name;

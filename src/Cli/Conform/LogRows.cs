@@ -10,7 +10,7 @@ internal sealed class LogRows(LogTester log)
 {
     private const string GetCheckpoint = "GET checkpoint";
 
-    /// <summary>A few seconds (TT-03).</summary>
+    /// <summary>The "few seconds" of TT-03.</summary>
     private const int Few = 10;
 
     public IEnumerable<Row> All() => [.. Checkpoints(), .. Notes(), .. Tiles(), .. Paths(), .. Bundles(), .. Growth()];
@@ -322,17 +322,19 @@ internal sealed class LogRows(LogTester log)
     /// <summary>SPEC TT-20: a log may drop a partial tile once the full one is there.</summary>
     private async Task<bool> FullAsync(TilePath path) => (await log.ReadAsync(new TilePath(path.Level, path.Index))).Status == 200;
 
-    /// <summary>The first tile of level 0 as the log has it: "000", or "000.p/W" in a small one.</summary>
+    /// <summary>The first tile of level 0 at the size of the log: "000", or "000.p/W" in a small log.</summary>
     private string FirstTile() => new TilePath(0, 0, TilePath.WidthAt(0, 0, NotEmpty().Size)).ToString()["tile/0/".Length..];
 
     private IEnumerable<int> Levels()
     {
         int levels = 1;
         while (levels < 8 && log.Newest.Size >> (8 * levels) > 0) levels++;
-        return Enumerable.Range(0, levels + 1); // one level above the highest there is
+        return Enumerable.Range(0, levels + 1); // and one level above the highest
     }
 
-    /// <summary>Of each level the first tile, the last full one and the partial one; of bundles the same. Without what is pruned.</summary>
+    /// <summary>
+    /// The first tile, the last full tile and the partial tile of each level; the same for bundles. Leaves out pruned ones.
+    /// </summary>
     private List<TilePath> Sample(bool entries)
     {
         List<TilePath> sample = [];
@@ -368,7 +370,9 @@ internal sealed class LogRows(LogTester log)
         return read > 0 ? string.Create(CultureInfo.InvariantCulture, $"so for {read}") : throw new NotObservedException("none can be read (TT-09, TT-19)");
     }
 
-    /// <summary>None of these may be served: nothing below 400 is an answer. A tree that has grown in between may have them by now.</summary>
+    /// <summary>
+    /// Requires a 4xx for each of these paths. If a path is served because the log has grown in the meantime, the row is not observed.
+    /// </summary>
     private async Task<string> MissingAsync(Func<IEnumerable<string>> paths)
     {
         long size = NotEmpty().Size;

@@ -1,12 +1,12 @@
-// What the tester has read of a log: its checkpoints in the order they came, and the tiles and bundles that it has asked for. It is read leniently (a size with a
-// leading zero is still a size), so that one fault is the failure of one row and not of all that come after it; whether it is written right, the rows say.
+// Everything that the tester has read of a log: its checkpoints in the order they came, and the tiles and bundles that were requested. Checkpoints are read
+// leniently (a size with a leading zero is still a size), so that one fault fails one row and not all rows after it. The rows check the exact form.
 
 using System.Globalization;
 using System.Text;
 
 namespace TransparencyLog.Cli.Conform;
 
-/// <summary>An answer to GET checkpoint, in its parts.</summary>
+/// <summary>A response to GET checkpoint, split into its parts.</summary>
 internal sealed class SeenCheckpoint
 {
     private SeenCheckpoint(byte[] bytes, byte[] text, string[] lines, string[] signatures)
@@ -19,23 +19,23 @@ internal sealed class SeenCheckpoint
 
     public byte[] Bytes { get; }
 
-    /// <summary>What is signed, with its last newline.</summary>
+    /// <summary>The signed text, with its last newline.</summary>
     public byte[] Text { get; }
 
-    /// <summary>The lines of it, without their newlines.</summary>
+    /// <summary>The lines of the text, without their newlines.</summary>
     public IReadOnlyList<string> Lines { get; }
 
-    /// <summary>The lines behind the empty one, with their newlines.</summary>
+    /// <summary>The lines after the empty line, with their newlines.</summary>
     public IReadOnlyList<string> SignatureLines { get; }
 
     public long Size { get; private init; }
 
     public Hash Root { get; private init; }
 
-    /// <summary>The partial tiles and the partial bundle of this size, asked for as soon as it was seen.</summary>
+    /// <summary>The responses for the partial tiles and the partial bundle of this size, requested as soon as the checkpoint was seen.</summary>
     public Dictionary<TilePath, Reply> Edge { get; } = [];
 
-    /// <summary>The signature lines that can be read.</summary>
+    /// <summary>The signature lines that can be parsed.</summary>
     public IEnumerable<NoteSignature> Signatures()
     {
         foreach (string line in SignatureLines)
@@ -44,7 +44,7 @@ internal sealed class SeenCheckpoint
         }
     }
 
-    /// <summary>Null when not even a size and a root can be made out.</summary>
+    /// <summary>Null when not even a size and a root can be read.</summary>
     public static SeenCheckpoint? TryRead(byte[] bytes)
     {
         int split = bytes.AsSpan().LastIndexOf("\n\n"u8);
@@ -79,7 +79,7 @@ internal sealed class SeenCheckpoint
 /// <summary>Reads a log.</summary>
 internal sealed class LogTester(Prefix prefix, string url, IReadOnlyList<INoteVerifier> keys, TimeSpan watch, long minimumIndex, TimeProvider time, CancellationToken stop)
 {
-    /// <summary>Most sizes whose partial tiles are looked at: 5 requests each, and as many at the end.</summary>
+    /// <summary>Most sizes whose partial tiles are requested: 5 requests for each, and as many at the end.</summary>
     private const int MostWatched = 12;
 
     private readonly Dictionary<TilePath, Reply> _read = [];
@@ -95,18 +95,18 @@ internal sealed class LogTester(Prefix prefix, string url, IReadOnlyList<INoteVe
     /// <summary>All answers to GET checkpoint.</summary>
     public List<Reply> Replies { get; } = [];
 
-    /// <summary>Those that could be read, in the order they came.</summary>
+    /// <summary>The checkpoints that could be read, in the order they came.</summary>
     public List<SeenCheckpoint> Seen { get; } = [];
 
-    /// <summary>The newest checkpoint; a row that needs one is not observed without.</summary>
+    /// <summary>The checkpoint of the largest size. Without one, a row that needs it is not observed.</summary>
     public SeenCheckpoint Newest => Seen.Count > 0 ? Seen.MaxBy(one => one.Size)! : throw new NotObservedException("there is no checkpoint whose size and root can be made out (TT-01)");
 
-    /// <summary>Looks at the checkpoint, and goes on looking for as long as it was told to.</summary>
+    /// <summary>Reads the checkpoint, and goes on reading it until the watch time is over.</summary>
     public async Task StartAsync()
     {
         await LookAsync();
         if (Replies[0].Status == 0) throw new GoneException();
-        const int Looks = 60; // so many at most, however long it is
+        const int Looks = 60; // at most, however long the watch is
         TimeSpan pause = TimeSpan.FromSeconds(Math.Max(1, watch.TotalSeconds / Looks));
         for (TimeSpan passed = pause; passed <= watch; passed += pause)
         {
@@ -117,7 +117,7 @@ internal sealed class LogTester(Prefix prefix, string url, IReadOnlyList<INoteVe
         await LookAsync();
     }
 
-    /// <summary>Asks for the checkpoint once more. What a size needs that was not seen before is asked for at once.</summary>
+    /// <summary>Reads the checkpoint once more. The partial tiles of a size that was not seen before are requested immediately.</summary>
     public async Task LookAsync()
     {
         Reply reply = await prefix.GetAsync("checkpoint");
@@ -129,25 +129,28 @@ internal sealed class LogTester(Prefix prefix, string url, IReadOnlyList<INoteVe
         foreach (TilePath path in SeenCheckpoint.PartialTiles(seen.Size).Where(path => EndOf(path) > minimumIndex)) seen.Edge[path] = await AskAsync(path);
     }
 
-    /// <summary>The answer to a tile or bundle; one request for each path in a run, until one succeeds.</summary>
+    /// <summary>The response for a tile or bundle. Each path is requested until one response is a 200, which is kept for the run.</summary>
     public async Task<Reply> ReadAsync(TilePath path)
     {
         if (_read.TryGetValue(path, out Reply? known) && known.Status == 200) return known;
         return _read[path] = await AskAsync(path);
     }
 
-    /// <summary>The hashes of a tile that the newest checkpoint has, as many as it has of them there. A row that cannot have them is not observed: whether they are served is the business of others.</summary>
+    /// <summary>
+    /// The hashes of a tile of the newest checkpoint, as many as the tree of that size has there. A row that cannot get them is not observed: other rows check
+    /// whether they are served.
+    /// </summary>
     public async Task<byte[]> HashesAsync(int level, long index)
     {
         int width = TilePath.WidthAt(level, index, Newest.Size);
         TilePath path = new(level, index, width);
         Reply reply = await ReadAsync(path);
-        if (reply.Status != 200 && path.IsPartial) reply = await ReadAsync(new TilePath(level, index)); // grown full in between
+        if (reply.Status != 200 && path.IsPartial) reply = await ReadAsync(new TilePath(level, index)); // it may have become full since
         if (reply.Status != 200 || reply.Decoded() is not byte[] body || body.Length < width * Hash.Size) throw new NotObservedException($"{path} cannot be read ({(reply.Status == 200 ? "too few hashes" : reply)})");
         return body[..(width * Hash.Size)];
     }
 
-    /// <summary>The entries of a bundle that the newest checkpoint has; null where it is no bundle of that many.</summary>
+    /// <summary>The entries of a bundle of the newest checkpoint; null when the response is not a bundle with that many entries.</summary>
     public async Task<byte[]?> BundleAsync(long index)
     {
         int width = TilePath.WidthAt(TilePath.EntriesLevel, index, Newest.Size);
@@ -159,7 +162,7 @@ internal sealed class LogTester(Prefix prefix, string url, IReadOnlyList<INoteVe
         return body[..EntryBundle.PrefixLength(body, width)];
     }
 
-    /// <summary>The root hash that the tiles give for a size, at most the newest.</summary>
+    /// <summary>The root hash that the tiles make for a size, which is at most the newest size.</summary>
     public async Task<Hash> RootAsync(long size)
     {
         if (size == 0) return MerkleHash.Empty;
@@ -169,7 +172,7 @@ internal sealed class LogTester(Prefix prefix, string url, IReadOnlyList<INoteVe
         return plan.TryBuild(path => tiles[path], out Hash[] root) ? root[0] : throw new NotObservedException("the tiles of the right edge cannot be read");
     }
 
-    /// <summary>Index behind the last entry that a tile covers.</summary>
+    /// <summary>The index after the last entry that a tile covers.</summary>
     public static long EndOf(TilePath path)
     {
         int shift = 8 * Math.Max(path.Level, 0);
@@ -180,7 +183,7 @@ internal sealed class LogTester(Prefix prefix, string url, IReadOnlyList<INoteVe
     private Task<Reply> AskAsync(TilePath path) => prefix.GetAsync(path.ToString(), path.IsEntries ? "gzip, identity" : null);
 }
 
-/// <summary>Lines with their newlines.</summary>
+/// <summary>Splits a text into lines that keep their newlines.</summary>
 internal static class LineSplit
 {
     public static IEnumerable<string> SplitAfterNewline(this string text)

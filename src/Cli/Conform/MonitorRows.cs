@@ -1,4 +1,5 @@
-// What a witness shows monitors: section 5.4 of spec/conformance.md. It is a SHOULD to offer this (TW-70); where it is not offered the other rows are not observed.
+// The checkpoint that a witness shows to monitors: section 5.4 of spec/conformance.md. A witness should offer it (TW-70, a SHOULD); if it does not, the other
+// rows are not observed.
 
 using System.Globalization;
 using System.Text;

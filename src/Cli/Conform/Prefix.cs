@@ -1,5 +1,5 @@
-// The tester's way to the other side: one request at a time as it is written, one answer as it came. Nothing is normalised (paths are sent byte for byte,
-// headers read as they stand), nothing followed, nothing decompressed, and everything bounded.
+// The HTTP client of the tester: it sends a request exactly as written and returns the response exactly as it came. Paths are sent byte for byte, headers are
+// read unnormalised, redirects are not followed, bodies are not decompressed, and everything is bounded.
 
 using System.Globalization;
 using System.IO.Compression;
@@ -10,16 +10,19 @@ using TransparencyLog.Outbound;
 
 namespace TransparencyLog.Cli.Conform;
 
-/// <summary>Several requests in a row had no answer: there is nobody to test.</summary>
+/// <summary>Several requests in a row had no response: the server under test is gone.</summary>
 internal sealed class GoneException() : Exception("there is no answer");
 
-/// <summary>What came back. A status of 0 is no answer, and then <see cref="Trouble"/> says why.</summary>
+/// <summary>A response. A status of 0 means that none came; <see cref="Trouble"/> then says why.</summary>
 internal sealed record Reply(int Status, byte[] Body, IReadOnlyDictionary<string, string> Headers, string Trouble = "")
 {
-    /// <summary>The header as it stands on the wire; null without one.</summary>
+    /// <summary>The header as it was sent; null without one.</summary>
     public string? ContentType => Headers.GetValueOrDefault("Content-Type");
 
-    /// <summary>The body as it was before <c>Content-Encoding: gzip</c>; null when it is not that, or has more bytes than any tile or bundle.</summary>
+    /// <summary>
+    /// The body, decompressed if it has <c>Content-Encoding: gzip</c>; null for another coding, for invalid gzip, and for more bytes than any tile or bundle
+    /// has.
+    /// </summary>
     public byte[]? Decoded()
     {
         if (!Headers.TryGetValue("Content-Encoding", out string? coding)) return Body;
@@ -55,15 +58,15 @@ internal sealed record Reply(int Status, byte[] Body, IReadOnlyDictionary<string
 }
 
 /// <summary>
-/// Requests below one URL prefix. A 429, and a 503 that says when to come back, is waited out and sent again, as long as the patience of the whole run lasts.
-/// Safe for concurrent use.
+/// Sends requests below one URL prefix. After a 429, or a 503 with Retry-After, it waits and sends the request again, until the patience of the whole run is
+/// used up. Safe for concurrent use.
 /// </summary>
 internal sealed class Prefix : IDisposable
 {
     /// <summary>Most bytes of an answer: a bundle of 256 entries of 65,535 bytes.</summary>
     public const int MaxBody = 256 * (2 + EntryBundle.MaxEntrySize);
 
-    /// <summary>So many requests without an answer, one after the other, and nobody is there.</summary>
+    /// <summary>This many requests in a row without a response mean that the server under test is gone.</summary>
     private const int MostTroubles = 4;
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
@@ -95,7 +98,9 @@ internal sealed class Prefix : IDisposable
 
     public Task<Reply> GetAsync(string path, string? acceptEncoding = null) => SendAsync(HttpMethod.Get, path, acceptEncoding: acceptEncoding);
 
-    /// <summary>Sends a request to the prefix, a slash and this path, and reads the answer. Never throws for what the other side does, but for <see cref="GoneException"/>.</summary>
+    /// <summary>
+    /// Sends a request to the prefix, a slash and this path, and reads the response. Throws only <see cref="GoneException"/> for what the server does.
+    /// </summary>
     public async Task<Reply> SendAsync(HttpMethod method, string path, byte[]? body = null, string? acceptEncoding = null)
     {
         while (true)
@@ -118,7 +123,7 @@ internal sealed class Prefix : IDisposable
 
     private async Task<Reply> SendOnceAsync(HttpMethod method, string path, byte[]? body, string? acceptEncoding)
     {
-        // The path goes out as it is: extra zeros and percent signs are what is asked about.
+        // Send the path unchanged: rows ask for paths with extra zeros and percent signs.
         Uri uri = new($"{_url}/{path}", new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
         using HttpRequestMessage request = new(method, uri);
         if (body is not null)

@@ -1,5 +1,5 @@
-// What a run of the matrix says: rows, in the order of spec/conformance.md, each with what was sent, what was expected and what came. The shape of both
-// forms, text and JSON, is in spec/conformance-tester.md.
+// The result of a run: rows, in the order of spec/conformance.md, each with what was sent, what was expected and what came. spec/conformance-tester.md
+// defines both forms, text and JSON.
 
 using System.Globalization;
 using System.Text;
@@ -7,35 +7,40 @@ using System.Text.Json;
 
 namespace TransparencyLog.Cli.Conform;
 
-/// <summary>What became of a row.</summary>
+/// <summary>The result of a row.</summary>
 internal enum Verdict
 {
     Pass,
     Fail,
 
-    /// <summary>It cannot be seen from outside, or what it takes was not given. Never counted as passed.</summary>
+    /// <summary>It cannot be observed from outside, or the run lacks something that it needs. Never counted as passed.</summary>
     NotObserved,
 }
 
-/// <summary>One row of the matrix and how it is checked. Few rows depend on others; all of them leave the other side in a state that the tester knows.</summary>
+/// <summary>
+/// One row of the matrix and how it is checked. Few rows depend on others. Every row leaves the server under test in a state that the tester knows, or can
+/// find out.
+/// </summary>
 /// <param name="Id">The row of spec/conformance.md.</param>
 /// <param name="Level">M, MN, m, D (gates), S, SN or MAY.</param>
-/// <param name="Sent">In words.</param>
-/// <param name="Expected">In words.</param>
-/// <param name="Check">Answers what came, in words, when the row holds; else throws <see cref="RowFailedException"/> or <see cref="NotObservedException"/>.</param>
+/// <param name="Sent">What is sent, in words.</param>
+/// <param name="Expected">What is expected, in words.</param>
+/// <param name="Check">
+/// Returns what came, in words, when the row holds; otherwise throws <see cref="RowFailedException"/> or <see cref="NotObservedException"/>.
+/// </param>
 internal sealed record Row(string Id, string Level, string Sent, string Expected, Func<Task<string>> Check)
 {
-    /// <summary>A row that no run can see, with the reason.</summary>
+    /// <summary>A row that no run can observe, with the reason.</summary>
     public static Row Unseen(string id, string level, string reason) => new(id, level, "", "", () => throw new NotObservedException(reason));
 
-    /// <summary>Rows that are asked of others than the one under test: <c>"SN-05 M"</c>.</summary>
+    /// <summary>Rows that no run can observe, for one reason. Each is an ID and a level: <c>"SN-05 M"</c>.</summary>
     public static IEnumerable<Row> UnseenAll(string reason, params string[] rows) => rows.Select(row => Unseen(row.Split(' ')[0], row.Split(' ')[1], reason));
 }
 
 /// <summary>The row does not hold.</summary>
 /// <param name="came">What came instead.</param>
-/// <param name="sent">Which one of several things that were sent it answers; null where the row sends one.</param>
-/// <param name="note">What else is known about it, as who else does so.</param>
+/// <param name="sent">The request to which it came, where the row sends several; null where it sends one.</param>
+/// <param name="note">What else is known about it, such as which deployed implementations do the same.</param>
 internal sealed class RowFailedException(string came, string? sent = null, string? note = null) : Exception
 {
     public string Came => came;
@@ -48,10 +53,10 @@ internal sealed class RowFailedException(string came, string? sent = null, strin
 /// <summary>The row was not observed.</summary>
 internal sealed class NotObservedException(string reason) : Exception(reason);
 
-/// <summary>A row and what became of it.</summary>
+/// <summary>A row and its result.</summary>
 internal sealed record RowResult(string Id, string Level, Verdict Verdict, string Sent, string Expected, string Came, string Note)
 {
-    /// <summary>Whether the exit code goes by it. The four levels are those of spec/conformance.md.</summary>
+    /// <summary>Whether the row counts for the exit code. spec/conformance.md defines these four levels.</summary>
     public bool IsGate => Level is "M" or "MN" or "m" or "D";
 
     public string Word => Verdict switch
@@ -74,9 +79,9 @@ internal sealed record RowResult(string Id, string Level, Verdict Verdict, strin
     }
 }
 
-/// <summary>A whole run.</summary>
+/// <summary>The report of a whole run.</summary>
 /// <param name="Role">witness or log.</param>
-/// <param name="Url">What was under test.</param>
+/// <param name="Url">The URL under test.</param>
 /// <param name="Keys">The vkeys that its signatures were verified with.</param>
 /// <param name="Rows">In the order of the matrix.</param>
 /// <param name="Requests">How many requests were sent.</param>
@@ -87,7 +92,10 @@ internal sealed record ConformReport(string Role, string Url, IReadOnlyList<Veri
     /// <summary>Whether every gate that was observed holds.</summary>
     public bool Conforms => !Rows.Any(row => row is { IsGate: true, Verdict: Verdict.Fail });
 
-    /// <summary>Runs rows in the order given. A row that fails stops nothing; when the other side is gone the rest is not observed.</summary>
+    /// <summary>
+    /// Runs rows in the order given, each after a call of <paramref name="before"/>, and returns the results in the order of the matrix. A failed row does not
+    /// stop the run. When the server no longer answers, the remaining rows are not observed.
+    /// </summary>
     public static async Task<IReadOnlyList<RowResult>> RunAsync(IEnumerable<Row> rows, Func<Task> before)
     {
         List<RowResult> results = [];

@@ -1,4 +1,4 @@
-// sign-subtree: section 5.3 of spec/conformance.md. A witness need not offer it (TW-64); where it does not, the other rows are not observed.
+// sign-subtree: section 5.3 of spec/conformance.md. A witness need not offer it (TW-64); if it does not, the other rows are not observed.
 
 using System.Buffers.Binary;
 using System.Globalization;
@@ -12,7 +12,7 @@ internal sealed class SubtreeRows(WitnessTester witness)
     private readonly List<Signed> _signed = [];
     private bool _offered, _refers;
 
-    /// <summary>The checkpoint that the witness has cosigned last, and its size.</summary>
+    /// <summary>The checkpoint to which the requests refer, the last one that the witness cosigned, and its size.</summary>
     private (Cosigned Cosigned, long Size) _reference;
 
     /// <summary>A subtree and the answer that signed it.</summary>
@@ -23,7 +23,7 @@ internal sealed class SubtreeRows(WitnessTester witness)
         WitnessTester w = witness;
         yield return new Row("TW-64", "D", "an honest sign-subtree", "404 or 405 where it is not offered", async () =>
         {
-            const int Few = 14; // subtrees that begin behind 0 and are no whole node
+            const int Few = 14; // room for subtrees that begin after 0 and are not whole nodes
             if (w.Size < Few) await w.CosignedAsync("TW-64", "an honest request", Few - w.Size);
             else await w.CosignedAsync("TW-64", "an honest request");
             _reference = (w.Cosigned[^1], w.Size);
@@ -196,7 +196,7 @@ internal sealed class SubtreeRows(WitnessTester witness)
     private static string Flipped(NoteSignature line)
     {
         byte[] bytes = line.Signature.ToArray();
-        bytes[40] ^= 1; // behind the time and the first half of an Ed25519 signature, in the middle of another
+        bytes[40] ^= 1; // after the time (8 bytes) and the first half of an Ed25519 signature; in the middle of an ML-DSA-44 one
         return new NoteSignature(line.Name, line.KeyId, bytes).ToLine();
     }
 }

@@ -1,4 +1,4 @@
-// The tree of the tester's log: entry i is a text that says so, so that a second run against the same witness goes on where the first one ended.
+// The tree of the tester's log. Each entry is a text that contains its index, so a second run against the same witness continues where the first one ended.
 
 using System.Globalization;
 using System.Text;
@@ -6,16 +6,16 @@ using System.Text;
 namespace TransparencyLog.Cli.Conform;
 
 /// <summary>A Merkle tree (RFC 6962 section 2.1) whose entries are a function of a name and their index. Not thread-safe.</summary>
-/// <param name="name">Whose tree it is.</param>
-/// <param name="forkedAt">From this index on the entries are others: a second branch of the same log.</param>
+/// <param name="name">The name of the tree, a part of each entry.</param>
+/// <param name="forkedAt">From this index on the entries differ: a second branch of the same log.</param>
 internal sealed class TesterTree(string name, long forkedAt = long.MaxValue)
 {
-    /// <summary>Most leaves: thousands of runs. A million hashes and the nodes above them are 64 MiB.</summary>
+    /// <summary>Most leaves: enough for thousands of runs. A million leaf hashes and the nodes above them are 64 MiB.</summary>
     public const long MaxSize = 1 << 20;
 
     private readonly Dictionary<(long, long), Hash> _complete = [];
 
-    /// <summary>The same log with other entries from an index on.</summary>
+    /// <summary>The same log with different entries from an index on.</summary>
     public TesterTree Fork(long at) => new(name, at);
 
     public Hash Root(long size) => size == 0 ? MerkleHash.Empty : Range(0, size);
@@ -36,7 +36,8 @@ internal sealed class TesterTree(string name, long forkedAt = long.MaxValue)
     public List<Hash> Consistency(long from, long size) => from == 0 ? [] : Subtree(0, from, size);
 
     /// <summary>
-    /// SUBTREE_PROOF(start, end, D[size]) of draft-ietf-plants-merkle-tree-certs-03 section 4.4.1: that the valid subtree [start, end) is part of the tree.
+    /// SUBTREE_PROOF(start, end, D[size]) of draft-ietf-plants-merkle-tree-certs-03 section 4.4.1: it proves that the valid subtree [start, end) is part of the
+    /// tree.
     /// </summary>
     public List<Hash> Subtree(long start, long end, long size)
     {
@@ -61,7 +62,7 @@ internal sealed class TesterTree(string name, long forkedAt = long.MaxValue)
         }
         else
         {
-            // Across the middle only a subtree from the very beginning is valid, and its left half is whole.
+            // A valid subtree that crosses the middle begins at from, so its left half is complete.
             bool across = start < middle;
             Subproof(across ? middle : start, end, middle, to, known && !across, proof);
             proof.Add(Range(from, middle));

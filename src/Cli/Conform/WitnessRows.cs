@@ -1,5 +1,5 @@
-// The rows of spec/conformance.md that a witness answers for in add-checkpoint (sections 1, 4, 5.1 and 5.2), in the order in which they are run: first what only a
-// witness shows that has never cosigned the origin, then growth, then everything that is to be refused, and last what all answers together have to hold.
+// The rows of spec/conformance.md that a witness answers for in add-checkpoint (sections 1, 4, 5.1 and 5.2), in the order in which they run: first the rows
+// that need a witness that has never cosigned the origin, then growth, then everything that is to be refused, and last the checks of all answers together.
 
 using System.Globalization;
 using System.Security.Cryptography;
@@ -11,7 +11,10 @@ namespace TransparencyLog.Cli.Conform;
 /// <summary>add-checkpoint, row by row.</summary>
 internal sealed class WitnessRows(WitnessTester witness)
 {
-    /// <summary>A line of ML-DSA-44 has about 3.3 kB, and texts speak of "nearly 5 kB each": 15 of this size and 63 hashes are the body that TW-10 is about.</summary>
+    /// <summary>
+    /// Bytes of a large signature. 15 lines with one each and 63 hashes are the body that TW-10 is about. A line of ML-DSA-44 has about 3.3 kB, and
+    /// specifications speak of "nearly 5 kB each".
+    /// </summary>
     private const int LargeSignature = 2750;
 
     private const string AFirstTime = "it takes a witness that has never cosigned the origin: run with a new key and origin";
@@ -93,7 +96,7 @@ internal sealed class WitnessRows(WitnessTester witness)
             string[] lines = [.. Enumerable.Range(0, 64).Select(i => MerkleHash.Leaf([(byte)i]).ToBase64())];
             string note = w.Sign(w.Text(w.Size + 1));
             Reply tooMany = await RefusedAsync("TW-06", "64 proof lines", Encoding.UTF8.GetString(WitnessTester.Body(OldLine, lines, note)), 400, 422);
-            return $"{Status(tooMany)}; " + Status(await RefusedAsync("TW-06", "63 proof lines", Encoding.UTF8.GetString(WitnessTester.Body(OldLine, lines[1..], note)), 422, 200)); // they were read; a 200 is TW-30's business
+            return $"{Status(tooMany)}; " + Status(await RefusedAsync("TW-06", "63 proof lines", Encoding.UTF8.GetString(WitnessTester.Body(OldLine, lines[1..], note)), 422, 200)); // either status shows that the lines were read; TW-30 fails a 200
         });
         yield return new Row("TW-08", "S", "two requests, one after the other", "both over one connection", async () =>
         {
@@ -174,7 +177,7 @@ internal sealed class WitnessRows(WitnessTester witness)
         {
             foreach ((string what, byte[] body, bool ofLines) in Malformed()) await w.RefusedAsync("TW-24", what, body, w.At(w.Size + 1), ofLines ? [400, 403] : [400]);
 
-            // What a witness makes of trailing bits is its own choice (RFC 4648, section 3.5).
+            // A witness may accept or reject trailing bits (RFC 4648, section 3.5).
             string text = w.Text(w.Size + 1), signature = w.Line(text)[..^1];
             Reply line = await LenientAsync("TW-24", "the log's signature line with its trailing bits set", w.Proof(w.Size + 1).Select(hash => hash.ToBase64()), $"{text}\n{WithTrailingBits(signature)}\n", 400, 403);
             string[] lines = w.Text(w.Size + 1).Split('\n');
@@ -319,7 +322,7 @@ internal sealed class WitnessRows(WitnessTester witness)
             : Task.FromResult("never"));
     }
 
-    /// <summary>What all the answers together have to hold; run last.</summary>
+    /// <summary>Checks of all the answers together; run last.</summary>
     public IEnumerable<Row> Answers()
     {
         const string Honest = "all honest requests";
@@ -398,21 +401,24 @@ internal sealed class WitnessRows(WitnessTester witness)
 
     private string OldLine => string.Create(CultureInfo.InvariantCulture, $"old {witness.Size}");
 
-    /// <summary>The honest body for one entry more.</summary>
+    /// <summary>A request for one entry more, with this note.</summary>
     private byte[] Request(string note) => WitnessTester.Body(witness.Size, witness.Proof(witness.Size + 1), note);
 
-    /// <summary>The same with another first line.</summary>
+    /// <summary>The honest request for one entry more, or the same with another first line.</summary>
     private byte[] Next(string? first = null) =>
         WitnessTester.Body(first ?? OldLine, witness.Proof(witness.Size + 1).Select(hash => hash.ToBase64()), witness.Sign(witness.Text(witness.Size + 1)));
 
-    /// <summary>Rows about proofs and forks need a tree of a few leaves: without one the witness has not answered what it has to.</summary>
+    /// <summary>Brings the witness to a tree of a few leaves, which rows about proofs and forks need. If the witness refuses, the row fails.</summary>
     private async Task AheadAsync(string row)
     {
         const int Few = 5;
         if (witness.Size < Few) await witness.CosignedAsync(row, "an honest request", Few - witness.Size);
     }
 
-    /// <summary>Where something was cosigned before, a 409 is as right as the 422 that the row asks for.</summary>
+    /// <summary>
+    /// A request for a witness that has cosigned nothing. If it has cosigned something before, a 409 is as correct as the 422 that the row expects; the row is
+    /// then not observed.
+    /// </summary>
     private async Task<string> FirstAsync(string row, string what, byte[] body, Claim claim)
     {
         Reply reply = await witness.RefusedAsync(row, what, body, claim, witness.WasFresh && witness.Size == 0 ? [422] : [422, 409]);
@@ -421,7 +427,10 @@ internal sealed class WitnessRows(WitnessTester witness)
 
     private Task<Reply> RefusedAsync(string row, string what, string body, params int[] statuses) => witness.RefusedAsync(row, what, Encoding.UTF8.GetBytes(body), witness.At(witness.Size + 1), statuses);
 
-    /// <summary>A request of one entry more that a witness may cosign or refuse with one of these statuses: some decoders ignore what others reject. After a 200 it is there.</summary>
+    /// <summary>
+    /// A request for one entry more that the witness may cosign, or refuse with one of these statuses, because some decoders ignore what others reject. After a
+    /// 200 the witness has the new size.
+    /// </summary>
     private async Task<Reply> LenientAsync(string row, string what, IEnumerable<string> proof, string note, params int[] statuses)
     {
         long next = witness.Size + 1;
@@ -459,7 +468,7 @@ internal sealed class WitnessRows(WitnessTester witness)
         yield return ("a root of 31 bytes", Request(w.Sign($"{w.Origin}\n{size}\n{Convert.ToBase64String(w.Tree.Root(w.Size + 1).ToArray().AsSpan(1))}\n")), false);
     }
 
-    /// <summary>The row holds when <paramref name="fault"/> finds none in any answer.</summary>
+    /// <summary>The row holds when <paramref name="fault"/> returns null for every answer.</summary>
     private Task<string> EachAsync(Func<Cosigned, string?> fault)
     {
         IReadOnlyList<Cosigned> all = witness.Cosigned;
@@ -485,14 +494,16 @@ internal sealed class WitnessRows(WitnessTester witness)
         return EachAsync(one => types.Select(type => Fault(one, type)).FirstOrDefault(fault => fault is not null));
     }
 
-    /// <summary>The keys of a type that were given, at least one.</summary>
+    /// <summary>The given keys of a type. Without one, the row is not observed.</summary>
     private INoteVerifier[] Of(byte type)
     {
         INoteVerifier[] keys = [.. witness.Keys.Where(key => key.Key.SignatureType == type)];
         return keys.Length > 0 ? keys : throw new NotObservedException(string.Create(CultureInfo.InvariantCulture, $"no vkey of type 0x{type:x2} was given"));
     }
 
-    /// <summary>Throws for a line of a key of this type that does not verify; null when there is none to look at.</summary>
+    /// <summary>
+    /// Returns null when the lines of keys of this type verify. The row fails for a line that does not, and is not observed without such a line.
+    /// </summary>
     private string? Check(Cosigned one, byte type) => Fault(one, type) is string fault ? throw new RowFailedException(fault) : one.Lines().Any(line => Of(type).Any(key => Matches(key, line))) ? null : throw new NotObservedException("200 without a line of such a key");
 
     private string? Fault(Cosigned one, byte type)
@@ -500,7 +511,7 @@ internal sealed class WitnessRows(WitnessTester witness)
         byte[] text = Encoding.UTF8.GetBytes(one.Text);
         foreach (INoteVerifier key in Of(type))
         {
-            // What is no time is TW-37's and CO-07's business; a signature of another length CO-06's.
+            // TW-37 and CO-07 judge invalid times, CO-06 signatures of another length.
             NoteSignature[] lines = [.. one.Lines().Where(line => Matches(key, line) && Cosignature.TryReadTimestamp(line.Signature.Span, out _))];
             if (lines.Any(line => !key.Verify(text, line.Signature.Span))) return $"a line of {key.Key.Name} that does not verify on what was sent";
         }
@@ -535,7 +546,7 @@ internal sealed class WitnessRows(WitnessTester witness)
     private static string Flipped(NoteSignature signature)
     {
         byte[] bytes = signature.Signature.ToArray();
-        bytes[^20] ^= 1; // in the second half, where it is no longer a point but a number
+        bytes[^20] ^= 1; // in the second half, which in Ed25519 is a scalar, not a point
         return new NoteSignature(signature.Name, signature.KeyId, bytes).ToLine();
     }
 
@@ -546,7 +557,9 @@ internal sealed class WitnessRows(WitnessTester witness)
         return new Hash(bytes);
     }
 
-    /// <summary>Base64 of 32 bytes, and of a key ID and an Ed25519 signature, ends in a character whose two last bits are unused, and "=".</summary>
+    /// <summary>
+    /// Sets an unused bit. Base64 of 32 bytes, and of a key ID and an Ed25519 signature, ends in a character whose last two bits are unused, and "=".
+    /// </summary>
     private static string WithTrailingBits(string base64)
     {
         const string Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

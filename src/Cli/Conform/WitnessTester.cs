@@ -1,5 +1,5 @@
-// The log that the tester plays towards a witness: its key, its tree, and what it knows of the witness's state. Every row begins from a state that is known: when
-// a witness has answered 200 to what it should have refused, the tester finds out which tree it follows now before the next row.
+// The log that the tester plays towards a witness: its key, its tree, and the known state of the witness. Every row begins from a known state: when a witness
+// has answered 200 to a request that it should have refused, the tester finds out which tree the witness follows before the next row.
 
 using System.Globalization;
 using System.Text;
@@ -7,12 +7,12 @@ using TransparencyLog.Signing;
 
 namespace TransparencyLog.Cli.Conform;
 
-/// <summary>A checkpoint and the answer that cosigned it.</summary>
+/// <summary>A checkpoint and the response that cosigned it.</summary>
 /// <param name="Text">The text of the checkpoint.</param>
 /// <param name="Answer">The body of the 200.</param>
 internal sealed record Cosigned(string Text, byte[] Answer)
 {
-    /// <summary>The lines of the answer with their newlines; the last without one where it has none.</summary>
+    /// <summary>The lines of the response with their newlines; the last line may lack one.</summary>
     public IEnumerable<byte[]> RawLines()
     {
         for (int at = 0; at < Answer.Length;)
@@ -24,7 +24,7 @@ internal sealed record Cosigned(string Text, byte[] Answer)
         }
     }
 
-    /// <summary>Those lines that can be read.</summary>
+    /// <summary>The lines that can be parsed.</summary>
     public IEnumerable<NoteSignature> Lines()
     {
         foreach (byte[] raw in RawLines())
@@ -34,10 +34,10 @@ internal sealed record Cosigned(string Text, byte[] Answer)
     }
 }
 
-/// <summary>What a witness would follow if it took something for good.</summary>
+/// <summary>The tree and size that a witness follows if it accepted a request.</summary>
 internal sealed record Claim(TesterTree Tree, long Size);
 
-/// <summary>Asks a witness for cosignatures, rightly and wrongly.</summary>
+/// <summary>Sends a witness correct and incorrect requests for cosignatures.</summary>
 internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSigner signer, NoteSigner? second, IReadOnlyList<INoteVerifier> keys, TimeProvider time)
 {
     private readonly Lock _lock = new();
@@ -53,10 +53,10 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
     /// <summary>The log's key.</summary>
     public NoteSigner Signer => signer;
 
-    /// <summary>Another key of the same origin that the witness trusts too; null when none was given.</summary>
+    /// <summary>Another key of the same origin that the witness also trusts; null when none was given.</summary>
     public NoteSigner? Second => second;
 
-    /// <summary>The witness's keys as far as they were given.</summary>
+    /// <summary>The keys of the witness that were given.</summary>
     public IReadOnlyList<INoteVerifier> Keys => keys;
 
     public TimeProvider Time => time;
@@ -65,17 +65,17 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
 
     public TesterTree Tree { get; private set; } = new(signer.Key.ToString());
 
-    /// <summary>The size that the witness has cosigned last.</summary>
+    /// <summary>The size that the witness cosigned last.</summary>
     public long Size { get; private set; }
 
-    /// <summary>Whether it had cosigned nothing of this origin before the run.</summary>
+    /// <summary>Whether the witness had cosigned nothing of this origin before the run.</summary>
     public bool WasFresh { get; private set; }
 
-    /// <summary>Its answer to the first question, which is about nothing it has cosigned.</summary>
-    public Reply First { get; private set; } = null!; // set by starting
+    /// <summary>Its response to the first request, which has an old size that it most likely never cosigned, and a proof that cannot hold.</summary>
+    public Reply First { get; private set; } = null!; // set by StartAsync
 
-    /// <summary>What it showed monitors before it had cosigned anything.</summary>
-    public Reply Before { get; private set; } = null!; // set by starting
+    /// <summary>Its response at the start of the run to a request for the checkpoint that it shows to monitors.</summary>
+    public Reply Before { get; private set; } = null!; // set by StartAsync
 
     public IReadOnlyList<Cosigned> Cosigned
     {
@@ -102,7 +102,7 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
     /// <summary>The log's signature line on a text.</summary>
     public string Line(string text) => signer.Sign(Encoding.UTF8.GetBytes(text)).ToLine();
 
-    /// <summary>A note as a log makes it.</summary>
+    /// <summary>The signed note of a text, with one line of the log.</summary>
     public string Sign(string text) => $"{text}\n{Line(text)}";
 
     public static byte[] Body(string first, IEnumerable<string> proof, string note) => Encoding.UTF8.GetBytes($"{first}\n{string.Concat(proof.Select(line => line + "\n"))}\n{note}");
@@ -110,17 +110,18 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
     public static byte[] Body(long old, IEnumerable<Hash> proof, string note) =>
         Body(string.Create(CultureInfo.InvariantCulture, $"old {old}"), proof.Select(hash => hash.ToBase64()), note);
 
-    /// <summary>The proof lines from the size that is cosigned.</summary>
+    /// <summary>The consistency proof from the size that is cosigned.</summary>
     public List<Hash> Proof(long to) => Tree.Consistency(Size, to);
 
-    /// <summary>What the witness follows if it takes the tree at a size.</summary>
+    /// <summary>The claim for a request with the tree at a size.</summary>
     public Claim At(long size) => new(Tree, size);
 
     /// <summary>
-    /// Finds out where the witness stands with this origin: asks with an old size that it cannot have (a proof that cannot hold beside it), and, where it knows the origin, whether it
-    /// follows the tester's tree.
+    /// Finds out which state of this origin the witness has. The first request has old size 2 and a proof that cannot hold; a 409 names the size. If the
+    /// witness is not known to be fresh, an honest request then shows whether it follows the tester's tree.
     /// </summary>
-    /// <exception cref="CliException">There is nothing to test: no answer, an unknown origin or key, another tree.</exception>
+    /// <exception cref="GoneException">There is no answer.</exception>
+    /// <exception cref="CliException">There is nothing to test: no usable answer, an unknown origin or key, another tree.</exception>
     public async Task StartAsync()
     {
         Before = await monitoring.GetAsync(MonitorPath);
@@ -134,12 +135,12 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
                 (Size, WasFresh) = (size, size == 0);
                 break;
             case 409:
-                break; // it does not tell; perhaps it has cosigned nothing
+                break; // without a size; perhaps it has cosigned nothing
             case 200:
-                Size = 3; // first contact, and nothing was checked
+                Size = 3; // first contact, and it checked nothing
                 break;
             case 422:
-                Size = 2; // as chance has it, or the proof is looked at first
+                Size = 2; // it has this size by chance, or it checks the proof first
                 break;
             case 404:
                 throw new CliException(ExitCode.Usage, $"the witness does not know the origin {Origin} (404): its list of logs needs the line `log {signer.Key}`");
@@ -158,7 +159,7 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
 
     private const string NewKey = "use a key and an origin that nothing else has used (tlog keygen)";
 
-    /// <summary>Comes before every row: the state is known, or the row is not observed.</summary>
+    /// <summary>Runs before every row. Makes sure that the state is known; if it is not, the row is not observed.</summary>
     public async Task SettleAsync()
     {
         if (_doubts.Count > 0)
@@ -176,7 +177,7 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
         if (_lost) throw new NotObservedException("after a 200 that should have been a refusal it follows no tree that the tester knows");
     }
 
-    /// <summary>Sends a body; a 200 is kept as a cosignature on <paramref name="text"/>, anything else as a refusal.</summary>
+    /// <summary>Sends a body. Records a 200 as a cosignature on <paramref name="text"/>, and anything else as a refusal.</summary>
     public async Task<Reply> PostAsync(byte[] body, string? text)
     {
         Reply reply = await submission.SendAsync(HttpMethod.Post, "add-checkpoint", body);
@@ -189,9 +190,9 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
         return reply;
     }
 
-    /// <summary>An honest request, to a larger tree or again for the same. After a 200 the witness is there.</summary>
+    /// <summary>Sends an honest request, for a larger tree or again for the same. After a 200 the witness has that size.</summary>
     /// <param name="to">The size.</param>
-    /// <param name="sign">Makes the note of the text; null for one line of the log.</param>
+    /// <param name="sign">Makes the note from the text; null for a note with one line of the log.</param>
     public async Task<Reply> AdvanceAsync(long to, Func<string, string>? sign = null)
     {
         string text = Text(to);
@@ -200,19 +201,19 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
         return reply;
     }
 
-    /// <summary>The same for a row: anything but 200 is its failure.</summary>
+    /// <summary>The same for a row, which fails on anything but a 200.</summary>
     public async Task<string> CosignedAsync(string row, string sent, long by = 1, Func<string, string>? sign = null)
     {
         Reply reply = await AdvanceAsync(Size + by, sign);
         return reply.Status == 200 ? "200" : throw new RowFailedException(reply.ToString(), sent, Deviations.Of(row, reply.Status));
     }
 
-    /// <summary>A request that has to be refused with one of these statuses, if the row is to hold.</summary>
+    /// <summary>Sends a request that the witness has to refuse with one of these statuses, if the row is to hold.</summary>
     /// <param name="row">The row.</param>
-    /// <param name="sent">In words.</param>
+    /// <param name="sent">What is sent, in words.</param>
     /// <param name="body">The body.</param>
     /// <param name="claim">What the witness may follow if it answers 200.</param>
-    /// <param name="expected">Statuses.</param>
+    /// <param name="expected">The statuses that are accepted.</param>
     public async Task<Reply> RefusedAsync(string row, string sent, byte[] body, Claim claim, params int[] expected)
     {
         Reply reply = await PostAsync(body, null);
@@ -220,10 +221,10 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
         return expected.Contains(reply.Status) ? reply : throw new RowFailedException(reply.ToString(), sent, Deviations.Of(row, reply.Status));
     }
 
-    /// <summary>The witness may follow this now.</summary>
+    /// <summary>Records that the witness may follow this claim now. The next row finds out whether it does.</summary>
     public void Doubt(Claim claim) => _doubts.Add(claim);
 
-    /// <summary>It follows this: one of several at once was cosigned.</summary>
+    /// <summary>Records that the witness has cosigned this size of the tree.</summary>
     public void Follow(long size) => Size = size;
 
     private async Task<Reply> AdvanceFromAsync(Claim claim)
@@ -236,7 +237,10 @@ internal sealed class WitnessTester(Prefix submission, Prefix monitoring, NoteSi
     }
 }
 
-/// <summary>Who else is known to answer so (spec/conformance.md, section 9): the reader of a report may want to know that it is not alone.</summary>
+/// <summary>
+/// Deployed implementations that are known to answer the same (spec/conformance.md, section 9). The report names them, so that its reader knows that the
+/// deviation is not unique.
+/// </summary>
 internal static class Deviations
 {
     public const string FirstContact = "as omniwitness does at first contact";
