@@ -3,10 +3,10 @@ using System.Numerics;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>CRC-32C (Castagnoli) as in RFC 3720: initial value and final exclusive-or of all ones. Finds damage, not forgery.</summary>
+/// <summary>CRC-32C (Castagnoli) as in RFC 3720: initial value and final exclusive-or of all ones. It detects damage, not forgery.</summary>
 public static class Crc32C
 {
-    /// <summary>The CRC of some bytes.</summary>
+    /// <summary>Computes the CRC of the bytes.</summary>
     public static uint Of(ReadOnlySpan<byte> bytes)
     {
         uint crc = ~0u;

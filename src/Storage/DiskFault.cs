@@ -1,42 +1,44 @@
-// The seam for tests between Storage and libc: what is to become of a call. Unset, which it always is outside of tests, it costs a look
-// whether it is null.
+// The test seam between Storage and libc: decides what each call does. Outside of tests it is always null, and costs one null check per call.
 
 namespace TransparencyLog.Storage;
 
-/// <summary>What is to become of one call of libc.</summary>
-/// <param name="Kind">What.</param>
-/// <param name="Number">The errno of <see cref="FaultKind.Fail"/> and <see cref="FaultKind.FailAfter"/>, the bytes of <see cref="FaultKind.Short"/>, the bit of <see cref="FaultKind.Flip"/>.</param>
+/// <summary>The fault to apply to one libc call.</summary>
+/// <param name="Kind">The kind of fault.</param>
+/// <param name="Number">The errno of <see cref="FaultKind.Fail"/> and <see cref="FaultKind.FailAfter"/>, the number of bytes of
+/// <see cref="FaultKind.Short"/>, the bit of <see cref="FaultKind.Flip"/>.</param>
 internal readonly record struct FaultAct(FaultKind Kind, int Number = 0);
 
 internal enum FaultKind
 {
-    /// <summary>It is made as it was meant.</summary>
+    /// <summary>The call is made unchanged.</summary>
     None,
 
-    /// <summary>It fails with an errno, and does nothing.</summary>
+    /// <summary>The call does nothing and fails with an errno.</summary>
     Fail,
 
-    /// <summary>It does all its work, and reports an errno.</summary>
+    /// <summary>The call does all its work, and fails with an errno.</summary>
     FailAfter,
 
-    /// <summary>It says that it is done, and does nothing. An open cannot.</summary>
+    /// <summary>The call does nothing and reports success. Does not apply to open and to calls that read: they are made unchanged.</summary>
     Lie,
 
-    /// <summary>A write or read of so many bytes, at least one, that says so; any other call as <see cref="None"/>.</summary>
+    /// <summary>A write or read of this many bytes, at least one, which it reports. Any other call is made unchanged.</summary>
     Short,
 
-    /// <summary>A write with one bit, counted from its beginning and modulo its length, turned over; any other call as <see cref="None"/>.</summary>
+    /// <summary>A write with one bit flipped, counted from its beginning, modulo its length. Any other call is made unchanged.</summary>
     Flip,
 }
 
-/// <summary>Decides about each call. Both methods are called on the thread that makes the call, and by many at once.</summary>
+/// <summary>Decides the fault of each call. Both methods run on the thread that makes the call, and on several threads at the same time.</summary>
 internal abstract class DiskFault
 {
-    /// <summary>Called before each call of libc, the repeated ones of a short write as well. It may block: then the call hangs, or is late.</summary>
-    /// <param name="call">Its name: open, pwrite, pread, fdatasync, fsync, rename, unlink, mkdir, link, statx, readdir.</param>
-    /// <param name="path">Its file; of a rename or a link the old name.</param>
+    /// <summary>Called before each libc call, including the repeated calls after a short write. May block, which delays the call or makes it hang.</summary>
+    /// <param name="call">The name of the call: open, pwrite, pread, fdatasync, fsync, rename, unlink, mkdir, link, statx, readdir.</param>
+    /// <param name="path">The file; for a rename or a link, the old name.</param>
     public abstract FaultAct Decide(string call, string path);
 
-    /// <summary>Called after everything that changes the disk and went well, or seems to have, once however many calls it took.</summary>
+    /// <summary>
+    /// Called after each write, sync, rename, unlink, link and mkdir that succeeded, or seemed to. Called once, however many calls the operation needed.
+    /// </summary>
     public abstract void Done(string call, string path);
 }

@@ -3,29 +3,31 @@ using System.Globalization;
 namespace TransparencyLog.Storage;
 
 /// <summary>
-/// Whether the file system of a directory still has more than a reserve of bytes and of inodes: below it nothing new is taken, so that what is under way, and the record
-/// of what was signed, can be written to the end. Asked of the system 20 times a second at most. Quotas are not seen. Thread-safe.
+/// Watches whether the file system of a directory still has a reserve of free bytes and inodes. Below the reserve nothing new is accepted, so that work under
+/// way, and the record of signed heads, can be completed. Asks the kernel at most 20 times a second. Does not see quotas. Thread-safe.
 /// </summary>
 /// <param name="directory">Any directory of the file system.</param>
-/// <param name="reserve">Bytes that are to stay free.</param>
+/// <param name="reserve">The number of bytes that must stay free.</param>
 public sealed class DiskSpace(string directory, long reserve)
 {
     /// <summary>
-    /// Inodes that are to stay free: a journal file, two data files of 1 GiB, and a second file for each of the dozen that are replaced as a whole come to less than 20 at
-    /// once; the rest is for evidence and for the other processes that create files between two looks.
+    /// The number of inodes that must stay free. A journal file, two data files of 1 GiB, and a temporary file for each of the dozen files that are replaced
+    /// as a whole need fewer than 20 at the same time; the rest is for evidence, and for other processes that create files between two looks.
     /// </summary>
     internal const long InodeReserve = 64;
 
-    /// <summary>In this time the fastest writer writes some ten megabytes, which a reserve has to have room for beside the rest.</summary>
+    /// <summary>
+    /// The time between two looks. The fastest writer writes about ten megabytes in it, for which the reserve must have room in addition to the rest.
+    /// </summary>
     private const int LookEveryMilliseconds = 50;
 
     private long _nextLook = Environment.TickCount64;
     private long _free = long.MaxValue, _inodes = long.MaxValue;
 
-    /// <summary>The bytes that are to stay free.</summary>
+    /// <summary>The number of bytes that must stay free.</summary>
     public long Reserve => reserve;
 
-    /// <summary>Bytes free for a process like this one, as of the last look.</summary>
+    /// <summary>The bytes free for an unprivileged process as of the last look; 0 when the kernel could not say.</summary>
     public long Free
     {
         get
@@ -35,7 +37,9 @@ public sealed class DiskSpace(string directory, long reserve)
         }
     }
 
-    /// <summary>Files that can still be created, as of the last look; <see cref="long.MaxValue"/> on a file system that does not count them.</summary>
+    /// <summary>
+    /// The number of files that can still be created, as of the last look; <see cref="long.MaxValue"/> on a file system that does not count them.
+    /// </summary>
     public long FreeInodes
     {
         get
@@ -45,10 +49,10 @@ public sealed class DiskSpace(string directory, long reserve)
         }
     }
 
-    /// <summary>Whether less is free.</summary>
+    /// <summary>Whether fewer bytes or inodes are free than the reserve.</summary>
     public bool IsLow => Free < reserve || FreeInodes < InodeReserve;
 
-    /// <summary>What is free and what is kept, in words for an operator.</summary>
+    /// <summary>Describes the free space and the reserve, for an operator.</summary>
     public string Describe() => FreeInodes < InodeReserve
         ? string.Create(CultureInfo.InvariantCulture, $"{FreeInodes} inodes (files that can be created) are free, {InodeReserve} are kept for what is under way")
         : string.Create(CultureInfo.InvariantCulture, $"{Free} bytes are free, {reserve} are kept for what is under way");
@@ -65,7 +69,7 @@ public sealed class DiskSpace(string directory, long reserve)
         }
         catch (StorageException)
         {
-            // What cannot be known is not taken for room; a disk that fails altogether is met by the next write.
+            // Unknown space counts as no space. A disk that has failed altogether makes the next write fail.
             Volatile.Write(ref _free, 0);
         }
     }

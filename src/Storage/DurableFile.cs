@@ -1,14 +1,14 @@
-// Files whose bytes and names survive a power loss. The order is always: bytes, sync, name, sync of the directory.
+// Files whose bytes and names survive a power loss. The order is always: write the bytes, sync, set the name, sync the directory.
 
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Small files that are replaced as a whole, large ones that are copied, and directories that are made to last.</summary>
+/// <summary>Replaces small files as a whole, copies large ones, and creates directories, all of it durably.</summary>
 public static class DurableFile
 {
     /// <summary>
-    /// Replaces <paramref name="path"/> with <paramref name="bytes"/>: temporary file, fsync, a look whether they are there, rename, fsync of the directory.
+    /// Replaces <paramref name="path"/> with <paramref name="bytes"/>: temporary file, fsync, read back, rename, fsync of the directory.
     /// A crash leaves the old content or the new, never a mixture and never nothing.
     /// </summary>
     public static void Replace(string path, ReadOnlySpan<byte> bytes)
@@ -24,7 +24,7 @@ public static class DurableFile
         Take(temporary, path);
     }
 
-    /// <summary>The same with the first <paramref name="length"/> bytes of an open file, copied in pieces: whole they might be much memory.</summary>
+    /// <summary>As above, with the first <paramref name="length"/> bytes of an open file. They are copied in chunks to limit the memory used.</summary>
     internal static void Replace(string path, SafeFileHandle from, long length, string fromPath)
     {
         string temporary = path + ".new";
@@ -45,13 +45,13 @@ public static class DurableFile
         Take(temporary, path);
     }
 
-    /// <summary>Copies a range of a file to the same place in another, which is made where there is none, and syncs that.</summary>
-    /// <param name="from">The file that has the bytes.</param>
-    /// <param name="to">The file that gets them.</param>
+    /// <summary>Copies a range of a file to the same offsets in another file, which is created if needed, and syncs that file.</summary>
+    /// <param name="from">The file to copy from.</param>
+    /// <param name="to">The file to copy to.</param>
     /// <param name="begin">The first offset.</param>
-    /// <param name="end">The offset behind the last.</param>
-    /// <param name="kind">The kind of damage that it is when the file ends before.</param>
-    /// <param name="next">Is told the length of each piece before it is copied; may wait, or throw to end it.</param>
+    /// <param name="end">The offset after the last byte.</param>
+    /// <param name="kind">The kind of damage to report when the file ends before <paramref name="end"/>.</param>
+    /// <param name="next">Called with the length of each chunk before it is copied. May block to throttle, or throw to cancel.</param>
     internal static void CopyRange(string from, string to, long begin, long end, string kind, Action<int> next)
     {
         using SafeFileHandle input = Posix.Open(from, Posix.ReadOnly | Posix.NoFollow);
@@ -70,8 +70,8 @@ public static class DurableFile
     }
 
     /// <summary>
-    /// Reads a small file whole. False only when nothing has that name (ENOENT). A <see cref="StorageException"/> when it cannot be opened or read, is no regular file, is a
-    /// symbolic link whose target is missing, or is larger than <paramref name="limit"/> bytes.
+    /// Reads a whole small file. Returns false only when nothing has that name (ENOENT). Throws <see cref="StorageException"/> when it cannot be opened or
+    /// read, is not a regular file, is a symbolic link whose target is missing, or is larger than <paramref name="limit"/> bytes.
     /// </summary>
     public static bool TryRead(string path, int limit, out byte[] bytes)
     {
@@ -86,7 +86,7 @@ public static class DurableFile
         return true;
     }
 
-    /// <summary>Reads a small file whole that has to be there; otherwise as <see cref="TryRead"/>.</summary>
+    /// <summary>Reads a whole small file that must exist; otherwise as <see cref="TryRead"/>.</summary>
     internal static byte[] Read(string path, int limit) => TryRead(path, limit, out byte[] bytes) ? bytes : throw new StorageException($"no such file: {path}");
 
     /// <summary>Opens a file for reading; null only when nothing has that name.</summary>
@@ -98,12 +98,12 @@ public static class DurableFile
         }
         catch (StorageException failure) when (failure.Errno == Posix.ErrnoNoEntry)
         {
-            // ENOENT is also the answer for a link whose target is missing: that name is there.
+            // ENOENT is also the answer for a symbolic link whose target is missing. That name exists, so Stat throws.
             return Posix.Stat(path) is null ? null : Posix.Open(path, Posix.ReadOnly);
         }
     }
 
-    /// <summary>Makes a file that others wrote last: fsync of the file and of its directory.</summary>
+    /// <summary>Makes a file that was written by other code durable: fsync of the file and of its directory.</summary>
     public static void Sync(string path)
     {
         using (SafeFileHandle file = Posix.Open(path, Posix.ReadOnly))
@@ -114,7 +114,7 @@ public static class DurableFile
         Posix.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
     }
 
-    /// <summary>Creates a directory (mode 0700) with all its parents, and makes each new name last.</summary>
+    /// <summary>Creates a directory (mode 0700) with all its parents, and makes each new name durable.</summary>
     public static void CreateDirectory(string path)
     {
         string full = Path.GetFullPath(path);

@@ -1,5 +1,5 @@
-// Files that are removed or replaced under the process that uses them. The kernel lets it go on: its descriptors lead to files without a name, and what it promises is
-// gone when it ends. So device and inode of what it uses are compared with what the names lead to.
+// Detects that files of this process were removed or replaced. The kernel lets the process continue: its descriptors then refer to files without a name, and
+// everything it acknowledges is lost when it ends. So device and inode of the files in use are compared with those that their names lead to.
 
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
@@ -7,22 +7,26 @@ using Microsoft.Win32.SafeHandles;
 namespace TransparencyLog.Storage;
 
 /// <summary>A file that a process relies on.</summary>
-/// <param name="Path">Its name.</param>
-/// <param name="Handle">Its descriptor, where it is held open: the name has to lead to the same file.</param>
-/// <param name="IsReplaced">Whether this process itself replaces it as a whole: then the name has to lead to some file. Otherwise, and without a handle, to the one that was there first.</param>
+/// <param name="Path">Its path.</param>
+/// <param name="Handle">Its descriptor, if it is open. The path must then lead to the same file.</param>
+/// <param name="IsReplaced">Whether this process itself replaces the file as a whole. The path must then lead to any regular file. Without this flag and
+/// without a handle, it must lead to the file that was there at the first look.</param>
 internal readonly record struct WatchedFile(string Path, SafeFileHandle? Handle = null, bool IsReplaced = false);
 
-/// <summary>Compares the files that a process uses with their names, again and again. A file has to differ twice in a row: between two looks it may be replaced as it should be.</summary>
+/// <summary>
+/// Periodically compares the files that a process uses with their names. A file must differ in two looks in a row to be reported, because this process may be
+/// replacing it during a look.
+/// </summary>
 public sealed class FileWatch
 {
-    /// <summary>Between two looks. A file that is gone is named after the second one that misses it, within a minute.</summary>
+    /// <summary>The time between two looks. A missing file is reported at the second look that misses it, within a minute.</summary>
     internal static readonly TimeSpan Interval = TimeSpan.FromSeconds(20);
 
     private readonly Func<IEnumerable<WatchedFile>> _files;
     private readonly List<string> _keys;
     private readonly Action<string> _keyGone;
     private readonly TimeProvider _time;
-    private readonly Dictionary<string, (ulong Device, ulong Inode)> _first = new(StringComparer.Ordinal); // of files that are not held open
+    private readonly Dictionary<string, (ulong Device, ulong Inode)> _first = new(StringComparer.Ordinal); // of files without a handle, at the first look
     private HashSet<string> _suspects = new(StringComparer.Ordinal);
 
     internal FileWatch(Func<IEnumerable<WatchedFile>> files, IEnumerable<string> keys, Action<string> keyGone, TimeProvider time)
@@ -32,7 +36,7 @@ public sealed class FileWatch
         _keyGone = keyGone;
         _time = time;
 
-        // At a start nothing is replaced, so nothing is forgiven.
+        // Nothing is being replaced at the start, so one difference is enough.
         foreach (WatchedFile file in files())
         {
             if (Differs(file) is string how) throw new StorageException($"{file.Path} {how}");
@@ -41,33 +45,34 @@ public sealed class FileWatch
         _keys.RemoveAll(IsGone);
     }
 
-    /// <summary>Watches what an open log uses. To be called before it does anything.</summary>
+    /// <summary>Watches the files of an open log. Call it before the log is used.</summary>
     /// <param name="log">The log.</param>
-    /// <param name="keyGone">Called once for each key file that can no longer be read: the key is in memory, and only the next start needs the file.</param>
+    /// <param name="keyGone">Called once for each key file that can no longer be read. The key is in memory; only the next start needs the file.</param>
     /// <param name="time">The clock.</param>
-    /// <exception cref="StorageException">A file is not the one that was opened, or that cannot be known.</exception>
+    /// <exception cref="StorageException">A file is not the one that was opened, or cannot be examined.</exception>
     public static FileWatch Of(LogDirectory log, Action<string> keyGone, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(log);
         return new FileWatch(log.FilesInUse, log.Identity.Keys.Select(key => Path.Combine(log.Root, key.KeyPath)), keyGone, time);
     }
 
-    /// <summary>Watches an open journal and files next to it.</summary>
+    /// <summary>Watches the files of an open journal and other files.</summary>
     /// <param name="journal">The journal.</param>
-    /// <param name="stays">Files that nobody replaces.</param>
+    /// <param name="stays">Files that are never replaced.</param>
     /// <param name="replaced">Files that this process replaces as a whole.</param>
     /// <param name="keys">Key files.</param>
-    /// <param name="keyGone">As above.</param>
+    /// <param name="keyGone">Called once for each key file that can no longer be read.</param>
     /// <param name="time">The clock.</param>
-    /// <exception cref="StorageException">As above.</exception>
+    /// <exception cref="StorageException">A file is not the one that was opened, or cannot be examined.</exception>
     public static FileWatch Of(Journal journal, IEnumerable<string> stays, IEnumerable<string> replaced, IEnumerable<string> keys, Action<string> keyGone, TimeProvider time)
     {
         WatchedFile[] named = [.. stays.Select(path => new WatchedFile(path)), .. replaced.Select(path => new WatchedFile(path, IsReplaced: true))];
         return new FileWatch(() => [.. named, .. journal.FilesInUse()], keys, keyGone, time);
     }
 
-    /// <summary>Looks until it is stopped.</summary>
-    /// <exception cref="StorageException">A file was removed or replaced, or its name cannot be read. The message says where its content can still be reached.</exception>
+    /// <summary>Looks periodically until it is cancelled.</summary>
+    /// <exception cref="StorageException">A file was removed or replaced, or its name cannot be examined. If the file is open, the message names the path
+    /// under which its content can still be read.</exception>
     public async Task RunAsync(CancellationToken stop)
     {
         while (true)
@@ -77,7 +82,7 @@ public sealed class FileWatch
         }
     }
 
-    /// <summary>One look; what is wrong for the second time, or null.</summary>
+    /// <summary>Makes one look. Returns a message for a file that differs for the second time, or null.</summary>
     internal string? Look()
     {
         HashSet<string> suspects = new(StringComparer.Ordinal);
@@ -105,7 +110,7 @@ public sealed class FileWatch
         }
         catch (ObjectDisposedException)
         {
-            // Closed since the list was made, and no longer used.
+            // It was closed after the list was made, and is no longer used.
             return null;
         }
         catch (StorageException failure)

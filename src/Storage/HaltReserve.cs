@@ -3,16 +3,19 @@ using Microsoft.Win32.SafeHandles;
 namespace TransparencyLog.Storage;
 
 /// <summary>
-/// The file <c>reserve</c>: room on the disk that only a halt, or a start on a full disk, may use, by removing it. The next start with room makes it again.
+/// The file <c>reserve</c> occupies disk space that only the record of a halt, or a start on a full disk, may use, by removing the file. The next start with
+/// enough space creates it again.
 /// </summary>
 internal static class HaltReserve
 {
-    /// <summary>The evidence of a halt, at most 1 MiB, its line in a history that has to grow by another, and a start's commit record.</summary>
+    /// <summary>
+    /// Room for the evidence of a halt, at most 1 MiB, for its line in a history that has to grow by as much, and for the commit record of a start.
+    /// </summary>
     public const int Bytes = 4 * 1024 * 1024;
 
     private const string Name = "reserve";
 
-    /// <summary>Makes the file unless it is there. Without room for it there is none, and a start goes on.</summary>
+    /// <summary>Creates the file unless it exists. On a full disk it is not created, and the start continues without it.</summary>
     public static void Ensure(string directory)
     {
         string path = Path.Combine(directory, Name);
@@ -31,7 +34,7 @@ internal static class HaltReserve
         }
     }
 
-    /// <summary>Does what needs room; when there is none, gives up the reserve and does it once more.</summary>
+    /// <summary>Runs a write that needs disk space. When the disk is full, removes the reserve and runs it once more.</summary>
     public static T Use<T>(string directory, Func<T> write)
     {
         try

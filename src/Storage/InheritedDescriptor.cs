@@ -1,41 +1,44 @@
-// The descriptors that this process was started with: standard input, output and error, and those that paths such as /dev/fd/3 name.
+// The descriptors with which this process was started: standard input, output and error, and those that paths such as /dev/fd/3 name.
 
 using System.Globalization;
 
 namespace TransparencyLog.Storage;
 
 /// <summary>
-/// Tells inherited descriptors from later ones. The kernel assigns the lowest free number, so a standard stream that was closed at the start soon names a file of the runtime or of the
-/// store: a read from it may wait for ever, and lines for people would be written into that file. An inherited descriptor never has the flag that closes it at exec; what the runtime and
-/// we open always has it.
+/// Distinguishes inherited descriptors from later ones. The kernel assigns the lowest free number, so the number of a standard stream that was closed at the
+/// start soon belongs to a file of the runtime or of the store. A read from it may then wait for ever, and messages to people would be written into that
+/// file. An inherited descriptor never has the close-on-exec flag; a descriptor that the runtime or this code opens always has it.
 /// </summary>
 public static class InheritedDescriptor
 {
     /// <summary>The numbers of the standard streams.</summary>
     public const int Input = 0, Output = 1, Error = 2;
 
-    /// <summary>What is wrong when standard output cannot be written, and what to do.</summary>
+    /// <summary>The message for standard output that cannot be written, with what to do.</summary>
     public const string NoOutput = "standard output is closed or read-only: it carries the lines that programs read. Redirect it, to /dev/null if nothing reads it";
 
-    /// <summary>As many links as Linux follows.</summary>
+    /// <summary>The number of symbolic links that Linux follows at most.</summary>
     internal const int MaxLinks = 40;
 
     /// <summary>Whether the process was started with this descriptor, open for reading.</summary>
     /// <param name="descriptor">Its number.</param>
-    /// <returns>True also where it is not known: without /proc.</returns>
+    /// <returns>True also when it is unknown, because /proc is missing.</returns>
     public static bool IsReadable(int descriptor) => Has(descriptor, Posix.ReadOnly);
 
     /// <summary>Whether the process was started with this descriptor, open for writing.</summary>
     /// <param name="descriptor">Its number.</param>
-    /// <returns>True also where it is not known: without /proc.</returns>
+    /// <returns>True also when it is unknown, because /proc is missing.</returns>
     public static bool IsWritable(int descriptor) => Has(descriptor, Posix.WriteOnly);
 
-    /// <summary>The descriptor that a path stands for, over symbolic links: 0 for /dev/stdin. Null for a path of another kind.</summary>
-    /// <param name="path">What the user named.</param>
-    /// <exception cref="StorageException">The path cannot be known.</exception>
+    /// <summary>The descriptor that a path stands for, through symbolic links: 0 for /dev/stdin. Null for any other path.</summary>
+    /// <param name="path">The path that the user named.</param>
+    /// <exception cref="StorageException">The path cannot be resolved.</exception>
     public static int? Of(string path) => Follow(path)?.Descriptor;
 
-    /// <summary>The path after all symbolic links, which may name nothing yet; or the descriptor that a path of the kernel stands for. Null when there are more links than Linux follows.</summary>
+    /// <summary>
+    /// Follows all symbolic links of a path. Returns the final path, which need not exist, and the descriptor when the path stands for one. Null when there
+    /// are more links than Linux follows.
+    /// </summary>
     internal static (string Target, int? Descriptor)? Follow(string path)
     {
         string at = path;
@@ -50,8 +53,8 @@ public static class InheritedDescriptor
     }
 
     /// <summary>
-    /// The number in /dev/fd/N and in /proc/self/fd/N, where /dev/stdout leads. To open such a path would begin a regular file from the start again: what was written to it
-    /// before, and what comes after, would be lost.
+    /// The number in /dev/fd/N and in /proc/self/fd/N, to which /dev/stdout leads. Opening such a path would restart a regular file at offset 0: bytes written
+    /// before, or written later by others, would be lost.
     /// </summary>
     private static int? NumberIn(string path)
     {
@@ -80,7 +83,7 @@ public static class InheritedDescriptor
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            return true; // no /proc: nothing is known
+            return true; // no /proc: it is unknown
         }
     }
 }

@@ -1,19 +1,19 @@
-// A small file that an operator writes and this process reads, now or again and again: a list of logs, say. It may be reached through symbolic links, which are followed each
-// time (an orchestrator swaps one of them to update a mounted folder). Whatever stands at the path, reading it ends: a pipe or a device is refused by its type.
+// Reads a small file that an operator writes, such as a list of logs, once or repeatedly. Symbolic links on the way are followed at every read, because an
+// orchestrator updates a mounted folder by swapping a link. A read never blocks on the file type: a pipe or a device is refused.
 
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Reads files of operators.</summary>
+/// <summary>Reads files that operators write.</summary>
 public static class OperatorFile
 {
-    /// <summary>Reads a regular file whole, following links, without waiting for anything but its disk.</summary>
+    /// <summary>Reads a whole regular file. Follows links, and waits for nothing but the disk.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="limit">Most bytes.</param>
-    /// <param name="bytes">Its bytes; none when it does not exist.</param>
-    /// <returns>False when nothing is at the path (ENOENT), and only then.</returns>
-    /// <exception cref="StorageException">It cannot be read, is no regular file, or is larger than <paramref name="limit"/> bytes.</exception>
+    /// <param name="limit">The largest accepted size in bytes.</param>
+    /// <param name="bytes">The content; empty when the file does not exist.</param>
+    /// <returns>False only when nothing is at the path (ENOENT).</returns>
+    /// <exception cref="StorageException">The file cannot be read, is not a regular file, or is larger than <paramref name="limit"/> bytes.</exception>
     public static bool TryRead(string path, int limit, out byte[] bytes)
     {
         bytes = [];
@@ -22,13 +22,13 @@ public static class OperatorFile
         if (info.Length > limit) throw TooLarge(path, limit);
         try
         {
-            // What stands there may have been replaced since: opening a pipe does not wait, and it cannot be read at an offset.
+            // The file may have been replaced since. Opening a pipe does not wait, and reading it at an offset fails.
             using SafeFileHandle file = Posix.Open(path, Posix.ReadOnly);
             byte[] read = new byte[info.Length + 1];
             int got = Posix.Read(file, read, 0, path);
             while (got == read.Length)
             {
-                // It has grown.
+                // The file has grown since.
                 if (got > limit) throw TooLarge(path, limit);
                 Array.Resize(ref read, Math.Min(2 * read.Length, limit + 1));
                 got += Posix.Read(file, read.AsSpan(got), got, path);

@@ -1,13 +1,14 @@
-// Files at paths that a user names: proofs, checkpoints, evidence. There may be anything at such a path, and most of it must survive:
+// Writes files at paths that a user names: proofs, checkpoints, evidence. Such a path may name anything, and most of it must survive:
 //
-//     nothing                  a new file, with the mode that the umask leaves of 0666
-//     a regular file           replaced as a whole: it has the old content or the new, whatever happens; mode, owner and group stay
-//     a symbolic link          followed, over as many links as the kernel would; the link stays, its target is one of the others
-//     /dev/stdout, /dev/fd/N   written to the open descriptor N, where it stands
+//     nothing                  a new file, with mode 0666 minus the umask
+//     a regular file           replaced as a whole: a crash leaves the old content or the new; mode, owner and group stay
+//     a symbolic link          followed, over as many links as the kernel would; the link stays, and its target is handled by another row
+//     /dev/stdout, /dev/fd/N   written to the open descriptor N, at its current position
 //     a FIFO, a device         written to
 //     a directory, a socket    refused
 //
-// DurableFile.Replace is for our own directories: its temporary name is fixed, so that a start finds it, and would take a file of somebody else here.
+// DurableFile.Replace is for our own directories only: its temporary name is fixed so that a start finds it, and here it could overwrite a file of another
+// program.
 
 using System.Globalization;
 using System.Security.Cryptography;
@@ -26,15 +27,16 @@ public sealed class OutputFileException : StorageException
 /// <summary>Writes output to a path that a user names.</summary>
 public static class OutputFile
 {
-    /// <summary>How much of the name is repeated in the temporary one: a name has 255 bytes at most, and a character up to 4.</summary>
+    /// <summary>How many characters of the name are repeated in the temporary name. A file name has at most 255 bytes, and a character up to 4.</summary>
     private const int NameInTemporary = 50;
 
     private const int ErrnoNotPermitted = 1, ErrnoNoEntry = 2, ErrnoNoDevice = 6, ErrnoAccess = 13, ErrnoBusy = 16, ErrnoReadOnlySystem = 30, ErrnoLoop = 40;
 
-    /// <summary>Writes all bytes; a regular file is on disk, with its name, when this returns.</summary>
-    /// <param name="path">What the user named.</param>
+    /// <summary>Writes all bytes. When this returns, a regular file is on disk, and so is its name.</summary>
+    /// <param name="path">The path that the user named.</param>
     /// <param name="bytes">The whole content.</param>
-    /// <exception cref="OutputFileException">Nothing, or to a FIFO or a device not everything, was written.</exception>
+    /// <exception cref="OutputFileException">The path could not be written. A FIFO or a device may have received some of the bytes. A regular file is
+    /// unchanged, unless only the sync of its folder failed.</exception>
     public static void Write(string path, ReadOnlySpan<byte> bytes)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -50,9 +52,12 @@ public static class OutputFile
         }
     }
 
-    /// <summary>Refuses a path such as /dev/fd/3 whose descriptor the process was not started with: its number may by now be that of another file.</summary>
-    /// <param name="path">What the user named.</param>
-    /// <exception cref="OutputFileException">The path stands for a descriptor that was not inherited, or not for writing; or the path cannot be known.</exception>
+    /// <summary>
+    /// Refuses a path such as /dev/fd/3 when the process was not started with that descriptor: the number may belong to another file by now.
+    /// </summary>
+    /// <param name="path">The path that the user named.</param>
+    /// <exception cref="OutputFileException">The path stands for a descriptor that was not inherited or is not open for writing, or it cannot be
+    /// resolved.</exception>
     public static void RequireOpen(string path)
     {
         try
@@ -103,7 +108,10 @@ public static class OutputFile
         Posix.WriteStream(file, bytes, path);
     }
 
-    /// <summary>Bytes, sync, attributes, name, sync of the folder. A crash leaves the old file or the new one, and at worst a temporary file next to it.</summary>
+    /// <summary>
+    /// Writes a temporary file, copies the attributes, syncs, renames, and syncs the folder. A crash leaves the old file or the new one, and at worst a
+    /// temporary file next to it.
+    /// </summary>
     private static void Replace(string path, string target, PathInfo? old, ReadOnlySpan<byte> bytes)
     {
         string folder = Path.GetDirectoryName(target) is { Length: > 0 } parent ? parent : ".";
@@ -134,7 +142,8 @@ public static class OutputFile
     {
         string stem = name.Length <= NameInTemporary ? name : name[..NameInTemporary];
 
-        // While it is being written a file that replaces another is for its owner alone; a new one has from the start what the umask leaves.
+        // While it is being written, a file that replaces another is private to its owner. A new file has its final mode, which the umask decides, from the
+        // start.
         int mode = old is null ? 0b110_110_110 : 0b110_000_000;
         try
         {
@@ -159,8 +168,8 @@ public static class OutputFile
     }
 
     /// <summary>
-    /// Mode, owner and group of the file that is replaced, as far as this user may set them. A group that could not be kept gets no more than others had: nobody may read the
-    /// new file who could not read the old one.
+    /// Copies mode, owner and group of the replaced file, as far as this user may set them. If the group cannot be kept, the new group gets only the rights
+    /// that others had: nobody may read the new file who could not read the old one.
     /// </summary>
     private static void CopyAttributes(SafeFileHandle file, string temporary, PathInfo old)
     {

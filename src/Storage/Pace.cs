@@ -2,12 +2,14 @@ using System.Diagnostics;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Holds one thread to a number of bytes a second: who was early waits, and who was late does not catch up with more than a second's worth.</summary>
+/// <summary>
+/// Limits one thread to a number of bytes per second. A thread that is early waits; one that is late may catch up by at most one second's worth of bytes.
+/// </summary>
 internal sealed class Pace(long bytesPerSecond, CancellationToken stop)
 {
     private long _next = Stopwatch.GetTimestamp(); // when the bytes counted so far are due
 
-    /// <summary>Counts bytes that were just read, and waits until they were due.</summary>
+    /// <summary>Counts bytes that were just read, and waits until they are due.</summary>
     public void Count(long bytes)
     {
         long now = Stopwatch.GetTimestamp();

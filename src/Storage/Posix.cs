@@ -1,6 +1,6 @@
-// The calls of libc that Storage needs and .NET does not give truthfully: .NET 10 on Linux hides the errors of fsync,
-// and cannot sync a directory. The one native file of Storage.
-// Every failure is a StorageException that names the call, the file and errno.
+// The libc calls that Storage makes directly, because .NET hides their errors or has no such call: .NET 10 on Linux hides the errors of fsync, and cannot
+// sync a directory. This is the only file of Storage with native code. Unless a method says otherwise, a failure is a StorageException that names the call,
+// the file and errno.
 
 using System.Buffers;
 using System.Diagnostics;
@@ -16,7 +16,7 @@ internal static partial class Posix
     public const int ErrnoNoEntry = 2, ErrnoIntr = 4, ErrnoIo = 5, ErrnoBadDescriptor = 9, ErrnoWouldBlock = 11, ErrnoAccess = 13, ErrnoExists = 17;
     private const int ErrnoNoneInSystem = 23, ErrnoNoneInProcess = 24; // ENFILE, EMFILE
 
-    // These two are the only ones that differ between the processors we run on (asm/fcntl.h of x86 and of arm).
+    // The only two constants here that differ between x86 and arm (asm/fcntl.h).
     public static readonly int Directory = IsArm ? 0x4000 : 0x10000;
     public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000;
 
@@ -24,25 +24,28 @@ internal static partial class Posix
     private const int AdviceDontNeed = 4;
     private const int MaySearch = 1, MaxPath = 4096, ErrnoLoop = 40, BootClock = 7;
 
-    // statx(2): the one form of stat whose structure is the same on every processor. 256 bytes; its first 0x7ff bits of fields are those of stat.
+    // statx(2) is the only stat call whose structure (256 bytes) is the same on every processor. The mask 0x7ff asks for the fields that stat has.
     private const int StatxBytes = 256, AtWorkingDirectory = -100, NoFollowLink = 0x100, EmptyPath = 0x1000, StatxBasic = 0x7ff;
 
-    /// <summary>For tests only: what becomes of each call (DiskFault.cs).</summary>
+    /// <summary>For tests only: decides the fault to inject into each call (DiskFault.cs).</summary>
     internal static DiskFault? Fault { get; set; }
 
-    private static long _dataSyncs, _syncs, _bytesWritten; // by Interlocked: whoever syncs, each on a thread of its own
+    private static long _dataSyncs, _syncs, _bytesWritten; // through Interlocked: several threads sync
 
     public static DiskUse Use => new(Interlocked.Read(ref _dataSyncs), Interlocked.Read(ref _syncs), Interlocked.Read(ref _bytesWritten));
 
     private static bool IsArm => RuntimeInformation.ProcessArchitecture is Architecture.Arm or Architecture.Arm64;
 
     /// <summary>
-    /// How long opening waits for a descriptor. The web server has accepted a connection before it refuses one too many, so strangers in a hurry can take
-    /// the last descriptors for moments. Nothing was touched then: to open again is no repetition of a write.
+    /// How long opening waits for a free descriptor. The web server accepts a connection before it refuses one above its limit, so a burst of clients can take
+    /// the last descriptors for a moment. A failed open has changed nothing, so trying again repeats no write.
     /// </summary>
     private static readonly TimeSpan DescriptorWait = TimeSpan.FromSeconds(2);
 
-    /// <summary>Opens a file, and never waits for one: a FIFO opens at once (O_NONBLOCK), and the first read or write refuses it (ESPIPE).</summary>
+    /// <summary>
+    /// Opens a file without waiting for its other end: a FIFO opens immediately (O_NONBLOCK), and its first read or write fails (ESPIPE). Waits at most two
+    /// seconds for a free descriptor.
+    /// </summary>
     public static SafeFileHandle Open(string path, int flags, int mode = 0b110_000_000 /* 0600 */)
     {
         flags |= CloseOnExec | NonBlocking;
@@ -53,7 +56,8 @@ internal static partial class Posix
             int descriptor = Fault is null ? open(path, flags, mode) : Faulty("open", path, (path, flags, mode), static call => open(call.path, call.flags, call.mode));
             if (descriptor >= 0) return new SafeFileHandle((nint)descriptor, ownsHandle: true);
             int errno = Marshal.GetLastPInvokeError();
-            if (errno is ErrnoNoneInProcess or ErrnoNoneInSystem && Stopwatch.GetElapsedTime(start) < DescriptorWait) wait.SpinOnce(); // soon a sleep of a millisecond
+            // SpinOnce soon sleeps 1 ms per turn.
+            if (errno is ErrnoNoneInProcess or ErrnoNoneInSystem && Stopwatch.GetElapsedTime(start) < DescriptorWait) wait.SpinOnce();
             else if (errno != ErrnoIntr) throw Failure("open", path, errno);
         }
     }
@@ -107,9 +111,9 @@ internal static partial class Posix
     }
 
     /// <summary>
-    /// Reads back what was written and throws <see cref="DamageException"/> when it is not there as it was: a write that is said to be done and is not, or not
-    /// so, has to be found while somebody still has the bytes. Without O_DIRECT it is the page cache that answers, so it finds what goes wrong on the
-    /// way there; what goes wrong behind it the start has to find.
+    /// Reads back what was written and throws <see cref="DamageException"/> when it differs. A write that was reported as done but was not, or wrote other
+    /// bytes, must be found while the caller still has the right ones. Without O_DIRECT the page cache answers the read: this finds errors on the way into
+    /// the cache. Errors between cache and disk are found at the next start.
     /// </summary>
     public static void Verify(SafeFileHandle file, ReadOnlySpan<byte> bytes, long offset, string path)
     {
@@ -136,10 +140,12 @@ internal static partial class Posix
         }
     }
 
-    /// <summary>Asks the system to forget what it has cached of a range, so that the next read is one of the disk. What is not written out yet stays.</summary>
+    /// <summary>
+    /// Asks the kernel to drop the cached pages of a range, so that the next read goes to the disk. Pages that are not written to disk yet stay cached.
+    /// </summary>
     public static void DropCache(SafeFileHandle file, long offset, long length) => _ = posix_fadvise(file, offset, length, AdviceDontNeed);
 
-    /// <summary>The file's data is on disk once this returns. A failure is final: the page cache may now hold what the disk does not.</summary>
+    /// <summary>Returns once the file's data is on disk. A failure is final: the page cache may then hold bytes that the disk does not have.</summary>
     public static void SyncData(SafeFileHandle file, string path)
     {
         while ((Fault is null ? fdatasync(file) : Faulty("fdatasync", path, file, static file => fdatasync(file))) != 0)
@@ -164,14 +170,14 @@ internal static partial class Posix
         Fault?.Done("fsync", path);
     }
 
-    /// <summary>Makes the names in a directory durable: after every create, rename and unlink.</summary>
+    /// <summary>Makes the names in a directory durable. Call it after every create, rename and unlink.</summary>
     public static void SyncDirectory(string path)
     {
         using SafeFileHandle directory = Open(path, ReadOnly | Directory);
         Sync(directory, path);
     }
 
-    /// <summary>Also asks whether it has happened: everything behind it is built on the new name.</summary>
+    /// <summary>Renames, then checks that the old name is gone: later steps rely on the rename having happened.</summary>
     public static void Rename(string from, string to)
     {
         if ((Fault is null ? rename(from, to) : Faulty("rename", from, (from, to), static call => rename(call.from, call.to))) != 0) throw Failure("rename", from, Marshal.GetLastPInvokeError());
@@ -179,7 +185,7 @@ internal static partial class Posix
         Fault?.Done("rename", from);
     }
 
-    /// <summary>Also asks whether it has happened: a halt that was resumed may not come back.</summary>
+    /// <summary>Removes a name, then checks that it is gone: the record of a halt that was resumed must not come back.</summary>
     public static void Unlink(string path)
     {
         if ((Fault is null ? unlink(path) : Faulty("unlink", path, path, static path => unlink(path))) != 0) throw Failure("unlink", path, Marshal.GetLastPInvokeError());
@@ -187,12 +193,12 @@ internal static partial class Posix
         Fault?.Done("unlink", path);
     }
 
-    /// <summary>Gives space back on the way out of a failure, which is the one to report: whether that succeeds is not.</summary>
+    /// <summary>Frees space while another failure is being handled. That failure is the one to report, so the result of this call is ignored.</summary>
     public static void TryUnlink(string path) => _ = unlink(path);
 
     /// <summary>
-    /// Gives a file a second name, which must be free: the one call that creates a name or fails, on NFS too. Returns 0, or the errno. An error of a network file
-    /// system does not say that the name was not given: the caller compares the inodes of both names.
+    /// Creates a second name for a file; fails when the name is taken. This is the only call that atomically creates a name or fails on NFS too. Returns 0,
+    /// or the errno. On a network file system an error does not prove that the name was not created, so the caller compares the inodes of both names.
     /// </summary>
     public static int Link(string from, string to)
     {
@@ -202,7 +208,8 @@ internal static partial class Posix
     }
 
     /// <summary>
-    /// Opens a regular file, and nothing else: a FIFO does not block it, a symbolic link is not followed. Null where nothing has that name (ENOENT).
+    /// Opens a regular file and refuses anything else. A FIFO does not block it, and a symbolic link is not followed. Returns null when nothing has that name
+    /// (ENOENT).
     /// </summary>
     public static SafeFileHandle? TryOpenFile(string path, int flags)
     {
@@ -232,7 +239,7 @@ internal static partial class Posix
         }
     }
 
-    /// <summary>The time since the machine was started, suspension and the time in which this process was stopped included (CLOCK_BOOTTIME).</summary>
+    /// <summary>The time since the machine booted (CLOCK_BOOTTIME). Time in which the machine was suspended or this process was stopped counts.</summary>
     public static unsafe TimeSpan BootTime()
     {
         long* time = stackalloc long[2]; // struct timespec of the 64-bit processors
@@ -241,7 +248,7 @@ internal static partial class Posix
             : throw new StorageException("clock_gettime", "CLOCK_BOOTTIME", Marshal.GetLastPInvokeError());
     }
 
-    /// <summary>Makes a directory (mode 0700); it may be there already.</summary>
+    /// <summary>Creates a directory (mode 0700). Succeeds when the name exists already.</summary>
     public static void MakeDirectory(string path)
     {
         int made = Fault is null ? mkdir(path, 0b111_000_000) : Faulty("mkdir", path, path, static path => mkdir(path, 0b111_000_000));
@@ -250,11 +257,12 @@ internal static partial class Posix
     }
 
     /// <summary>
-    /// Describes what a path names; null only where the kernel says that nothing has that name (ENOENT). Any other failure is a <see cref="StorageException"/> that names the
-    /// path, its mode and the user, and so is a symbolic link whose target is missing: "cannot be read" is never "does not exist".
+    /// Describes what a path names. Returns null only when the kernel says that nothing has that name (ENOENT). Any other failure is a
+    /// <see cref="StorageException"/> that names the path (for EACCES also the user and the mode), and so is a symbolic link whose target is missing: "cannot
+    /// be read" is never reported as "does not exist".
     /// </summary>
     /// <param name="path">The path.</param>
-    /// <param name="follow">Whether a symbolic link at its end is followed; otherwise the link itself is described.</param>
+    /// <param name="follow">Whether a symbolic link in the last part of the path is followed. Otherwise the link itself is described.</param>
     public static unsafe PathInfo? Stat(string path, bool follow = true)
     {
         byte* bytes = stackalloc byte[StatxBytes];
@@ -282,7 +290,7 @@ internal static partial class Posix
         return InfoOf(new ReadOnlySpan<byte>(bytes, StatxBytes));
     }
 
-    /// <summary>The length of an open regular file; anything else is refused by its type.</summary>
+    /// <summary>The length in bytes of an open regular file. Throws for any other type of file, and names the type.</summary>
     public static long LengthOf(SafeFileHandle file, string path)
     {
         PathInfo info = Stat(file, path);
@@ -324,7 +332,9 @@ internal static partial class Posix
         return act.Kind is FaultKind.Fail or FaultKind.FailAfter ? Failing(act.Number) : statx(directory, name, flags, StatxBasic, bytes);
     }
 
-    /// <summary>Lists the names in a directory, in ordinal order. A directory that is missing or cannot be read to its end is a <see cref="StorageException"/>.</summary>
+    /// <summary>
+    /// Lists the names in a directory, in ordinal order. Throws <see cref="StorageException"/> when the directory is missing or cannot be read to its end.
+    /// </summary>
     public static List<string> List(string path)
     {
         if (Fault?.Decide("readdir", path) is { Kind: FaultKind.Fail or FaultKind.FailAfter } act) throw Failure("readdir", path, act.Number);
@@ -344,37 +354,40 @@ internal static partial class Posix
         }
         catch (IOException failure)
         {
-            // On Linux the runtime leaves errno here.
+            // On Linux the runtime stores errno in HResult.
             throw Failure("readdir", path, failure.HResult is > 0 and < 4096 ? failure.HResult : ErrnoIo);
         }
     }
 
-    /// <summary>The exception for a call that failed; for EACCES it also names the user, and the mode and owner of what refused that user.</summary>
+    /// <summary>The exception for a failed call. For EACCES it also names the user, and the mode and owner of the file or folder that refused access.</summary>
     private static StorageException Failure(string call, string path, int errno) =>
         new($"{call} of {path} failed: {Describe(errno)} (errno {errno}){(errno == ErrnoAccess ? WhoMay(path) : "")}", errno);
 
-    /// <summary>Says who asked, and which of the path and the folders above it refuses that user.</summary>
+    /// <summary>Names the user of this process, and the path or the folder above it that refuses access to that user.</summary>
     private static string WhoMay(string path)
     {
         string closed = Path.GetFullPath(path);
         for (string? above = Path.GetDirectoryName(closed); above is not null && access(above, MaySearch) != 0; above = Path.GetDirectoryName(above)) closed = above;
-        // A file that cannot be made is refused by its folder.
+        // When the path does not exist, its folder refused to create it.
         PathInfo? info = TryDescribe(closed) ?? TryDescribe(closed = Path.GetDirectoryName(closed) ?? closed);
         string mode = info is null ? "" : $", and {closed} has mode {Convert.ToString(info.Mode, 8).PadLeft(4, '0')} and belongs to user {info.UserId}";
         return $"; this process runs as user {geteuid()}{mode}";
     }
 
-    /// <summary>For a message only: null where there is nothing to say, for whatever reason.</summary>
+    /// <summary>For messages only: returns null on any error.</summary>
     private static unsafe PathInfo? TryDescribe(string path)
     {
         byte* bytes = stackalloc byte[StatxBytes];
         return statx(AtWorkingDirectory, path, NoFollowLink, StatxBasic, bytes) == 0 ? InfoOf(new ReadOnlySpan<byte>(bytes, StatxBytes)) : null;
     }
 
-    /// <summary>Bytes and inodes that the file system of a path has left for this user. A file system that makes inodes as it needs them (btrfs) has no number of them.</summary>
+    /// <summary>
+    /// The bytes and inodes that an unprivileged user may still use on the file system of a path. Inodes is <see cref="long.MaxValue"/> on a file system that
+    /// creates inodes on demand (btrfs) and reports no number.
+    /// </summary>
     public static unsafe (long Bytes, long Inodes) FreeOf(string path)
     {
-        // struct statfs of 64-bit Linux, 120 bytes, all fields of 8 up to here: type, block size, blocks, free, available, files, free files.
+        // struct statfs of 64-bit Linux has 120 bytes. Its first seven fields have 8 bytes each: type, block size, blocks, free, available, files, free files.
         ulong* fields = stackalloc ulong[32];
         while (statfs(path, fields) != 0)
         {
@@ -385,14 +398,14 @@ internal static partial class Posix
         return ((long)UInt128.Min(long.MaxValue, (UInt128)fields[1] * fields[4]), fields[5] == 0 ? long.MaxValue : (long)Math.Min((ulong)long.MaxValue, fields[6]));
     }
 
-    /// <summary>The path without symbolic links, of something that exists.</summary>
+    /// <summary>The absolute path of an existing file or directory, with symbolic links resolved.</summary>
     public static unsafe string RealPath(string path)
     {
         byte* bytes = stackalloc byte[MaxPath];
         return realpath(path, bytes) != null ? Marshal.PtrToStringUTF8((nint)bytes)! : throw Failure("realpath", path, Marshal.GetLastPInvokeError());
     }
 
-    /// <summary>Takes an exclusive flock; false when another open file has one. It never waits.</summary>
+    /// <summary>Acquires an exclusive flock without waiting. Returns false when another open file description holds it.</summary>
     public static bool TryLock(SafeFileHandle file, string path)
     {
         while (flock(file, LockExclusive | LockNonBlocking) != 0)
@@ -405,12 +418,12 @@ internal static partial class Posix
         return true;
     }
 
-    /// <summary>The path under which the kernel knows an open file now; " (deleted)" is behind it when its name is gone.</summary>
+    /// <summary>The path by which the kernel knows an open file now. It ends in " (deleted)" when that name was removed.</summary>
     public static string NameOf(SafeFileHandle file) => new FileInfo($"/proc/self/fd/{file.DangerousGetHandle()}").LinkTarget ?? "";
 
     public static string Describe(int errno) => Marshal.GetPInvokeErrorMessage(errno);
 
-    /// <summary>Makes a call as the fault has decided: its result, and errno where that is -1.</summary>
+    /// <summary>Makes a call with the fault that was decided for it. Returns its result; errno is set when that is -1.</summary>
     private static int Faulty<T>(string name, string path, T arguments, Func<T, int> call)
     {
         FaultAct act = Fault!.Decide(name, path);
@@ -507,9 +520,9 @@ internal static partial class Posix
     [LibraryImport("libc", SetLastError = true)]
     private static partial int flock(SafeFileHandle file, int operation);
 
-    // What OutputFile.cs needs: files that a user names, which may be anything.
+    // For OutputFile.cs: files that a user names, of any type.
 
-    /// <summary>Creates a file that nobody else has; false when the name is taken, even by a link that leads nowhere.</summary>
+    /// <summary>Creates a new file. Returns null when the name is taken, even by a dangling symbolic link.</summary>
     public static SafeFileHandle? TryCreate(string path, int mode)
     {
         try
@@ -522,7 +535,7 @@ internal static partial class Posix
         }
     }
 
-    /// <summary>Opens a FIFO or a device to write to it. Waits for the reader of a FIFO, as a shell does.</summary>
+    /// <summary>Opens a FIFO or a device for writing. Waits until a FIFO has a reader, as a shell does.</summary>
     public static SafeFileHandle OpenStream(string path)
     {
         while (true)
@@ -534,7 +547,7 @@ internal static partial class Posix
         }
     }
 
-    /// <summary>Writes all bytes where the descriptor stands, also to what cannot be positioned; waits where it is full.</summary>
+    /// <summary>Writes all bytes at the descriptor's current position, also to files that cannot seek. Waits while a pipe is full.</summary>
     public static unsafe void WriteStream(SafeFileHandle file, ReadOnlySpan<byte> bytes, string path)
     {
         const short Writable = 4; // POLLOUT
@@ -569,7 +582,7 @@ internal static partial class Posix
     /// <summary>Changes the permission bits; false where that is not permitted.</summary>
     public static bool TryChangeMode(SafeFileHandle file, int mode) => fchmod(file, mode) == 0;
 
-    /// <summary>The text of a symbolic link.</summary>
+    /// <summary>The target of a symbolic link, as text.</summary>
     public static unsafe string ReadLink(string path)
     {
         const int Longest = 4096; // PATH_MAX

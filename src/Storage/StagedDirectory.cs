@@ -1,15 +1,18 @@
-// A directory that gets its name only once it is whole. Until then:
+// A directory that gets its final name only once it is complete. Until then:
 //
-//   <target><suffix>/stage    says whose it is, and carries the flock of the process at work
-//   <target><suffix>/data/    what becomes the directory
+//   <target><suffix>/stage    states that it is a stage, and carries the flock of the process that fills it
+//   <target><suffix>/data/    becomes the directory
 //
-// A process that is killed leaves both. Nothing holds the lock then, and the next run removes them and begins again.
+// A killed process leaves both. Its lock is gone then, and the next run removes both and starts over.
 
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Makes a directory next to its place and gives it its name when all of it was checked. What was begun and not finished is removed, at once or by the next run.</summary>
+/// <summary>
+/// Fills a directory under a temporary name next to its final place, and renames it once it was checked. An unfinished one is removed by
+/// <see cref="Dispose"/>, or after a crash by the next run.
+/// </summary>
 internal sealed class StagedDirectory : IDisposable
 {
     private const string MarkerName = "stage";
@@ -19,10 +22,13 @@ internal sealed class StagedDirectory : IDisposable
     private readonly string _target, _stage;
     private SafeFileHandle? _lock;
 
-    /// <summary>Refuses a target that cannot be replaced, and a stage that another process works at; makes nothing yet.</summary>
-    /// <param name="target">The directory to be: it does not exist, or is empty.</param>
-    /// <param name="suffix">What follows its name until then.</param>
-    /// <exception cref="StorageException">The target holds something or is a mount point, another process is at work, or what lies there is not ours.</exception>
+    /// <summary>
+    /// Refuses a target that cannot be replaced, and a stage that another process is filling. Removes the stage of a killed process. Creates nothing yet.
+    /// </summary>
+    /// <param name="target">The directory to create. It must not exist, or be empty.</param>
+    /// <param name="suffix">Appended to its name until it is complete.</param>
+    /// <exception cref="StorageException">The target is not empty or is a mount point, another process is filling the stage, or the stage has files but no
+    /// marker.</exception>
     public StagedDirectory(string target, string suffix)
     {
         LogDirectory.RequireEmpty(target);
@@ -30,7 +36,7 @@ internal sealed class StagedDirectory : IDisposable
         _stage = _target + suffix;
         if (Posix.Stat(_target) is PathInfo there)
         {
-            // It is replaced by a rename, hours later perhaps: what would keep it from that is said now.
+            // The rename that replaces it may come hours later, so refuse now whatever would make it fail.
             string? above = Path.GetDirectoryName(_target);
             bool isMount = above is null || Posix.Stat(above)?.Device != there.Device;
             if (isMount || Posix.List(_target).Count > 0) throw new StorageException($"{_target} is {(isMount ? "a mount point" : "in use by its file system")} and cannot be replaced: choose a folder in it");
@@ -39,7 +45,7 @@ internal sealed class StagedDirectory : IDisposable
         if (Paths.DirectoryExists(_stage)) RemoveLeftover();
     }
 
-    /// <summary>Makes the stage, empty, and returns the directory to fill.</summary>
+    /// <summary>Creates an empty stage, and returns the directory to fill.</summary>
     public string Begin()
     {
         string marker = Path.Combine(_stage, MarkerName), data = Path.Combine(_stage, "data");
@@ -52,7 +58,9 @@ internal sealed class StagedDirectory : IDisposable
         return data;
     }
 
-    /// <summary>Gives it its name. A crash before the rename leaves a stage; one after it leaves the directory, and a stage without data.</summary>
+    /// <summary>
+    /// Renames the directory to its final name. A crash before the rename leaves a stage. A crash after it leaves the directory, and a stage without data.
+    /// </summary>
     public void Finish()
     {
         if (Paths.DirectoryExists(_target)) Directory.Delete(_target);
@@ -83,7 +91,7 @@ internal sealed class StagedDirectory : IDisposable
         Directory.Delete(_stage);
     }
 
-    /// <summary>The marker last: a removal that is interrupted can be gone on with.</summary>
+    /// <summary>Removes the data first and the marker last, so that the next run can continue an interrupted removal.</summary>
     private void Remove()
     {
         string data = Path.Combine(_stage, "data");
