@@ -3,52 +3,52 @@
 //   journal/000000000001  journal/000000000002 ...   numbered without a gap; the oldest are removed by trimming
 //   journal/000000000003.new                         the next file while it is being filled with zeros
 //
-// A frame never crosses files. Files are never reused: what lies behind the last frame is zeros, or the frame that was being
-// written when the machine stopped. An append writes and syncs on the caller's thread: it has one, and a wake-up to another and back would
-// cost as much as the sync of a good disk.
+// A frame never crosses files. Files are never reused: after the last frame come zeros, or the frame that was being written when the machine stopped. An append
+// writes and syncs on the caller's thread. The caller has a dedicated thread, and waking up another thread and back would cost as much as the sync of a good
+// disk.
 
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>How a journal lays out its files.</summary>
+/// <summary>Options for the files of a journal.</summary>
 public sealed record JournalOptions
 {
-    /// <summary>Smallest file in bytes: the largest frame fits with room.</summary>
+    /// <summary>The smallest file in bytes. The largest frame fits, with room to spare.</summary>
     public const int MinFileBytes = 4 * 1024 * 1024;
 
-    /// <summary>Largest file in bytes: opening reads a file into memory whole.</summary>
+    /// <summary>The largest file in bytes. Opening reads a whole file into memory.</summary>
     public const int MaxFileBytes = 1024 * 1024 * 1024;
 
-    /// <summary>64 MiB: zero-filling one takes tens of milliseconds in the background.</summary>
+    /// <summary>64 MiB: filling a file of this size with zeros takes tens of milliseconds in the background.</summary>
     public const int DefaultFileBytes = 64 * 1024 * 1024;
 
     /// <summary>
-    /// Size of one file in bytes, a multiple of 4,096 from <see cref="MinFileBytes"/> to <see cref="MaxFileBytes"/>. It is also the step in which
-    /// trimming gives space back.
+    /// The size of each file in bytes, a multiple of 4,096 from <see cref="MinFileBytes"/> to <see cref="MaxFileBytes"/>. Trimming frees space in steps of
+    /// this size.
     /// </summary>
     public int FileBytes { get; init; } = DefaultFileBytes;
 
-    /// <summary>Whether a file may have this size.</summary>
+    /// <summary>Whether this is a valid file size.</summary>
     public static bool IsFileSize(long bytes) => bytes is >= MinFileBytes and <= MaxFileBytes && bytes % 4096 == 0;
 
-    /// <summary>Eight bytes that name the log; a frame with others is not ours.</summary>
+    /// <summary>Eight bytes that identify the log. A frame with other bytes is not from this log.</summary>
     public required ulong Identity { get; init; }
 }
 
-/// <summary>The journal in files. See <see cref="IJournal"/> for the promises.</summary>
+/// <summary>The journal in files. See <see cref="IJournal"/> for the contract.</summary>
 public sealed class Journal : IJournal
 {
     private static readonly byte[] Zeros = new byte[1024 * 1024];
 
-    /// <summary>Between two attempts to make the next file on a full disk.</summary>
+    /// <summary>The pause between two attempts to create the next file on a full disk.</summary>
     private static readonly TimeSpan RoomPause = TimeSpan.FromSeconds(1);
 
     private readonly string _directory;
     private readonly JournalOptions _options;
     private readonly DirectoryLock? _held;
     private readonly List<(long Number, long FirstIndex)> _files = []; // oldest first; guarded by itself
-    private SafeFileHandle _file;         // of the append in flight
+    private SafeFileHandle _file;         // used by the append in flight
     private string _path;
     private int _offset;
     private long _sequence;               // of the next frame
@@ -89,19 +89,19 @@ public sealed class Journal : IJournal
         private set => Volatile.Write(ref _nextIndex, value);
     }
 
-    /// <summary>What was cut away at opening as a torn frame, in words; null when nothing was.</summary>
+    /// <summary>Describes the torn frame that opening cut; null when none was cut.</summary>
     public string? Cut { get; }
 
-    /// <summary>Whether an append waits for room on the disk: for the next file, none of which is written yet.</summary>
+    /// <summary>Whether an append is waiting for disk space for the next file. Nothing of that append is written yet.</summary>
     public bool WaitsForRoom => Volatile.Read(ref _waitsForRoom);
 
-    /// <summary>How many data syncs were done: one per frame.</summary>
+    /// <summary>The number of data syncs: one per frame.</summary>
     public long Syncs { get; private set; }
 
-    /// <summary>Bytes of the frames it has written, with their rounding up to sectors.</summary>
+    /// <summary>The bytes of all frames written by this instance, rounded up to sectors.</summary>
     public long FrameBytes { get; private set; }
 
-    /// <summary>Makes an empty journal in a new directory.</summary>
+    /// <summary>Creates an empty journal in a new directory.</summary>
     public static void Create(string directory, JournalOptions options)
     {
         Check(options);
@@ -111,17 +111,18 @@ public sealed class Journal : IJournal
     }
 
     /// <summary>
-    /// Opens a journal, decides between torn and damaged, cuts a torn last frame, and writes every frame that holds entries at or after
-    /// <paramref name="rewriteFrom"/>, the signed size, anew and syncs it: a frame that was read from the page cache after a crash may not be on
-    /// disk, and after a failed sync a second sync would not write it. Entries below it were durable: a frame of theirs is never cut as torn.
-    /// A journal that is refused is not changed.
+    /// Opens a journal, distinguishes torn from damaged, and cuts a torn last frame. Rewrites and syncs every frame with entries at or after
+    /// <paramref name="rewriteFrom"/>, the signed size: after a crash, a frame that was read from the page cache may not be on disk, and after a failed sync
+    /// another sync would not write it. Entries below the signed size were durable, so their frames are never cut as torn. A journal that is refused is not
+    /// changed.
     /// </summary>
-    /// <exception cref="DamageException">The bytes are not those of an interrupted journal.</exception>
+    /// <exception cref="DamageException">An interruption does not explain the bytes of the journal.</exception>
     public static Journal Open(string directory, JournalOptions options, long rewriteFrom) => Open(directory, options, rewriteFrom, (_, _) => null, null);
 
     /// <summary>
-    /// As above; <paramref name="refuse"/> is given first and next index before anything is changed, and answers why that cannot be, or null. An append
-    /// is refused when the lock is no longer held, before its frame is written, and unknown when it is not afterwards.
+    /// As above. <paramref name="refuse"/> is called with the first and the next index before anything is changed; it returns the reason to refuse them, or
+    /// null. An append throws before it writes when the lock is lost. It also throws when the lock is lost once the frame is synced: then it is unknown
+    /// whether the frame is stored.
     /// </summary>
     internal static Journal Open(string directory, JournalOptions options, long rewriteFrom, Func<long, long, string?> refuse, DirectoryLock? held)
     {
@@ -132,7 +133,9 @@ public sealed class Journal : IJournal
         return new Journal(directory, options, scan, held);
     }
 
-    /// <summary>Reads a journal without changing it: every frame in order. A torn last frame ends it. Throws <see cref="DamageException"/> like opening does.</summary>
+    /// <summary>
+    /// Reads a journal without changing it: every frame in order, up to a torn last frame. Throws <see cref="DamageException"/> as opening does.
+    /// </summary>
     /// <returns>The index after the last entry.</returns>
     public static long Inspect(string directory, JournalOptions options, Action<JournalEntries> frame)
     {
@@ -140,7 +143,7 @@ public sealed class Journal : IJournal
         return JournalScan.Read(directory, options, 0, frame).NextIndex;
     }
 
-    /// <summary>As <see cref="IJournal.AppendAsync"/> says; it has completed, or failed, when it returns, and blocks the caller's thread until then.</summary>
+    /// <summary>Implements <see cref="IJournal.AppendAsync"/> synchronously: blocks the caller's thread, and has completed or failed when it returns.</summary>
     public ValueTask<long> AppendAsync(JournalFrame frame, CancellationToken stop)
     {
         if (frame.Count == 0) throw new ArgumentException("a frame holds at least one entry", nameof(frame));
@@ -153,7 +156,7 @@ public sealed class Journal : IJournal
         }
         catch (Exception failure) when (failure is not ObjectDisposedException)
         {
-            // Whether the frame is on disk is unknown, and a second sync of this file would prove nothing.
+            // It is unknown whether the frame is on disk, and a second sync of this file would prove nothing.
             _failure = failure;
             return ValueTask.FromException<long>(failure);
         }
@@ -166,7 +169,7 @@ public sealed class Journal : IJournal
     /// <inheritdoc/>
     public IJournalReader Follow(long from) => new JournalReader(this, _directory, _options, from);
 
-    /// <summary>The file that holds an entry, or will: its number and the index of its first entry.</summary>
+    /// <summary>The file that holds an entry or will hold it: its number and the index of its first entry.</summary>
     internal (long Number, long FirstIndex) FileOf(long index)
     {
         lock (_files)
@@ -184,8 +187,8 @@ public sealed class Journal : IJournal
         List<long> remove = [];
         lock (_files)
         {
-            // The second file must begin below what is durable: while its first frame is still being written, the files before it
-            // are all that tells the next index.
+            // Only remove a file when the one after it begins below what is durable: while the first frame of that file is still being written, only the
+            // files before it contain the next index.
             while (_files.Count > 1 && _files[1].FirstIndex < below)
             {
                 remove.Add(_files[0].Number);
@@ -193,13 +196,13 @@ public sealed class Journal : IJournal
             }
         }
 
-        // Oldest first: a crash in between leaves an unbroken row.
+        // Remove the oldest first, so that a crash in between leaves numbers without a gap.
         foreach (long number in remove) Posix.Unlink(JournalScan.PathOf(_directory, number));
         if (remove.Count > 0) Posix.SyncDirectory(_directory);
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Closes the files. To be called when no append is in flight.</summary>
+    /// <summary>Closes the files. Call it when no append is in flight.</summary>
     public async ValueTask DisposeAsync()
     {
         if (_closed) return;
@@ -212,7 +215,7 @@ public sealed class Journal : IJournal
             }
             catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
             {
-                // The next file was never used: opening removes what is left of it.
+                // The next file was never used. Opening removes its leftovers.
             }
         }
 
@@ -225,7 +228,8 @@ public sealed class Journal : IJournal
         ReadOnlyMemory<byte> bytes = frame.Seal(_sequence, first, _sequence - 1, _options.Identity);
         if (_offset + bytes.Length > _options.FileBytes) Switch(stop);
 
-        // Asked before, so that no frame of another process is overwritten, and after, so that no index is told that it has given as well.
+        // Check the lock before the write, so that no frame of another process is overwritten, and after it, so that no index is acknowledged that the other
+        // process also assigned.
         _held?.ThrowIfLost();
         Posix.Write(_file, bytes.Span, _offset, _path);
         Posix.SyncData(_file, _path);
@@ -256,7 +260,8 @@ public sealed class Journal : IJournal
     }
 
     /// <summary>
-    /// The next file. A disk without bytes or inodes for it is no failure of the journal, nothing of which was touched: a caller that can stop waits until there is room.
+    /// Returns the next file. A disk without bytes or inodes for it is not a failure of the journal, because nothing of the journal was changed: a caller
+    /// that can be cancelled waits until there is room.
     /// </summary>
     private SafeFileHandle Next(CancellationToken stop)
     {
@@ -272,7 +277,7 @@ public sealed class Journal : IJournal
                 }
                 catch (StorageException) when (prepared is not null)
                 {
-                    // It failed in the background, perhaps because the disk was full. Room may have come back.
+                    // Filling failed in the background, perhaps because the disk was full. There may be room again.
                 }
                 catch (StorageException failure) when (failure.IsFull && stop.CanBeCanceled && !stop.IsCancellationRequested)
                 {
@@ -287,7 +292,7 @@ public sealed class Journal : IJournal
         }
     }
 
-    /// <summary>Its files, oldest first; the newest with its descriptor.</summary>
+    /// <summary>The files of the journal, oldest first; the newest with its descriptor.</summary>
     internal IEnumerable<WatchedFile> FilesInUse()
     {
         lock (_files) return [.. _files.Select((file, i) => new WatchedFile(JournalScan.PathOf(_directory, file.Number), i == _files.Count - 1 ? _file : null))];
@@ -321,7 +326,7 @@ public sealed class Journal : IJournal
         }
         catch
         {
-            // Give the space back: the commit record and the note of a halt still have to be written to this disk.
+            // Free the space: the commit record and the record of a halt may still have to be written to this disk.
             file.Dispose();
             Posix.TryUnlink(unfinished);
             throw;

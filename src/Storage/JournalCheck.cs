@@ -1,5 +1,5 @@
-// The journal of a data directory: its frames (read as a start reads them), equal byte for byte to the segments where both hold an
-// entry, and then the entries that are not sealed yet, which go on with the tree.
+// Checks the journal of a data directory. Its frames are read as a start reads them. Entries that the segments hold as well must be equal byte for byte; the
+// entries that are not sealed yet are then added to the tree.
 
 using System.Buffers.Binary;
 
@@ -16,8 +16,8 @@ internal sealed class JournalCheck
     private long _segment = -1;
     private int _offset;           // in _bundle, of the entry at _at
     private long _at;
-    private readonly List<Hash>? _leaves; // of the entries beyond the segments, for a journal that may have to be read again; null to add them to the tree at once
-    private long _end;                    // the entry that comes next
+    private readonly List<Hash>? _leaves; // of the entries after the segments, when the journal may be read again; null: add them to the tree directly
+    private long _end;                    // the index of the next entry
 
     private JournalCheck(string path, RecordLog segments, TreeCheck tree, bool inUse)
     {
@@ -29,8 +29,8 @@ internal sealed class JournalCheck
     }
 
     /// <summary>
-    /// Checks the journal in a directory; or its files as they were opened before, while a server goes on writing to them: then a damage leaves the tree as it was,
-    /// unless it is one of the tree.
+    /// Checks the journal in a directory or, when <paramref name="files"/> is not null, these open files while a server keeps writing to them. In the second
+    /// case damage of the journal leaves the tree unchanged, so that the check can be repeated; a wrong root does not.
     /// </summary>
     public static void Run(string path, JournalFiles? files, JournalOptions options, long signed, RecordLog segments, TreeCheck tree, List<string> notes)
     {
@@ -78,7 +78,7 @@ internal sealed class JournalCheck
         throw new DamageException(new Damage("journal", _path, _segment, index, expected, $"leaf hash {MerkleHash.Leaf(entry)}, {entry.Length} bytes"));
     }
 
-    /// <summary>The entry at an offset of a well-formed bundle of any count.</summary>
+    /// <summary>Reads the entry at an offset of a well-formed bundle with any number of entries, and advances the offset.</summary>
     private static ReadOnlySpan<byte> Take(ReadOnlySpan<byte> bundle, ref int offset)
     {
         int length = BinaryPrimitives.ReadUInt16BigEndian(bundle[offset..]);

@@ -2,7 +2,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>The files of a journal, opened: they can be read to their ends though the server that uses them removes their names meanwhile.</summary>
+/// <summary>The open files of a journal. They can be read to their ends even when the server that uses the journal removes their names meanwhile.</summary>
 internal sealed class JournalFiles : IDisposable
 {
     private readonly Dictionary<long, SafeFileHandle> _files = [];
@@ -16,13 +16,13 @@ internal sealed class JournalFiles : IDisposable
 
     public SafeFileHandle this[long number] => _files[number];
 
-    /// <summary>Opens those that are there: an unbroken row, since a journal loses its oldest file first.</summary>
+    /// <summary>Opens the existing files. Their numbers have no gap, because a journal removes its oldest file first.</summary>
     public static JournalFiles Open(string directory)
     {
         JournalFiles files = new();
         try
         {
-            // From the newest down: what is gone by then was trimmed, and so was all before it.
+            // From the newest to the oldest: a file that is gone by now was trimmed, and so were all before it.
             foreach (long number in JournalScan.ListFiles(directory).OrderDescending())
             {
                 string path = JournalScan.PathOf(directory, number);

@@ -3,22 +3,22 @@
 //   offset  size
 //        0     8  magic "TLJRNL01"
 //        8     4  length of the extensions (0 in this version; a reader skips them)
-//       12     4  length of the entries in bytes, at most 2 MiB + 64 KiB
+//       12     4  length of the entries in bytes, at most 2 MiB
 //       16     8  sequence of the frame, from 1, unbroken
 //       24     8  index of the first entry
 //       32     4  number of entries
-//       36     4  how many 512-byte sectors of the frame, the first one left out, are all zeros by right
+//       36     4  number of 512-byte sectors, not counting the first, that are all zeros in the complete frame
 //       40     8  highest sequence known durable when this frame was written (one frame in flight: sequence - 1)
-//       48     8  identity of the journal, so that a frame of another log is never taken for ours
+//       48     8  identity of the journal, so that a frame of another log is never accepted
 //       56     4  CRC-32C of bytes 0 to 55
 //       60     4  mark, not zero
 //       64        extensions, entries (u16 length prefixes, as in an entry bundle)
 //        +     4  CRC-32C of everything before
 //        +     4  mark, not zero
-//   zeros to the next multiple of 512: no later write ever touches a sector of an answered frame.
+//   zeros to the next multiple of 512: no later write ever touches a sector of an acknowledged frame.
 //
-// All numbers are big-endian. Frames lie one behind the other in zero-filled files. That makes "torn" exact: a frame that was
-// being written when the power went has zeros where data belongs, a damaged one has not (spec/storage.md, "Torn or damaged").
+// All numbers are big-endian. Frames follow each other in zero-filled files. That makes "torn" exact: a frame that was being written when the power failed
+// has zeros in place of data, and a damaged frame has none (spec/storage.md, "Torn or damaged").
 
 using System.Buffers;
 using System.Buffers.Binary;
@@ -27,12 +27,12 @@ namespace TransparencyLog.Storage;
 
 /// <summary>
 /// Collects the entries of one group commit and becomes one frame of the journal. Not thread-safe; one owner at a time.
-/// Its buffer grows to what it once held and is reused.
+/// The buffer grows to the largest frame so far and is reused.
 /// </summary>
 public sealed class JournalFrame
 {
     /// <summary>
-    /// Most bytes of entries, prefixes included: 2 MiB, the largest body of add-batch, which is all or nothing and so has to fit one frame.
+    /// The most bytes of entries, prefixes included: 2 MiB, the largest body of add-batch. A batch is all or nothing, so it must fit one frame.
     /// </summary>
     public const int MaxEntryBytes = 2 * 1024 * 1024;
 
@@ -47,16 +47,16 @@ public sealed class JournalFrame
     private byte[] _buffer = new byte[64 * 1024];
     private int _end = HeaderSize;
 
-    /// <summary>How many entries are in it.</summary>
+    /// <summary>The number of entries in the frame.</summary>
     public int Count { get; private set; }
 
-    /// <summary>How many bytes the entries take, prefixes included.</summary>
+    /// <summary>The number of bytes of the entries, prefixes included.</summary>
     public int EntryBytes => _end - HeaderSize;
 
     /// <summary>The entries as an entry bundle. Valid until the frame is changed.</summary>
     public ReadOnlyMemory<byte> Entries => _buffer.AsMemory(HeaderSize, EntryBytes);
 
-    /// <summary>Adds one entry of 0 to 65,535 bytes. False, with nothing changed, when it does not fit.</summary>
+    /// <summary>Adds one entry of 0 to 65,535 bytes. Returns false, with nothing changed, when it does not fit.</summary>
     public bool TryAdd(ReadOnlySpan<byte> entry)
     {
         int size = EntryBundle.EncodedSize(entry.Length);
@@ -80,8 +80,9 @@ public sealed class JournalFrame
         return true;
     }
 
-    /// <summary>Adds all entries of a bundle of any number of entries. False, with nothing changed, when they do not fit.</summary>
-    /// <exception cref="ArgumentException">The bundle does not hold exactly <paramref name="count"/> entries: a frame that says otherwise could not be read again.</exception>
+    /// <summary>Adds all entries of a bundle with any number of entries. Returns false, with nothing changed, when they do not fit.</summary>
+    /// <exception cref="ArgumentException">The bundle does not hold exactly <paramref name="count"/> entries. A frame with a wrong count could not be read
+    /// again.</exception>
     public bool TryAddBundle(ReadOnlySpan<byte> bundle, int count)
     {
         if (!Holds(bundle, count)) throw new ArgumentException($"not a bundle of {count} entries", nameof(bundle));
@@ -92,7 +93,7 @@ public sealed class JournalFrame
         return true;
     }
 
-    /// <summary>Empties it, and keeps the buffer.</summary>
+    /// <summary>Removes all entries; keeps the buffer.</summary>
     public void Clear()
     {
         _end = HeaderSize;
@@ -107,7 +108,7 @@ public sealed class JournalFrame
         return true;
     }
 
-    /// <summary>Writes header and trailer around the entries; returns the bytes to store, a whole number of sectors.</summary>
+    /// <summary>Writes header and trailer around the entries. Returns the bytes to store, a whole number of sectors.</summary>
     internal ReadOnlyMemory<byte> Seal(long sequence, long firstIndex, long durable, ulong identity)
     {
         int end = _end + TrailerSize;
@@ -141,7 +142,10 @@ public sealed class JournalFrame
         return zero;
     }
 
-    /// <summary>Whether the bytes are <paramref name="count"/> entries behind their lengths. A frame holds any number, a bundle of the tree at most 256.</summary>
+    /// <summary>
+    /// Whether the bytes are exactly <paramref name="count"/> entries with their length prefixes. A frame holds any number of them, a bundle of the tree at
+    /// most 256.
+    /// </summary>
     internal static bool Holds(ReadOnlySpan<byte> entries, int count)
     {
         while (entries.Length >= 2)
@@ -156,32 +160,34 @@ public sealed class JournalFrame
     }
 }
 
-/// <summary>What lies at a place of a journal file where a frame may begin.</summary>
+/// <summary>The state of a place in a journal file where a frame may begin.</summary>
 internal enum FrameState
 {
-    /// <summary>A frame, whole.</summary>
+    /// <summary>A whole frame.</summary>
     Whole,
 
-    /// <summary>Nothing: a sector of zeros, or too little room for a header.</summary>
+    /// <summary>No frame: a sector of zeros, or too little room for a header.</summary>
     Empty,
 
-    /// <summary>A frame whose writing did not finish: preallocated zeros stand where data belongs.</summary>
+    /// <summary>A frame whose writing did not finish: preallocated zeros stand in place of data.</summary>
     Torn,
 
-    /// <summary>Bytes that no interrupted write leaves behind.</summary>
+    /// <summary>Bytes that an interrupted write cannot leave.</summary>
     Damaged,
 }
 
-/// <summary>The header of a whole frame, and why a frame is not whole.</summary>
+/// <summary>The header of a whole frame, or the reason why a frame is not whole.</summary>
 internal readonly record struct FrameHeader(FrameState State, long Sequence, long FirstIndex, int Count, long Durable, int Size, int EntryOffset, int EntryBytes, string Reason)
 {
-    /// <summary>Reads the frame at the beginning of <paramref name="bytes"/>, which reach to the end of the file or beyond the largest frame.</summary>
+    /// <summary>
+    /// Reads the frame at the start of <paramref name="bytes"/>, which must reach to the end of the file or be at least as long as the largest frame.
+    /// </summary>
     public static FrameHeader Read(ReadOnlySpan<byte> bytes, ulong identity)
     {
         if (bytes.Length < JournalFrame.Sector || bytes[..JournalFrame.Sector].IndexOfAnyExcept((byte)0) < 0) return Bad(FrameState.Empty, "zeros");
 
-        // The header ends in a mark, and its last byte is written last: where that still is zero, the write stopped in the header. What is
-        // there is the beginning of one, then, and zeros follow.
+        // The header ends in a mark, and the last byte of the mark is written last. If it is still zero, the write stopped within the header: then the bytes
+        // must be the beginning of a header, followed by zeros.
         if (bytes[JournalFrame.HeaderSize - 1] == 0)
         {
             int there = Math.Min(8, bytes[..JournalFrame.Sector].LastIndexOfAnyExcept((byte)0) + 1);
@@ -230,7 +236,7 @@ internal readonly record struct FrameHeader(FrameState State, long Sequence, lon
             return header;
         }
 
-        // Sectors that were not written are zeros, more of them than by right; or the write stopped within the last sector.
+        // Sectors that were not written are zeros, so the frame has more zero sectors than it states; or the write stopped within the last sector.
         bool inLastSector = stops && frame[(((int)end - 1) / JournalFrame.Sector * JournalFrame.Sector)..].IndexOfAnyExcept((byte)0) >= 0;
         return inLastSector || JournalFrame.CountZeroSectors(frame) > zeroByRight
             ? header with { State = FrameState.Torn, Reason = stops ? "the frame's end is still zeros" : "sectors of the frame are still zeros" }

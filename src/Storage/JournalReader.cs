@@ -3,13 +3,13 @@ using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Follows the embedded journal through its files, with a file and a window of its own: appends go on beside it.</summary>
+/// <summary>Follows the embedded journal through its files while appends go on. It has its own descriptor and its own window.</summary>
 internal sealed class JournalReader(Journal journal, string directory, JournalOptions options, long from) : IJournalReader
 {
-    /// <summary>Some dozens of small frames at a time; it grows to the largest frame that comes.</summary>
+    /// <summary>Holds dozens of small frames; grows to the size of the largest frame read.</summary>
     private byte[] _window = new byte[64 * 1024];
-    private int _windowStart, _windowEnd; // what part of the file it holds
-    private long _windowUntil;            // entries that were durable before it was read: behind them it may hold less than the file does now
+    private int _windowStart, _windowEnd; // the range of the file that the window holds
+    private long _windowUntil;            // NextIndex of the journal before the window was read: frames from there on may be missing from the window
     private SafeFileHandle? _file;
     private string _path = "";
     private long _number;
@@ -58,7 +58,7 @@ internal sealed class JournalReader(Journal journal, string directory, JournalOp
         return FrameHeader.Read(_window.AsSpan(_offset - _windowStart, size), options.Identity);
     }
 
-    /// <summary>What the header says, which is judged when all of that is there.</summary>
+    /// <summary>The frame size that the header states, capped to what can be there. The header is validated once the whole frame is in the window.</summary>
     private int SizeOf(ReadOnlySpan<byte> header)
     {
         long size = JournalFrame.HeaderSize + BinaryPrimitives.ReadUInt32BigEndian(header[8..]) + (long)BinaryPrimitives.ReadUInt32BigEndian(header[12..]) + JournalFrame.TrailerSize;
@@ -66,7 +66,7 @@ internal sealed class JournalReader(Journal journal, string directory, JournalOp
         return (int)Math.Min(size, Math.Min(JournalFrame.MaxSize, options.FileBytes - _offset));
     }
 
-    /// <summary>Has the next <paramref name="bytes"/> in the window.</summary>
+    /// <summary>Makes sure that the next <paramref name="bytes"/> bytes are in the window.</summary>
     private void Hold(int bytes, long until)
     {
         if (_offset >= _windowStart && _offset + bytes <= _windowEnd) return;

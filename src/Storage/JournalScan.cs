@@ -1,11 +1,11 @@
-// What the files of a journal hold, and the verdict on what is not whole: torn or damaged (spec/storage.md).
+// Reads the files of a journal and judges a frame that is not whole: torn or damaged (spec/storage.md).
 //
-// One frame is in flight, and it is synced before the next one is written. So an interrupted journal ends in at most one frame that
-// is not whole: nothing lies behind it, and zeros of the prepared file stand where the missing part belongs. Such a frame was never
-// answered and is cut. Everything else is damage and is refused: a bad frame with a whole one behind it, a bad frame without
-// those zeros, a frame that must have been durable because its entries are signed, bytes where no frame can reach.
+// Only one frame is in flight, and it is synced before the next one is written. So an interrupted journal ends in at most one frame that is not whole:
+// nothing follows it, and preallocated zeros stand in place of its missing part. Such a frame was never acknowledged and is cut. Everything else is damage
+// and is refused: a bad frame followed by a whole one, a bad frame without such zeros, a frame that must have been durable because its entries are signed,
+// and bytes where no frame can reach.
 //
-// Reading changes nothing. Only when the whole journal has been judged does Repair write, and it can be repeated.
+// Reading changes nothing. Repair writes only after the whole journal has been judged, and can be repeated.
 
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
@@ -17,8 +17,8 @@ internal sealed class JournalScan
     private readonly string _directory;
     private readonly JournalOptions _options;
     private readonly long _signed;
-    private readonly List<long> _empty = [];                                        // files of zeros behind the last frame
-    private readonly List<(string Path, int From, int To)> _unsigned = [];          // frames beyond what is signed, as ranges of files
+    private readonly List<long> _empty = [];                                        // files of zeros after the last frame
+    private readonly List<(string Path, int From, int To)> _unsigned = [];          // frames with entries beyond the signed size, as ranges of files
     private (string Path, int Offset, int End, string Reason)? _torn;
     private long _sequence;                                                         // of the last whole frame
 
@@ -27,23 +27,25 @@ internal sealed class JournalScan
     /// <summary>The files that hold frames, oldest first; at least one.</summary>
     public List<(long Number, long FirstIndex)> Files { get; } = [];
 
-    /// <summary>Where the next frame goes in the last of them.</summary>
+    /// <summary>The offset of the next frame in the last of these files.</summary>
     public int Offset { get; private set; }
 
     public long NextSequence => _sequence + 1;
 
     public long NextIndex { get; private set; }
 
-    /// <summary>The torn frame, in words; null when there is none.</summary>
+    /// <summary>Describes the torn frame; null when no frame is torn.</summary>
     public string? Torn => _torn is { } torn ? $"{torn.Path}, offset {torn.Offset}: a frame that was never answered was cut: {torn.Reason}" : null;
 
     public static string PathOf(string directory, long number) => Path.Combine(directory, number.ToString("D12", CultureInfo.InvariantCulture));
 
-    /// <summary>Reads and judges all of it. Entries below <paramref name="signed"/> are known to have been durable.</summary>
+    /// <summary>Reads and judges the whole journal. Entries below <paramref name="signed"/> are known to have been durable.</summary>
     public static JournalScan Read(string directory, JournalOptions options, long signed, Action<JournalEntries>? visit) =>
         Read(directory, ListFiles(directory), (_, path, bytes) => Load(path, bytes, options.FileBytes), options, signed, visit);
 
-    /// <summary>The same of files that were opened before, whose names may be gone since. A frame that is being written reads as torn.</summary>
+    /// <summary>
+    /// As above, for files that were opened earlier and whose names may have been removed since. A frame that is being written reads as torn.
+    /// </summary>
     public static JournalScan Read(string directory, JournalFiles files, JournalOptions options, long signed, Action<JournalEntries>? visit) =>
         Read(directory, files.Numbers, (number, path, bytes) => Load(files[number], path, bytes, options.FileBytes), options, signed, visit);
 
@@ -66,8 +68,8 @@ internal sealed class JournalScan
     }
 
     /// <summary>
-    /// Makes the files what was read: zeros for the torn frame, the frames that are not signed written anew and synced, a prepared file gone.
-    /// A crash in between leaves what the next opening reads in the same way.
+    /// Makes the files match the result of the scan: zeros the torn frame, rewrites and syncs the frames that are not signed, removes prepared files.
+    /// After a crash part way through, the next opening reads the same result.
     /// </summary>
     public void Repair()
     {
@@ -81,16 +83,16 @@ internal sealed class JournalScan
             Rewrite(path, from, bytes);
         }
 
-        // The zeros behind the last frame as well: where the sync of a frame has failed, or that of the zeros over a torn one, the page cache may show zeros that
-        // the disk does not have, and a shorter frame would leave the rest of them for a later start to find.
+        // Rewrite the zeros after the last frame too. When the sync of a frame failed, or that of the zeros over a torn frame, the page cache may show zeros
+        // that the disk does not have. A shorter frame would then leave the rest of the old bytes for a later start to find.
         Rewrite(PathOf(_directory, Files[^1].Number), Offset, new byte[Math.Min(JournalFrame.MaxSize, _options.FileBytes - Offset)]);
         foreach (long prepared in _empty) Posix.Unlink(PathOf(_directory, prepared));
         if (_empty.Count > 0) Posix.SyncDirectory(_directory);
     }
 
     /// <summary>
-    /// Zeros for a torn frame, from its end to its beginning and its magic byte by byte: a stop at any byte leaves what the writing of a frame leaves
-    /// that stopped earlier, and the next opening cuts that. From the beginning on, half a header would be left, which is damage.
+    /// Zeros a torn frame from its end to its beginning, and its magic byte by byte. A crash at any byte then leaves the bytes of a frame whose writing
+    /// stopped earlier, which the next opening cuts. In the other order a crash would leave half a header, which is damage.
     /// </summary>
     private static void Erase(string path, int from, int to)
     {
@@ -99,7 +101,7 @@ internal sealed class JournalScan
         using SafeFileHandle file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
         Clear(JournalFrame.Sector, zeros.Length);
         Clear(JournalFrame.HeaderSize, JournalFrame.Sector);
-        Clear(JournalFrame.HeaderSize - 1, JournalFrame.HeaderSize); // without its last byte a header is one that was not written to its end
+        Clear(JournalFrame.HeaderSize - 1, JournalFrame.HeaderSize); // a header without its last byte counts as unfinished, not as damaged
         Clear(Magic, JournalFrame.HeaderSize - 1);
         for (int at = Magic - 1; at >= 0; at--) Clear(at, at + 1);
         Posix.SyncData(file, path);
@@ -186,7 +188,7 @@ internal sealed class JournalScan
         if (_empty.Count > 0) throw Damaged(PathOf(_directory, _empty[0]), 0, $"frame {header.Sequence - 1}", $"zeros, while {frame} in {path} is whole");
         if (Files.Count == 0 && number > 1)
         {
-            // Older files were trimmed: this one begins anywhere behind them.
+            // Older files were trimmed, so this file may begin at any later frame.
             if (header.Sequence <= 1) throw Damaged(path, position, "a frame behind those of the files before", frame);
             NextIndex = header.FirstIndex;
             return;
@@ -196,7 +198,7 @@ internal sealed class JournalScan
         if (header.FirstIndex != NextIndex) throw Damaged(path, position, $"first index {NextIndex}", $"first index {header.FirstIndex}");
     }
 
-    /// <summary>What stands where a whole frame does not: the end of the journal, the end of this file, a torn frame, or damage.</summary>
+    /// <summary>Judges a place without a whole frame: the end of the journal, the end of this file, a torn frame, or damage.</summary>
     private void Judge(FrameHeader header, string path, int position, byte[] bytes)
     {
         ReadOnlySpan<byte> rest = bytes.AsSpan(position);
@@ -209,7 +211,7 @@ internal sealed class JournalScan
 
         if (header.State == FrameState.Damaged) throw Damaged(path, position, $"frame {NextSequence}", header.Reason);
 
-        // The header of a torn frame may be there: then it says how far the frame reaches, and that it is the next one.
+        // The header of a torn frame may be whole. It then states the size of the frame, and must show that the frame is the next one.
         int reach = header.Size > 0 ? header.Size : JournalFrame.MaxSize;
         if (last >= reach) throw Damaged(path, position, "zeros behind the last frame", $"a byte that is not zero at offset {position + last}");
         if (header.Size > 0 && (header.Sequence != NextSequence || (_sequence > 0 && header.FirstIndex != NextIndex)))
@@ -232,20 +234,20 @@ internal sealed class JournalScan
             _empty.RemoveAt(0);
         }
 
-        // Behind the file in use at most one stands ready, filled with zeros.
+        // After the file in use at most one prepared file may follow, filled with zeros.
         if (_empty.Count > 1) throw Damaged(PathOf(_directory, _empty[1]), 0, "at most one prepared file", "a second one");
 
-        // A signed entry was durable: a frame that is missing below the signed size was not torn.
+        // A signed entry was durable, so a frame that is missing below the signed size is not torn.
         if (_torn is { } torn && NextIndex < _signed)
         {
             throw Damaged(torn.Path, torn.Offset, $"frame {NextSequence}, whose entries are below the signed size {_signed}", torn.Reason);
         }
     }
 
-    /// <summary>The first whole frame behind a bad one that says that the bad one was durable before it was written.</summary>
+    /// <summary>The first whole frame after a bad one that says that the bad one was durable when it was written.</summary>
     private FrameHeader? FindLater(ReadOnlySpan<byte> bytes, FrameHeader bad)
     {
-        // Not inside the bad frame, when its size is known: an entry may hold whatever looks like a frame.
+        // Skip the bad frame itself when its size is known: an entry may contain bytes that look like a frame.
         for (int offset = Math.Max(bad.Size, JournalFrame.Sector); offset + JournalFrame.Sector <= bytes.Length; offset += JournalFrame.Sector)
         {
             if (!bytes.Slice(offset, 8).SequenceEqual(JournalFrame.Magic)) continue;
