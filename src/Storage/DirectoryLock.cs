@@ -4,14 +4,14 @@ using Microsoft.Win32.SafeHandles;
 namespace TransparencyLog.Storage;
 
 /// <summary>
-/// One process for one data directory: an exclusive flock on its file <c>lock</c>, which also holds the owner's process id, and one on the directory
-/// itself, which whoever removes the file to get past it meets. The kernel releases both when the process ends, however it ends. The descriptors are
-/// close-on-exec: no child keeps them alive.
+/// Lets one process use a data directory: an exclusive flock on its file <c>lock</c>, which also holds the owner's process id, and one on the directory
+/// itself, which still keeps a second process out when someone removes the file. The kernel releases both when the process ends in any way. The descriptors
+/// are close-on-exec, so no child process keeps the locks.
 /// </summary>
 public sealed class DirectoryLock : IDisposable
 {
     private readonly SafeFileHandle _file, _directory;
-    private readonly string _name; // as the kernel gave it when the lock was taken
+    private readonly string _name; // the kernel's path of the file when it was locked
 
     private DirectoryLock(SafeFileHandle file, SafeFileHandle directory)
     {
@@ -21,18 +21,18 @@ public sealed class DirectoryLock : IDisposable
     }
 
     /// <summary>
-    /// Whether the file that is locked still is the one of that name. When it was removed or replaced, another process may hold a lock on
-    /// the new one, and whoever holds this lock must stop.
+    /// Whether the locked file still has its name. If it was removed or replaced, another process may hold a lock on the new file, and the holder of this
+    /// lock must stop.
     /// </summary>
     public bool IsHeld => !_file.IsClosed && Posix.NameOf(_file) == _name;
 
-    /// <summary>Throws <see cref="StorageException"/> when the lock is lost: another process may be at work in the directory.</summary>
+    /// <summary>Throws <see cref="StorageException"/> when the lock is lost: another process may be using the directory.</summary>
     public void ThrowIfLost()
     {
         if (!IsHeld) throw new StorageException($"{_name} was removed or replaced: another process may be using this directory");
     }
 
-    /// <summary>Takes the lock. Throws <see cref="DirectoryInUseException"/>, which names the holder's process id, when another process has it.</summary>
+    /// <summary>Acquires the lock. Throws <see cref="DirectoryInUseException"/>, which names the holder's process id, when another process holds it.</summary>
     public static DirectoryLock Acquire(string directory)
     {
         string path = Path.Combine(directory, "lock");
@@ -47,7 +47,7 @@ public sealed class DirectoryLock : IDisposable
                     throw new DirectoryInUseException($"{directory} is in use by process {ReadHolder(file, path)}");
                 }
 
-                // Its name may have gone between opening and locking: then this lock would keep nobody out.
+                // Between open and flock the file may have been removed: a lock on it would keep nobody out.
                 if (Posix.NameOf(file).EndsWith(" (deleted)", StringComparison.Ordinal))
                 {
                     file.Dispose();
@@ -56,13 +56,13 @@ public sealed class DirectoryLock : IDisposable
 
                 itself = LockItself(directory, path);
 
-                // Of one length, over what is there: on a full disk the file's block must not be given away.
+                // Overwrite in place with a fixed length. Truncating would free the file's block, and on a full disk it could not be allocated again.
                 Posix.Write(file, Encoding.ASCII.GetBytes($"{Environment.ProcessId,-10}\n"), 0, path);
                 return new DirectoryLock(file, itself);
             }
             catch
             {
-                // Both, or this process would keep out its own next attempt.
+                // Release both: otherwise this process would block its own next attempt.
                 itself?.Dispose();
                 file.Dispose();
                 throw;
@@ -79,7 +79,7 @@ public sealed class DirectoryLock : IDisposable
         }
         catch (StorageException failure) when (failure.Errno == Posix.ErrnoBadDescriptor)
         {
-            // NFS locks only what is open for writing: there the file's lock is all there is.
+            // NFS locks only files that are open for writing, so the lock on the file has to suffice there.
             return file;
         }
 
@@ -88,8 +88,8 @@ public sealed class DirectoryLock : IDisposable
     }
 
     /// <summary>
-    /// The holder writes its id just behind taking the lock, and until then the file is empty, or names the holder before it, which has ended: it gets
-    /// a second for that.
+    /// Reads the holder's process id, for up to a second. The holder writes it right after it has the lock; until then the file is empty, or names the
+    /// previous holder, which has ended.
     /// </summary>
     private static string ReadHolder(SafeFileHandle file, string path)
     {

@@ -1,10 +1,10 @@
-// The folder of evidence in a data directory (spec/evidence.md):
+// The evidence folder of a data directory (spec/evidence.md):
 //
-//     evidence/<origin hash>-<kind>-<16 hex digits>.tlog-evidence                  one file a claim (TlogEvidence.cs), written once, never changed, never deleted
+//     evidence/<origin hash>-<kind>-<16 hex digits>.tlog-evidence                  one file per claim (TlogEvidence.cs); never changed or deleted
 //     evidence/<the same>.<16 hex digits>.sent                                     this file has reached the webhook whose URL has this hash
 //
-// Anybody may show what a log has signed, so there has to be an end: a bounded number of each origin and kind. One proves misbehaviour, a few show its shape; and what
-// proves nothing never takes the place of what does.
+// Any client may submit what a log has signed, so the number of files per origin and kind is bounded. One file proves misbehaviour, and a few show its
+// extent. The bound is per kind, so files that prove nothing never take the place of files that do.
 
 using System.Globalization;
 using System.Security.Cryptography;
@@ -12,13 +12,13 @@ using System.Text;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Keeps evidence files durably, and what has become of them. Thread-safe; a file that is kept already costs no access to the disk.</summary>
+/// <summary>Stores evidence files durably, and which webhooks they have reached. Thread-safe. Storing a file again does not access the disk.</summary>
 public sealed class EvidenceFolder
 {
     /// <summary>The name of the folder.</summary>
     public const string Name = "evidence";
 
-    /// <summary>Most files of one origin and kind.</summary>
+    /// <summary>The most files of one origin and kind.</summary>
     public const int MaxOfOrigin = 8;
 
     private const int KeyDigits = 16;
@@ -29,7 +29,7 @@ public sealed class EvidenceFolder
     private readonly HashSet<string> _names;                                   // guarded by _lock
     private readonly Dictionary<(string Origin, EvidenceKind Kind), int> _counts = [];  // guarded by _lock
 
-    /// <summary>Opens the folder of a data directory; it is made when there is something to keep.</summary>
+    /// <summary>Opens the evidence folder of a data directory. The folder is created with the first file.</summary>
     public EvidenceFolder(string dataDirectory)
     {
         _directory = Path.Combine(dataDirectory, Name);
@@ -39,7 +39,7 @@ public sealed class EvidenceFolder
         foreach (string name in _names) Count(name);
     }
 
-    /// <summary>The names of the files, in order.</summary>
+    /// <summary>The names of the files, in ordinal order.</summary>
     public IReadOnlyList<string> Names
     {
         get
@@ -48,10 +48,10 @@ public sealed class EvidenceFolder
         }
     }
 
-    /// <summary>Where a file of this name is.</summary>
+    /// <summary>The path of a file of this name.</summary>
     public string PathOf(string name) => Path.Combine(_directory, name);
 
-    /// <summary>How many files of a kind there are, of one log or of all.</summary>
+    /// <summary>The number of files of a kind: of one log, or of all logs when <paramref name="originHash"/> is null.</summary>
     public int CountOf(EvidenceKind kind, Hash? originHash = null)
     {
         lock (_lock)
@@ -61,10 +61,10 @@ public sealed class EvidenceFolder
     }
 
     /// <summary>
-    /// Keeps the file. When it returns true it is durable. False when a file of the same claim is kept already, or there are <see cref="MaxOfOrigin"/> of its origin
-    /// and kind.
+    /// Stores the file. It is durable when this returns true. Returns false when a file of the same claim is stored already, or when
+    /// <see cref="MaxOfOrigin"/> files of its origin and kind are.
     /// </summary>
-    /// <exception cref="StorageException">It could not be written; it is not counted as kept.</exception>
+    /// <exception cref="StorageException">It could not be written. It does not count as stored.</exception>
     public bool Keep(TlogEvidence evidence)
     {
         ArgumentNullException.ThrowIfNull(evidence);
@@ -80,8 +80,11 @@ public sealed class EvidenceFolder
         }
     }
 
-    /// <summary>Copies the files into the folder of another data directory or of a backup, durably. What has reached which webhook is not copied: from there each is sent once more.</summary>
-    /// <exception cref="StorageException">One could not be read or written.</exception>
+    /// <summary>
+    /// Copies the files durably into the evidence folder of another data directory or of a backup. The marks of sent files are not copied, so the copy sends
+    /// each file once more.
+    /// </summary>
+    /// <exception cref="StorageException">A file could not be read or written.</exception>
     internal static void Copy(string dataDirectory, string to)
     {
         IReadOnlyList<string> names = new EvidenceFolder(dataDirectory).Names;
@@ -96,15 +99,15 @@ public sealed class EvidenceFolder
         }
     }
 
-    /// <summary>The files that have not reached a webhook yet, in order.</summary>
+    /// <summary>The files that have not reached this webhook yet, in order.</summary>
     public IReadOnlyList<string> NotSentTo(string url) => [.. Names.Where(name => !Paths.Exists(MarkerOf(name, url)))];
 
-    /// <summary>Remembers durably that a file has reached a webhook.</summary>
+    /// <summary>Records durably that a file has reached a webhook.</summary>
     /// <exception cref="StorageException">It could not be written.</exception>
     public void MarkSent(string name, string url, DateTimeOffset when) =>
         DurableFile.Replace(MarkerOf(name, url), Encoding.ASCII.GetBytes(when.ToUniversalTime().ToString("yyyy-MM-ddTHH:mm:ssZ\n", CultureInfo.InvariantCulture)));
 
-    /// <summary>The URL itself may hold a secret, and stays where the operator put it.</summary>
+    /// <summary>The mark of a file and a webhook. Its name holds a hash of the URL, because the URL may contain a secret.</summary>
     private string MarkerOf(string name, string url) => PathOf($"{name}.{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(url)))[..KeyDigits]}.sent");
 
     private void Count(string name)

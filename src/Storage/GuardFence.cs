@@ -1,21 +1,21 @@
-// The guard of a data directory as a fence: of two live copies of the directory that share it, at most one goes on (spec/storage.md, "The guard").
+// The guard of a data directory, used as a fence: of two live copies of the directory that share it, at most one can continue (spec/storage.md, "The guard").
 //
-// What is guarded moves in steps, and each step is a file with the next number (GuardRow.cs). Advancing is a compare-and-swap:
+// The guarded state advances in steps, and each step is a file with the next number (GuardRow.cs). Advancing is a compare-and-swap:
 //
-//     1  Look: the lock is ours, our last file is there as we wrote it, and the next number is free
+//     1  Look: this process holds the lock, its last file is there with the bytes it wrote, and the next number is free
 //        ... the caller writes its own history ...
-//     2  a temporary file gets the name of the next number with link(2), which fails where that name exists
-//     3  the folder is synced; the lock and our last file are looked at again, and no file is newer than the one just written
+//     2  link(2) gives a temporary file the name of the next number; it fails when that name exists
+//     3  the folder is synced; the lock and the last file are checked again, and no file is newer than the one just written
 //        ... the caller commits, and only then answers ...
 //
-// A taken number, a lock that is another's, or a last file that is gone: fenced, for good. A folder that cannot be read or written, or does not answer, fences nobody: it is
-// unavailable, nothing may be signed meanwhile, and the same step may be tried again.
+// A number that is taken, a lock held by another process, or a missing last file means fenced, permanently. A folder that cannot be read or written, or that
+// does not answer, fences nobody: the guard is unavailable, nothing may be signed meanwhile, and the same step may be tried again.
 
 using System.Globalization;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>The guard could not be asked, or has not answered in time. Nothing is decided: the call may be repeated with the same arguments.</summary>
+/// <summary>The guard could not be used, or did not answer in time. Nothing is decided: the call may be repeated with the same arguments.</summary>
 public sealed class GuardUnavailableException : StorageException
 {
     internal GuardUnavailableException(string message, int errno) : base(message, errno)
@@ -23,45 +23,48 @@ public sealed class GuardUnavailableException : StorageException
     }
 }
 
-/// <summary>Why a guard cannot be used now.</summary>
-/// <param name="Since">Since when.</param>
-/// <param name="Reason">In words, for the operator.</param>
+/// <summary>The reason why a guard cannot be used now.</summary>
+/// <param name="Since">When the trouble began.</param>
+/// <param name="Reason">The reason in words, for the operator.</param>
 public sealed record GuardTrouble(DateTimeOffset Since, string Reason);
 
-/// <summary>For tests: mistakes that a guard must not make. The race tests have to find each.</summary>
+/// <summary>For tests: mistakes that a guard must not make. The race tests must detect each of them.</summary>
 internal enum GuardFlaw
 {
     None,
 
-    /// <summary>The name of the next number is taken with rename(2), which replaces a file that has it.</summary>
+    /// <summary>Creates the name of the next number with rename(2), which replaces an existing file.</summary>
     Renames,
 
-    /// <summary>Nothing is compared: neither before the step nor after it, and a taken number leads to the next.</summary>
+    /// <summary>Compares nothing, neither before the step nor after it, and uses the number after a taken one.</summary>
     Blind,
 
-    /// <summary>The step is made when the caller has committed and answered.</summary>
+    /// <summary>Makes the step only after the caller has committed and answered.</summary>
     AfterCommit,
 }
 
-/// <summary>For tests: how a guard is to behave.</summary>
+/// <summary>For tests: the behaviour of a guard.</summary>
 /// <param name="Flaw">A planted mistake.</param>
-/// <param name="LockIsLost">Neither taking the lock nor looking at it says anything, as on a file system that has forgotten it.</param>
+/// <param name="LockIsLost">Neither acquiring nor checking the lock detects another holder, as on a file system that has lost its locks.</param>
 internal sealed record GuardSeams(GuardFlaw Flaw = GuardFlaw.None, bool LockIsLost = false)
 {
-    /// <summary>How long a caller waits for the folder.</summary>
+    /// <summary>How long a caller waits for an answer of the folder.</summary>
     public TimeSpan Limit { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>What applies where nothing else is said.</summary>
+    /// <summary>The seams of a guard that is opened without any.</summary>
     public static GuardSeams Usual { get; set; } = new();
 }
 
-/// <summary>A guard that is locked. All its storage calls are made on a thread of its own, and every wait for them has a limit. Looks may come from any thread; one owner advances it.</summary>
+/// <summary>
+/// A locked guard. A dedicated thread makes all its storage calls, and every wait for one has a limit. Looks may come from any thread; only one owner
+/// advances it.
+/// </summary>
 public sealed class GuardFence : IDisposable
 {
-    /// <summary>How old a look may be when something is acknowledged.</summary>
+    /// <summary>The maximum age of the last successful look when entries are acknowledged.</summary>
     public static readonly TimeSpan FreshFor = TimeSpan.FromSeconds(1);
 
-    /// <summary>How often <see cref="WatchAsync"/> looks, and how often while the guard is unavailable.</summary>
+    /// <summary>The interval of the looks of <see cref="WatchAsync"/>: normally, and while the guard is unavailable.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(10), RetryEvery = TimeSpan.FromSeconds(1);
 
     private readonly string _directory;
@@ -71,13 +74,13 @@ public sealed class GuardFence : IDisposable
     private readonly GuardLock _lock;
     private readonly GuardSeams _seams;
     private readonly TimeProvider _time;
-    private readonly GuardFile? _found; // at opening
-    private readonly byte[]? _old;      // of a version before, at opening
-    private GuardFile? _last;           // ours; of the thread's jobs
-    private byte[]? _attempted;         // whose step was begun; of the thread's jobs
+    private readonly GuardFile? _found; // the newest file at opening
+    private readonly byte[]? _old;      // the guard of an older version, at opening
+    private GuardFile? _last;           // the last file of this process; used only on the guard's thread
+    private byte[]? _attempted;         // the bytes of the last step begun; used only on the guard's thread
     private ConflictException? _fenced; // written once
     private GuardTrouble? _trouble;
-    private long _lookedAt = long.MinValue; // ticks of Posix.BootTime when the last look that found all well was begun
+    private long _lookedAt = long.MinValue; // Posix.BootTime in ticks at the start of the last successful look
 
     private GuardFence(string directory, (ulong, ulong) folder, GuardRow row, GuardThread thread, GuardLock held, GuardSeams seams, TimeProvider time, GuardFile? found, byte[]? old)
     {
@@ -92,37 +95,44 @@ public sealed class GuardFence : IDisposable
         _old = old;
     }
 
-    /// <summary>The folder.</summary>
+    /// <summary>The folder of the guard.</summary>
     public string Directory => _directory;
 
-    /// <summary>The newest state at opening, also of a guard of the versions before; null where there was none.</summary>
+    /// <summary>The newest state at opening, including that of a guard of an older version. Null when there was none.</summary>
     public ReadOnlyMemory<byte>? Newest => (_found?.Bytes ?? _old) is byte[] bytes ? new ReadOnlyMemory<byte>(bytes) : default(ReadOnlyMemory<byte>?);
 
-    /// <summary>The file of <see cref="Newest"/>; the name of the first one where there is none.</summary>
+    /// <summary>The file of <see cref="Newest"/>. When there is none, the path of the first file to come.</summary>
     public string NewestPath => _found?.Path ?? (_old is null ? _row.PathOf(1) : _row.OldPath);
 
-    /// <summary>Why the guard cannot be used now; null while it can. Also null once it is fenced.</summary>
+    /// <summary>The reason why the guard cannot be used now; null while it can. A fenced guard does not set it.</summary>
     public GuardTrouble? Trouble => Volatile.Read(ref _trouble);
 
-    /// <summary>Why this copy may not go on; null while it may.</summary>
+    /// <summary>The reason why this copy may not continue; null while it may.</summary>
     public ConflictException? Fenced => Volatile.Read(ref _fenced);
 
-    /// <summary>Whether a look that found all well was begun less than <see cref="FreshFor"/> ago, the time included in which the machine or the process was suspended.</summary>
+    /// <summary>
+    /// Whether the last successful look began at most <see cref="FreshFor"/> ago. Time in which the machine was suspended or the process was stopped counts.
+    /// </summary>
     public bool IsFresh => Fenced is null && Posix.BootTime().Ticks - Volatile.Read(ref _lookedAt) <= FreshFor.Ticks && Volatile.Read(ref _lookedAt) != long.MinValue;
 
-    /// <summary>Called when <see cref="Trouble"/> comes or goes, for the operator's log.</summary>
+    /// <summary>Called when <see cref="Trouble"/> begins (with the trouble) or ends (with null), for the operator's log.</summary>
     public Action<GuardTrouble?>? Changed { get; set; }
 
-    /// <summary>Called when this copy is fenced, with the bytes of the newest file where there is one: what they say, and evidence in them.</summary>
+    /// <summary>
+    /// Called when this copy is fenced, with the bytes of the conflicting file or of the newest one; null when there is none. Returns what they say in
+    /// words, and the evidence in them.
+    /// </summary>
     public Func<byte[]?, (string Words, TlogEvidence? Evidence)>? Explain { get; set; }
 
-    /// <summary>Makes the folder where there is none, takes the lock, and reads the newest state. Nothing else is changed before <see cref="Begin"/>.</summary>
+    /// <summary>
+    /// Creates the folder if it is missing and allowed to be, acquires the lock, and reads the newest state. Changes nothing else before <see cref="Begin"/>.
+    /// </summary>
     /// <param name="directory">The guard's folder.</param>
-    /// <param name="name">What the names of its files begin with.</param>
-    /// <param name="extension">What they end with, with its dot.</param>
-    /// <param name="dataDirectory">What is guarded, for others to read.</param>
-    /// <param name="mustExist">Whether a folder that is not there is a refusal.</param>
-    /// <param name="time">The clock of <see cref="Trouble"/>.</param>
+    /// <param name="name">The prefix of the names of its files.</param>
+    /// <param name="extension">The extension of the names of its files, with the dot.</param>
+    /// <param name="dataDirectory">The guarded data directory, written into the lock file for other processes.</param>
+    /// <param name="mustExist">Whether to refuse a missing folder instead of creating it.</param>
+    /// <param name="time">The clock for <see cref="Trouble"/> and for the intervals of <see cref="WatchAsync"/>.</param>
     /// <exception cref="StorageException">The folder or a file in it cannot be used; the message names it.</exception>
     public static GuardFence Open(string directory, string name, string extension, string dataDirectory, bool mustExist, TimeProvider time) =>
         Open(directory, name, extension, dataDirectory, mustExist, time, GuardSeams.Usual);
@@ -168,12 +178,13 @@ public sealed class GuardFence : IDisposable
     }
 
     /// <summary>
-    /// Begins to use it: from here on the row's newest file is ours. Adopts the newest one where it holds these bytes or <paramref name="agrees"/>; otherwise writes the next number.
-    /// A guard of the versions before becomes a row, and a text takes its place.
+    /// Starts to use the guard: from here on the newest file of the row is ours. Adopts the newest file when <paramref name="agrees"/>; otherwise writes the
+    /// next number.
+    /// A guard of an older version is converted to a row, and a notice to older versions replaces its file.
     /// </summary>
-    /// <param name="bytes">The state of the data directory, which is durable there.</param>
-    /// <param name="agrees">Whether the newest file says the same.</param>
-    /// <exception cref="ConflictException">Another process has moved the row since it was opened.</exception>
+    /// <param name="bytes">The state of the data directory, which is durable there already.</param>
+    /// <param name="agrees">Whether the newest file holds the same state.</param>
+    /// <exception cref="ConflictException">Another process has added to the row since it was opened.</exception>
     public void Begin(byte[] bytes, bool agrees)
     {
         try
@@ -209,9 +220,12 @@ public sealed class GuardFence : IDisposable
         return true;
     }
 
-    /// <summary>Step 1: throws when this copy is fenced. Otherwise it is <see cref="IsFresh"/>, unless the answer took longer.</summary>
-    /// <exception cref="ConflictException">It is fenced.</exception>
-    /// <exception cref="GuardUnavailableException">Nobody knows.</exception>
+    /// <summary>
+    /// Step 1: throws when this copy is fenced. Otherwise <see cref="IsFresh"/> is true afterwards, unless the look itself took longer than
+    /// <see cref="FreshFor"/>.
+    /// </summary>
+    /// <exception cref="ConflictException">This copy is fenced.</exception>
+    /// <exception cref="GuardUnavailableException">The guard did not answer: it is unknown whether this copy is fenced.</exception>
     public Task LookAsync() => AskAsync(_ =>
     {
         if (_seams.Flaw == GuardFlaw.Blind) return;
@@ -223,15 +237,18 @@ public sealed class GuardFence : IDisposable
         Volatile.Write(ref _lookedAt, begun);
     });
 
-    /// <summary>Steps 2 and 3: the next file of the row, durable when the task has completed. The same bytes once more, after <see cref="GuardUnavailableException"/>, are the same step.</summary>
-    /// <exception cref="ConflictException">It is fenced: what the bytes stand for may not be released.</exception>
-    /// <exception cref="GuardUnavailableException">Nobody knows: what they stand for may not be released yet.</exception>
+    /// <summary>
+    /// Steps 2 and 3: writes the next file of the row, which is durable when the task has completed. A call with the same bytes after
+    /// <see cref="GuardUnavailableException"/> continues the same step.
+    /// </summary>
+    /// <exception cref="ConflictException">This copy is fenced: the head in <paramref name="bytes"/> must never be released.</exception>
+    /// <exception cref="GuardUnavailableException">The outcome is unknown: the head in <paramref name="bytes"/> must not be released yet.</exception>
     public Task AdvanceAsync(byte[] bytes) => AskAsync(stillWanted =>
     {
         long begun = Posix.BootTime().Ticks;
         GuardFile last = _last!;
 
-        // An earlier attempt went through after its caller had stopped waiting.
+        // An earlier attempt succeeded after its caller had stopped waiting.
         if (last.Bytes.AsSpan().SequenceEqual(bytes))
         {
             RequireHeld();
@@ -256,7 +273,7 @@ public sealed class GuardFence : IDisposable
         _row.RemoveBefore(last.Sequence);
     });
 
-    /// <summary>Looks now and then until it is stopped, more often while the guard is unavailable. Throws when this copy is fenced.</summary>
+    /// <summary>Looks periodically until it is cancelled, more often while the guard is unavailable. Throws when this copy is fenced.</summary>
     public async Task WatchAsync(CancellationToken stop)
     {
         while (true)
@@ -267,14 +284,14 @@ public sealed class GuardFence : IDisposable
             }
             catch (GuardUnavailableException)
             {
-                // Kept as the trouble.
+                // AskAsync has recorded it in Trouble.
             }
 
             await Task.Delay(Trouble is null ? LookEvery : RetryEvery, _time, stop).ConfigureAwait(false);
         }
     }
 
-    /// <summary>Ends its thread and releases the lock.</summary>
+    /// <summary>Ends the guard's thread and releases the lock.</summary>
     public void Dispose()
     {
         _thread.Dispose();
@@ -306,10 +323,10 @@ public sealed class GuardFence : IDisposable
         }
     }
 
-    /// <summary>The folder is the one that was opened, the lock is ours, and our last file is there as we wrote it.</summary>
+    /// <summary>Requires that the folder is the one that was opened, this process holds the lock, and its last file is there with the bytes it wrote.</summary>
     private void RequireHeld()
     {
-        // A file system that is not mounted leaves an empty folder: that is no fence.
+        // An unmounted file system leaves an empty folder: then the guard is unavailable, which does not fence.
         if (Posix.Stat(_directory) is not PathInfo folder) throw new StorageException($"{_directory} is gone", Posix.ErrnoNoEntry);
         if ((folder.Device, folder.Inode) != _folder) throw new StorageException($"{_directory} is another folder than at the start. Is its file system mounted?", Posix.ErrnoNoEntry);
         if (!_seams.LockIsLost && _lock.WhyLost() is string why) throw Fence(why, null);
@@ -319,8 +336,8 @@ public sealed class GuardFence : IDisposable
     }
 
     /// <summary>
-    /// The file just written is the newest of the row. A loss of power on the machine of the guard may undo the removal of our last file, which was not synced: then
-    /// <see cref="RequireHeld"/> finds it although another copy is far ahead (spec/model, LOOK_FOR_LAST_ONLY).
+    /// Requires that the file just written is the newest of the row. <see cref="RequireHeld"/> is not enough: the removal of our last file was not synced, so
+    /// a loss of power on the guard's machine may undo it, and the file is found although another copy is far ahead (spec/model, LOOK_FOR_LAST_ONLY).
     /// </summary>
     private void RequireNewest(long sequence)
     {
@@ -329,7 +346,7 @@ public sealed class GuardFence : IDisposable
         if (all[^1] > sequence) throw Fence($"{_row.PathOf(all[^1])} was written by another process", all[^1]);
     }
 
-    /// <summary>Whether the file of a number is what an attempt of ours has left whose caller was told nothing.</summary>
+    /// <summary>Whether the file of this number was left by an attempt of this process whose caller got no answer.</summary>
     private bool IsAttempted(long sequence) => _attempted is byte[] attempted && _row.Read(sequence) is GuardFile found && found.Bytes.AsSpan().SequenceEqual(attempted);
 
     private ConflictException Fence(string what, long? sequence)
@@ -341,7 +358,7 @@ public sealed class GuardFence : IDisposable
         }
         catch (StorageException)
         {
-            // The fence stands without.
+            // The copy is fenced even when the file cannot be read.
         }
 
         (string words, TlogEvidence? evidence) = Explain?.Invoke(found) ?? ("", null);

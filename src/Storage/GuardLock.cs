@@ -1,5 +1,5 @@
-// The lock of a guard, `<name>.lock` in the guard's folder: flock'ed exclusively for the life of the process, never renamed, never removed by a program. Its text,
-// of one length, names the holder:
+// The lock of a guard, `<name>.lock` in the guard's folder. The process holds an exclusive flock on it for its whole life. No program renames or removes it.
+// Its text has a fixed length and names the holder:
 //
 //     tlog-guard-lock v1
 //     pid <decimal>
@@ -7,8 +7,8 @@
 //     data <data directory>
 //     token <32 hex digits, new for each holder>
 //
-// padded with blanks to 1,024 bytes. A lock can be lost: an operator removes the file, a network file system forgets the lock. So the holder looks again: the path has to
-// name the inode that it has locked, and the text has to be the one that it wrote.
+// padded with blanks to 1,024 bytes. A lock can be lost: an operator removes the file, or a network file system forgets the lock. So the holder checks
+// repeatedly that the path names the inode it has locked, and that the text is the one it wrote.
 
 using System.Globalization;
 using System.Security.Cryptography;
@@ -30,11 +30,11 @@ internal sealed class GuardLock : IDisposable
 
     private GuardLock(string path, SafeFileHandle file, (ulong Device, ulong Inode) identity, byte[] text) => (_path, _file, _identity, _text) = (path, file, identity, text);
 
-    /// <summary>Takes the lock.</summary>
-    /// <param name="path">The lock's file; made where there is none.</param>
-    /// <param name="dataDirectory">Named to others as the holder's.</param>
-    /// <param name="ignoresOthers">For tests: goes on where another process holds it, as on a file system that has lost the lock.</param>
-    /// <exception cref="DirectoryInUseException">Another process has it; the message names that process.</exception>
+    /// <summary>Acquires the lock.</summary>
+    /// <param name="path">The lock file; created if it does not exist.</param>
+    /// <param name="dataDirectory">The data directory of the holder, written into the file for other processes.</param>
+    /// <param name="ignoresOthers">For tests: continues when another process holds the lock, as on a file system that has lost it.</param>
+    /// <exception cref="DirectoryInUseException">Another process holds the lock; the message names that process.</exception>
     public static GuardLock Acquire(string path, string dataDirectory, bool ignoresOthers = false)
     {
         while (true)
@@ -44,7 +44,7 @@ internal sealed class GuardLock : IDisposable
             {
                 if (!Posix.TryLock(file, path) && !ignoresOthers) throw new DirectoryInUseException($"the guard {Path.GetDirectoryName(path)} is in use by {Holder(file, path)} ({path})");
 
-                // Its name may have gone between opening and locking: then this lock would keep nobody out.
+                // Between open and flock the file may have been removed: a lock on it would keep nobody out.
                 (ulong Device, ulong Inode) identity = IdentityOf(Posix.Stat(file, path));
                 if (Posix.Stat(path, follow: false) is not PathInfo named || IdentityOf(named) != identity)
                 {
@@ -64,7 +64,7 @@ internal sealed class GuardLock : IDisposable
         }
     }
 
-    /// <summary>Why the lock is lost, in words; null while it is held. Opens the file by its name: a network file system then asks its server.</summary>
+    /// <summary>Describes how the lock was lost; null while it is held. Opens the file by its name, which makes a network file system ask its server.</summary>
     public string? WhyLost()
     {
         using SafeFileHandle? named = Posix.TryOpenFile(_path, Posix.ReadOnly);
@@ -102,7 +102,10 @@ internal sealed class GuardLock : IDisposable
             : null;
     }
 
-    /// <summary>The holder writes its text right after it has the lock, and until then the file is empty or names the holder before it: it gets a second for that.</summary>
+    /// <summary>
+    /// Names the holder of the lock, after up to a second. The holder writes its text right after it has the lock; until then the file is empty or names the
+    /// previous holder.
+    /// </summary>
     private static string Holder(SafeFileHandle file, string path)
     {
         byte[] text = new byte[Size];

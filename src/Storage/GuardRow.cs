@@ -1,11 +1,12 @@
-// The row of files that is a guard:
+// The row of files that makes up a guard:
 //
-//     <name>.<sequence, 20 decimal digits><extension>     one state each, written once, never changed; the newest two stay
-//     <name>.<sequence>.<16 hex digits>.new               one that is being written
-//     <name><extension>                                   of the versions before: the whole guard in one file. Now it holds a text that they call damaged
+//     <name>.<sequence, 20 decimal digits><extension>     one state each, written once, never changed; the newest two are kept
+//     <name>.<sequence>.<16 hex digits>.new               a file that is being written
+//     <name><extension>                                   the whole guard in older versions. Now it holds a text that they refuse as damaged
 //
-// A name of the row is given with link(2), so each number is given once. It can only be free again when it was removed, and then the number before it was removed first:
-// who still finds the file before the one just given, and none after it, knows that no one was ahead.
+// A name in the row is created with link(2), which fails when it exists. A number becomes free again only when its file is removed, and the file of the
+// number before it is removed first. So a process that has just created a file, still finds the one before it, and finds none after it, knows that no other
+// process was ahead.
 
 using System.Globalization;
 using System.Security.Cryptography;
@@ -17,24 +18,24 @@ namespace TransparencyLog.Storage;
 /// <summary>One file of the row.</summary>
 internal sealed record GuardFile(long Sequence, string Path, byte[] Bytes);
 
-/// <summary>Reads and writes the files of one guard. Every call may block for as long as the folder's file system does.</summary>
+/// <summary>Reads and writes the files of one guard. Every call may block for as long as the file system of the folder blocks.</summary>
 internal sealed class GuardRow(string directory, string name, string extension)
 {
     private const int Digits = 20;
 
-    private long _oldest;      // files before it were removed
-    private PathInfo? _marker; // of the text for the versions before, once it is there
+    private long _oldest;      // all files before this number were removed
+    private PathInfo? _marker; // of the text for older versions, once it is written
 
     private static readonly byte[] Marker = Encoding.ASCII.GetBytes("tlog-guard v2: this guard is a row of numbered files. A program that reads this one is of an older version and must not go on: it could not see what newer programs have written.\n");
 
     public string LockPath => Path.Combine(directory, $"{name}.lock");
 
-    /// <summary>Where the versions before kept the guard.</summary>
+    /// <summary>The file in which older versions kept the guard.</summary>
     public string OldPath => Path.Combine(directory, name + extension);
 
     public string PathOf(long sequence) => Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"{name}.{sequence:D20}{extension}"));
 
-    /// <summary>The numbers that have a file, in order.</summary>
+    /// <summary>The numbers whose file exists, in order.</summary>
     public List<long> List()
     {
         List<long> found = [];
@@ -49,10 +50,10 @@ internal sealed class GuardRow(string directory, string name, string extension)
         return found;
     }
 
-    /// <summary>The file of a number; null where there is none.</summary>
+    /// <summary>The file of a number; null when it does not exist.</summary>
     public GuardFile? Read(long sequence) => ReadFile(PathOf(sequence)) is byte[] bytes ? new GuardFile(sequence, PathOf(sequence), bytes) : null;
 
-    /// <summary>The newest file; null where there is none. The row may be moving.</summary>
+    /// <summary>The newest file; null when there is none. Another process may be adding and removing files.</summary>
     public GuardFile? ReadNewest()
     {
         for (int attempt = 0; ; attempt++)
@@ -64,16 +65,17 @@ internal sealed class GuardRow(string directory, string name, string extension)
         }
     }
 
-    /// <summary>What the versions before left; null where there is nothing, or only the text that keeps them out.</summary>
+    /// <summary>The guard that an older version left; null when there is none, or only the text that keeps older versions out.</summary>
     public byte[]? ReadOld() => ReadFile(OldPath) is byte[] bytes && !bytes.AsSpan().SequenceEqual(Marker) ? bytes : null;
 
     /// <summary>
-    /// Writes the file of a number, durably up to its bytes; its name is durable after <see cref="Sync"/>. False when that name is taken: then nothing has changed.
+    /// Writes the file of a number. Its bytes are durable when this returns; its name is durable after <see cref="Sync"/>. Returns false when the name is
+    /// taken; then nothing has changed.
     /// </summary>
     /// <param name="sequence">The number.</param>
-    /// <param name="bytes">Its bytes.</param>
-    /// <param name="mayLink">Asked right before the name is given: false ends it with an exception.</param>
-    /// <param name="renames">For tests: replaces a file of that name, as a guard must not.</param>
+    /// <param name="bytes">The content of the file.</param>
+    /// <param name="mayLink">Called right before the name is created. When it returns false, an exception ends the call.</param>
+    /// <param name="renames">For tests: replaces an existing file of that name, which a guard must never do.</param>
     public bool TryAdd(long sequence, byte[] bytes, Func<bool> mayLink, bool renames = false)
     {
         string target = PathOf(sequence);
@@ -91,7 +93,8 @@ internal sealed class GuardRow(string directory, string name, string extension)
                 return true;
             }
 
-            // The answer of a network file system may be lost, and the repeated request then meets its own name: both names of one inode decide, and not the errno.
+            // A network file system may lose the reply to link, and the repeated request then finds its own name. So decide by whether both names have one
+            // inode, not by errno.
             int errno = Posix.Link(temporary, target);
             bool given;
             using (SafeFileHandle? named = Posix.TryOpenFile(target, Posix.ReadOnly))
@@ -101,7 +104,7 @@ internal sealed class GuardRow(string directory, string name, string extension)
                 given = (one.Device, one.Inode) == (other.Device, other.Inode);
             }
 
-            TryRemove(temporary); // one that stays is removed at the next start
+            TryRemove(temporary); // if this fails, the next start removes it
             return given;
         }
         catch (StorageException)
@@ -111,7 +114,9 @@ internal sealed class GuardRow(string directory, string name, string extension)
         }
     }
 
-    /// <summary>Makes the names in the folder durable, and with them the bytes of a file that an earlier process may have left in the page cache only.</summary>
+    /// <summary>
+    /// Makes the names in the folder durable, and the bytes of an adopted file, which an earlier process may have left in the page cache only.
+    /// </summary>
     public void Sync(long? adopted = null)
     {
         if (adopted is long sequence)
@@ -124,13 +129,16 @@ internal sealed class GuardRow(string directory, string name, string extension)
         Posix.SyncDirectory(directory);
     }
 
-    /// <summary>Removes all files before a number, the oldest first: the order is what lets a process that was overtaken see it. What cannot be removed keeps those after it.</summary>
+    /// <summary>
+    /// Removes all files before a number, oldest first: this order lets an overtaken process notice that it was overtaken. A file that cannot be removed
+    /// keeps all later ones.
+    /// </summary>
     public void RemoveBefore(long sequence)
     {
         while (_oldest < sequence && TryRemove(PathOf(_oldest))) _oldest++;
     }
 
-    /// <summary>At a start: all but the newest two files, and what crashes have left of others.</summary>
+    /// <summary>At a start: removes all but the newest two files, and the unfinished files that crashes left.</summary>
     public void RemoveLeftovers()
     {
         List<long> all = List();
@@ -144,14 +152,14 @@ internal sealed class GuardRow(string directory, string name, string extension)
         foreach (string file in Names().Where(file => file.StartsWith(name + ".", StringComparison.Ordinal) && file.EndsWith(".new", StringComparison.Ordinal))) TryRemove(Path.Combine(directory, file));
     }
 
-    /// <summary>Puts the text into the place where the versions before kept the guard, so that they refuse to start.</summary>
+    /// <summary>Writes a text into the file in which older versions kept the guard, so that they refuse to start.</summary>
     public void KeepOldVersionsOut()
     {
         if (ReadFile(OldPath) is not byte[] bytes || !bytes.AsSpan().SequenceEqual(Marker)) DurableFile.Replace(OldPath, Marker);
         _marker = Posix.Stat(OldPath, follow: false);
     }
 
-    /// <summary>Whether that place has changed since: then a program of the versions before is at work with this guard.</summary>
+    /// <summary>Whether that file has changed since. If so, a program of an older version is using this guard.</summary>
     public bool HasMarkerChanged() =>
         _marker is PathInfo was && (Posix.Stat(OldPath, follow: false) is not PathInfo now || (now.Device, now.Inode, now.Length) != (was.Device, was.Inode, was.Length));
 

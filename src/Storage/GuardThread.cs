@@ -1,9 +1,12 @@
-// Everything that touches a guard's folder runs on one thread of its own: a call to a network file system whose server is gone does not return, and nobody else may
-// hang with it. Callers wait with a limit.
+// Runs everything that touches a guard's folder on one dedicated thread. A call to a network file system whose server is gone does not return, and must not
+// block any other thread. Callers wait with a limit.
 
 namespace TransparencyLog.Storage;
 
-/// <summary>One thread that does one job after the other, for callers that wait no longer than a limit. A job whose caller has gone is not begun; one that has begun can ask.</summary>
+/// <summary>
+/// One thread that runs jobs one after the other, for callers that wait no longer than a limit. A job whose caller has stopped waiting is not started; a job
+/// that has started can ask whether its caller still waits.
+/// </summary>
 internal sealed class GuardThread : IDisposable
 {
     private const int Steps = 10;
@@ -16,7 +19,7 @@ internal sealed class GuardThread : IDisposable
     private Job? _current;
     private bool _closed;
 
-    /// <param name="what">What the jobs are about, for messages.</param>
+    /// <param name="what">The subject of the jobs, for messages.</param>
     /// <param name="limit">How long a caller waits.</param>
     public GuardThread(string what, TimeSpan limit)
     {
@@ -25,9 +28,10 @@ internal sealed class GuardThread : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Does the job and returns its result.</summary>
-    /// <param name="job">Is given a question: whether its caller still waits.</param>
-    /// <exception cref="GuardUnavailableException">It has not ended in time. What it finds later is dropped.</exception>
+    /// <summary>Runs the job on the thread and returns its result.</summary>
+    /// <param name="job">Receives a function that returns whether the caller still waits.</param>
+    /// <exception cref="GuardUnavailableException">The job has not ended in time, or an earlier abandoned one still runs. A later result is
+    /// dropped.</exception>
     public async Task<T> RunAsync<T>(Func<Func<bool>, T> job)
     {
         TaskCompletionSource<T> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -51,8 +55,8 @@ internal sealed class GuardThread : IDisposable
             Monitor.Pulse(_gate);
         }
 
-        // In steps: time in which the whole process was stopped counts as one of them. Otherwise a process that was stopped for the limit in the middle of a look, and wakes when another
-        // copy has taken over, would call its guard unavailable before the look can find that out.
+        // Wait in steps, so that time in which the whole process was stopped counts as one step only. Otherwise a process that was stopped for the limit in
+        // the middle of a look, and continues after another copy has taken over, would call its guard unavailable before the look can detect that.
         for (int step = 0; step < Steps; step++)
         {
             try
@@ -61,7 +65,7 @@ internal sealed class GuardThread : IDisposable
             }
             catch (TimeoutException)
             {
-                // The next step.
+                // Wait for the next step.
             }
         }
 
@@ -70,7 +74,7 @@ internal sealed class GuardThread : IDisposable
         throw NoAnswer();
     }
 
-    /// <summary>Ends the thread, and waits for it no longer than the limit: one that hangs ends with the process.</summary>
+    /// <summary>Ends the thread and waits for it up to the limit. A thread that hangs ends with the process.</summary>
     public void Dispose()
     {
         lock (_gate)

@@ -1,5 +1,5 @@
-// The file `guarded` in a data directory, of log and witness alike: the absolute path of the guard's folder and a newline. It remembers that there is a guard, so that the guard
-// cannot just go missing.
+// The file `guarded` in the data directory of a log or a witness: the absolute path of the guard's folder and a newline. It records that a guard is in use,
+// so that a missing guard is noticed.
 
 using System.Text;
 
@@ -13,13 +13,13 @@ public static class GuardedFile
 
     private const string Name = "guarded";
 
-    /// <summary>Where it is.</summary>
+    /// <summary>The path of the file.</summary>
     public static string PathOf(string dataDirectory) => Path.Combine(dataDirectory, Name);
 
-    /// <summary>The folder of the guard; null where no guard is in use.</summary>
+    /// <summary>The folder of the guard; null when no guard is in use.</summary>
     /// <param name="dataDirectory">The data directory.</param>
-    /// <param name="program">The program whose command repairs it, for the message.</param>
-    /// <exception cref="StorageException">The file is damaged: nobody knows where the guard is.</exception>
+    /// <param name="program">The program whose command repairs the file, for the message.</param>
+    /// <exception cref="StorageException">The file is damaged, so the location of the guard is unknown.</exception>
     public static string? Read(string dataDirectory, string program)
     {
         string path = PathOf(dataDirectory);
@@ -29,17 +29,17 @@ public static class GuardedFile
             $"{path} is damaged: it holds {Describe(bytes)}, and not {Form}. The guard of this directory is still needed: write its path there again, or begin a new guard with {program} guard replace --data {dataDirectory} --guard DIR --reason TEXT");
     }
 
-    /// <summary>What the file says, for the record of a change.</summary>
+    /// <summary>Describes the content of the file, for the record of a change.</summary>
     public static string Describe(string dataDirectory)
     {
         if (Posix.Stat(PathOf(dataDirectory)) is null) return "there was none";
         return DurableFile.TryRead(PathOf(dataDirectory), MaxSize, out byte[] bytes) && Parse(bytes) is string folder ? $"it was in {folder}" : "guarded was damaged";
     }
 
-    /// <summary>Remembers the folder, durably.</summary>
+    /// <summary>Records the folder of the guard, durably.</summary>
     public static void Write(string dataDirectory, string guardDirectory) => DurableFile.Replace(PathOf(dataDirectory), Encoding.UTF8.GetBytes(Path.GetFullPath(guardDirectory) + "\n"));
 
-    /// <summary>Forgets that there was a guard, durably.</summary>
+    /// <summary>Removes the record that a guard is in use, durably.</summary>
     public static void Remove(string dataDirectory)
     {
         if (Posix.Stat(PathOf(dataDirectory), follow: false) is null) return;
@@ -47,7 +47,7 @@ public static class GuardedFile
         Posix.SyncDirectory(dataDirectory);
     }
 
-    /// <summary>The folder that such bytes name; null when they are damaged.</summary>
+    /// <summary>The folder that the bytes of the file name; null when they are damaged.</summary>
     internal static string? Parse(ReadOnlySpan<byte> bytes) =>
         bytes.Length >= 2 && bytes[0] == (byte)'/' && bytes.IndexOf((byte)'\n') == bytes.Length - 1 && !bytes.Contains((byte)0) && Strict.IsUtf8(bytes)
             ? Encoding.UTF8.GetString(bytes[..^1])

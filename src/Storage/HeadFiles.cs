@@ -1,15 +1,15 @@
-// What tells which heads were signed, as bytes of one moment: also of a directory whose server signs a hundred heads a second meanwhile.
+// Reads the files that state which heads were signed, as of one moment, even while a server signs a hundred heads a second in the directory.
 
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
 /// <summary>
-/// The small files of a data directory that change with each signed head. <see cref="ReadAsync"/> changes nothing. Null is a file that is not there.
+/// The small files of a data directory that change with each signed head. Null stands for a file that does not exist. <see cref="ReadAsync"/> changes nothing.
 /// </summary>
 internal sealed record HeadFiles
 {
-    /// <summary>How often a moment is looked for between two heads: a swap is over in a few milliseconds.</summary>
+    /// <summary>The number of attempts to read all files between two swaps. A swap takes a few milliseconds.</summary>
     private const int Attempts = 40;
 
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(25);
@@ -22,7 +22,7 @@ internal sealed record HeadFiles
     /// <summary><c>heads.old</c>, the lines before those of <see cref="History"/>.</summary>
     public byte[]? Old { get; init; }
 
-    /// <summary><c>heads</c>, zeros behind the last line. In a directory in use, up to the head of <see cref="Commit"/>.</summary>
+    /// <summary><c>heads</c>, with zeros after the last line. In a directory in use, only the lines up to the head of <see cref="Commit"/>.</summary>
     public byte[]? History { get; init; }
 
     /// <summary><c>commit</c>.</summary>
@@ -37,7 +37,9 @@ internal sealed record HeadFiles
     /// <summary><c>guarded</c>.</summary>
     public byte[]? Guarded { get; init; }
 
-    /// <summary>Where the guard's newest file is, by what <c>guarded</c> says, or the guard's folder where it has none; null when no guard was used.</summary>
+    /// <summary>
+    /// The path of the guard's newest file, in the folder that <c>guarded</c> names; the folder itself when it has none. Null when no guard was used.
+    /// </summary>
     public string? GuardPath { get; init; }
 
     /// <summary>The guard's newest file: no newer than <see cref="Commit"/>.</summary>
@@ -45,20 +47,20 @@ internal sealed record HeadFiles
 
     public string PathOf(string name) => Path.Combine(Root, name);
 
-    /// <summary>Reads them.</summary>
+    /// <summary>Reads the files.</summary>
     /// <param name="root">The data directory.</param>
-    /// <param name="origin">The log's origin, by which the guard's files are named.</param>
+    /// <param name="origin">The log's origin, which determines the names of the guard's files.</param>
     /// <param name="inUse">
-    /// Whether a server may be at work in it. Then the history ends at the head that <c>commit</c> had, and what came behind it while the files were being read is left away; but
-    /// not when <c>commit</c> stays as it is: nobody is at work then, and the files are what they are.
+    /// Whether a server may be using the directory. If so, the history is cut after the head in <c>commit</c>, because later lines may have been written while
+    /// the files were being read. But if <c>commit</c> does not change between the attempts, no server is at work, and the files are returned uncut.
     /// </param>
-    /// <param name="stop">Ends the looking for a moment between two heads.</param>
+    /// <param name="stop">Cancels the retries.</param>
     public static async Task<HeadFiles> ReadAsync(string root, string origin, bool inUse, CancellationToken stop)
     {
         byte[]? before = null;
         for (int attempt = 1; ; attempt++)
         {
-            // In this order nothing is newer than what is read behind it.
+            // The order matters: no file holds anything newer than the files that are read after it.
             byte[]? guarded = Small(root, "guarded", GuardedFile.MaxSize);
             string? folder = guarded is null ? null : GuardedFile.Parse(guarded);
             (string Path, byte[]? Bytes)? guard = folder is null ? null : ReadGuard(TreeRegister.GuardOf(folder, origin), folder);
@@ -80,12 +82,12 @@ internal sealed record HeadFiles
             {
                 (HeadFiles? fitting, bool whole) = files.UpToCommit();
                 if (fitting is not null && (whole || (before is not null && !before.AsSpan().SequenceEqual(files.Commit)))) return fitting;
-                if (last) return files; // they do not fit: whoever checks them says how
+                if (last) return files; // they do not fit together, and the caller's check will report how
                 before = files.Commit;
             }
             catch (DamageException) when (!last)
             {
-                // A line that is being written.
+                // A line is being written.
             }
 
             await Task.Delay(Pause, stop).ConfigureAwait(false);
@@ -93,13 +95,14 @@ internal sealed record HeadFiles
     }
 
     /// <summary>
-    /// The same with the history up to the head of <c>commit</c>, and whether that was all of it; null when that head is not in it, or when <c>heads</c> was begun anew meanwhile.
+    /// These files with the history cut after the head in <c>commit</c>, and whether nothing had to be cut. Null when that head is not in the history, when
+    /// the guard is ahead of <c>commit</c>, or when a new <c>heads</c> was started meanwhile.
     /// </summary>
     private (HeadFiles? Fitting, bool Whole) UpToCommit()
     {
         if (History is null || Commit is null || !TreeRegister.TryParseHead(Commit, out HeadRecord? commit)) return (null, false);
 
-        // The guard gets a head before `commit` does.
+        // A swap writes the guard before `commit`.
         if (Guard is not null && TreeRegister.TryParseHead(Guard, out HeadRecord? guard) && guard.Head is TreeHead seen && seen.Size >= (commit.Head?.Size ?? 0) && !Equals(seen, commit.Head)) return (null, false);
         byte[] now = new byte[Math.Min(History.Length, 512)];
         string path = PathOf("heads");
@@ -121,7 +124,7 @@ internal sealed record HeadFiles
         return (this with { History = history }, false);
     }
 
-    /// <summary>The newest file of the guard, or the one that a version before left.</summary>
+    /// <summary>The newest file of the guard, or the one that an older version left.</summary>
     private static (string Path, byte[]? Bytes) ReadGuard(GuardRow row, string folder)
     {
         if (Posix.Stat(folder) is null) return (folder, null);

@@ -1,17 +1,17 @@
-// The history of signed heads, `heads`: one line (HeadRecord.cs) behind the other, then zeros.
+// The history of signed heads, `heads`: one line per head (HeadRecord.cs), then zeros.
 //
-// The zeros are written ahead, a MiB at a time, so that the data sync of a line changes neither the file's length nor where its blocks lie:
-// such a change costs a commit of the file system's own journal, for which the entries' journal on the same disk would wait as well.
-// At 16 MiB the file becomes heads.old and a new one begins with the head in force.
+// The zeros are written ahead, a MiB at a time, so that the data sync of a line changes neither the file's length nor the location of its blocks.
+// Such a change would cost a commit of the file system's own journal, and the entries' journal on the same disk would wait for it too.
+// At 16 MiB the file becomes heads.old, and a new one begins with the head in force.
 
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>The file of all signed heads. One writer; a line is on disk when <see cref="Append"/> returns.</summary>
+/// <summary>The file of all signed heads. One writer. A line is on disk when <see cref="Append"/> returns.</summary>
 internal sealed class HeadHistory : IDisposable
 {
-    /// <summary>Bytes of zeros written ahead: some 2,000 heads.</summary>
+    /// <summary>The bytes of zeros written ahead: room for about 2,000 heads.</summary>
     private const int Ahead = 1024 * 1024;
 
     private static readonly byte[] Zeros = new byte[Ahead];
@@ -19,8 +19,8 @@ internal sealed class HeadHistory : IDisposable
     private readonly string _path;
     private readonly long _limit;
     private SafeFileHandle _file;
-    private long _end;    // behind the last line
-    private long _filled; // of the file: zeros from the end to here
+    private long _end;    // offset after the last line
+    private long _filled; // the file holds zeros from _end to this offset
     private long _tornEnd;
     private byte[] _newestLine = [];
 
@@ -31,24 +31,24 @@ internal sealed class HeadHistory : IDisposable
         _file = Posix.Open(path, Posix.ReadWrite | Posix.NoFollow);
     }
 
-    /// <summary>What the newest line said at opening.</summary>
+    /// <summary>The record of the newest line at opening.</summary>
     public HeadRecord Newest { get; private set; } = null!;
 
-    /// <summary>What the newest line of another head said at opening; null when there was none.</summary>
+    /// <summary>The record of the newest line at opening whose head differs from the newest head; null when there was none.</summary>
     public HeadRecord? Before { get; private set; }
 
-    /// <summary>Whether a line that was not written to its end lies behind the newest one.</summary>
+    /// <summary>Whether an unfinished line follows the newest one.</summary>
     public bool Torn => _tornEnd > 0;
 
     /// <summary>The file in use.</summary>
     public SafeFileHandle Handle => Volatile.Read(ref _file);
 
-    /// <summary>Makes the file with its first line.</summary>
+    /// <summary>Creates the file with its first line.</summary>
     public static void Create(string path, byte[] line) => DurableFile.Replace(path, [.. line, .. new byte[Ahead - line.Length]]);
 
-    /// <summary>Opens and reads it; changes nothing. Throws <see cref="DamageException"/> for a line that no crash explains.</summary>
+    /// <summary>Opens and reads the history; changes nothing. Throws <see cref="DamageException"/> for a line that a crash cannot have caused.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="limit">Size at which it becomes heads.old.</param>
+    /// <param name="limit">The size in bytes at which the file becomes heads.old.</param>
     public static HeadHistory Open(string path, long limit)
     {
         HeadHistory history = new(path, limit);
@@ -65,12 +65,12 @@ internal sealed class HeadHistory : IDisposable
     }
 
     /// <summary>
-    /// Reads the lines of a history in order. Answers the offset behind the last, and how far a torn one behind it reaches, or 0.
-    /// A line is torn when it is the last one, and its end is missing or a sector of it still holds the zeros that were there before: any other
-    /// line that does not parse is damage.
+    /// Reads the lines of a history in order. Returns the offset after the last line, and the end of a torn line that follows it, or 0. A line is torn when
+    /// it is the last one, and its newline is missing or a 512-byte sector of it still holds the zeros from before. Any other line that does not parse is
+    /// damage.
     /// </summary>
-    /// <param name="path">For the message.</param>
-    /// <param name="bytes">The file.</param>
+    /// <param name="path">The path, for messages.</param>
+    /// <param name="bytes">The content of the file.</param>
     /// <param name="line">Called with the place of each line, its bytes and its record.</param>
     public static (int End, int TornEnd) Read(string path, ReadOnlyMemory<byte> bytes, Action<string, ReadOnlyMemory<byte>, HeadRecord> line)
     {
@@ -95,9 +95,9 @@ internal sealed class HeadHistory : IDisposable
         return (offset, 0);
     }
 
-    /// <summary>Adds a line, syncs it, and sees that it is there.</summary>
-    /// <param name="record">What the line says.</param>
-    /// <param name="current">The head in force, with which a new file begins when this one is full.</param>
+    /// <summary>Appends a line, syncs it, and verifies that it is there.</summary>
+    /// <param name="record">The record to append.</param>
+    /// <param name="current">The head in force. When this file is full, the new file begins with it.</param>
     public void Append(HeadRecord record, TreeHead? current)
     {
         byte[] line = record.ToBytes();
@@ -119,7 +119,7 @@ internal sealed class HeadHistory : IDisposable
         _tornEnd = 0;
     }
 
-    /// <summary>Writes the newest line that opening found once more and syncs it: after a crash only the page cache may have it.</summary>
+    /// <summary>Rewrites and syncs the newest line that was found at opening: after a crash only the page cache may have it.</summary>
     public void RewriteNewest()
     {
         Posix.Write(_file, _newestLine, _end - _newestLine.Length, _path);
@@ -171,7 +171,7 @@ internal sealed class HeadHistory : IDisposable
 
     private void StartAnew(HeadRecord first)
     {
-        // The new file begins with the head in force, so it alone tells the story of `commit`.
+        // The new file begins with the head in force, so it alone is enough to check `commit`.
         byte[] start = first.ToBytes();
         string next = _path + ".next";
         Create(next, start);

@@ -1,8 +1,8 @@
-// One signed head as bytes: the commit record, the guard, and a line of the history.
+// One signed head as bytes: the commit record, a file of the guard, or a line of the history.
 //
 //   tlog-head v1 <unix milliseconds> <reason, base64> <size> <root, base64> <checkpoint, base64> <CRC-32C of the line before it, 8 hex digits>\n
 //
-// One line of text: an operator can read it at 3 a.m., and a torn last line of the history is seen.
+// It is one line of text, so that an operator can read it and a torn last line of the history is detected.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -12,10 +12,12 @@ namespace TransparencyLog.Storage;
 
 internal sealed record HeadRecord(long UnixMilliseconds, string Reason, TreeHead? Head)
 {
-    /// <summary>Longest line: a checkpoint of 64 KiB and a reason of <see cref="MaxReason"/> characters, both in base64, rounded up.</summary>
+    /// <summary>The longest line in bytes: a checkpoint of 64 KiB and a reason of <see cref="MaxReason"/> characters, both in base64, rounded up.</summary>
     public const int MaxSize = 128 * 1024;
 
-    /// <summary>A longer reason is cut: at three bytes of UTF-8 a character the line stays readable.</summary>
+    /// <summary>
+    /// A longer reason is cut to this many characters. Even at three bytes of UTF-8 each, the line then fits <see cref="MaxSize"/> and can be read again.
+    /// </summary>
     private const int MaxReason = 4000;
     private const string Prefix = "tlog-head v1 ";
 
@@ -54,7 +56,7 @@ internal sealed record HeadRecord(long UnixMilliseconds, string Reason, TreeHead
             head = new TreeHead(size, root, checkpoint);
         }
 
-        // One text for one record: a reason that is not UTF-8, say, would be written as another one.
+        // Each record has exactly one valid text. A reason that is not UTF-8, for example, would be written differently.
         HeadRecord read = new(time, Encoding.UTF8.GetString(reason), head);
         if (!read.ToBytes().AsSpan().SequenceEqual(line)) return false;
         record = read;

@@ -1,27 +1,26 @@
-// The signed heads of a data directory: heads.old, heads, commit, the guard and the checkpoint that was published last have to tell one
-// story (TreeRegister.cs has the formats).
-// What TreeRegister mends at a start because a crash leaves it behind is a note here, not damage. Nothing is changed.
+// Checks the signed heads of a data directory: heads.old, heads, commit, the guard and the last published checkpoint must be consistent with each other
+// (TreeRegister.cs has the formats). A trace of a crash that TreeRegister repairs at a start is a note here, not damage. Nothing is changed.
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Reads every head that was signed and still is on record, each with its signature verified.</summary>
+/// <summary>Reads every signed head that is still recorded, and verifies its signatures.</summary>
 internal sealed class HeadsCheck
 {
     private readonly LogIdentity _identity;
     private readonly INoteVerifier[] _keys;
     private readonly List<ClaimedRoot> _claims = [];
     private TreeHead? _before;
-    private ReadOnlyMemory<byte> _line, _lineBefore; // the first lines of the newest head and of the one before it, as `commit` has them
+    private ReadOnlyMemory<byte> _line, _lineBefore; // the first lines of the newest head and of the head before it, as `commit` has them
 
     private HeadsCheck(LogIdentity identity, INoteVerifier[] keys) => (_identity, _keys) = (identity, keys);
 
-    /// <summary>What the tree has to be at each signed size, sizes never decreasing.</summary>
+    /// <summary>The root that the tree must have at each signed size. Sizes never decrease.</summary>
     public IReadOnlyList<ClaimedRoot> Claims => _claims;
 
     /// <summary>The newest signed head; null when there is none.</summary>
     public TreeHead? Newest { get; private set; }
 
-    /// <summary>The checkpoint that was published last, with its cosignatures; null where none is kept.</summary>
+    /// <summary>The last published checkpoint with its cosignatures; null when none is stored.</summary>
     public ReadOnlyMemory<byte>? Published { get; private set; }
 
     public static HeadsCheck Read(HeadFiles files, LogIdentity identity, INoteVerifier[] keys, List<string> notes)
@@ -46,7 +45,7 @@ internal sealed class HeadsCheck
             if (record.Head is not null) Add(record.Head, place);
         });
 
-        // An append that did not finish: its head was never released.
+        // An append that did not finish. Its head was never released.
         if (tornEnd > 0) notes.Add($"{path}, offset {end}: a torn last line, which the next start cuts");
     }
 
@@ -68,7 +67,7 @@ internal sealed class HeadsCheck
         (_before, Newest) = (Newest, head);
     }
 
-    /// <summary>A checkpoint of this log, with a signature by each of its keys that was verified.</summary>
+    /// <summary>Parses a checkpoint of this log, and verifies a signature by each of its keys.</summary>
     private Checkpoint ReadSigned(ReadOnlySpan<byte> bytes, string place)
     {
         if (!Note.TryParse(bytes, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint))
@@ -82,7 +81,7 @@ internal sealed class HeadsCheck
         throw DirectoryCheck.Damaged("signature", place, $"a signature by {missing.Key}", found);
     }
 
-    /// <summary>The first of these keys that has no line that verifies; null when all have.</summary>
+    /// <summary>The first of these keys without a signature line that verifies; null when all have one.</summary>
     public static INoteVerifier? MissingIn(Note note, INoteVerifier[] keys) => keys.FirstOrDefault(key => note.Verify([key]).Status != NoteStatus.Verified);
 
     private void CheckCommit(string path, byte[]? bytes, List<string> notes)
@@ -99,7 +98,9 @@ internal sealed class HeadsCheck
         notes.Add($"{path} is one head behind the history: a crash came between the two, and the next start takes {Describe(Newest)} from the history");
     }
 
-    /// <summary>A crash while the record is written leaves each of its sectors as it was, as it was to be, or with the beginning of the one and the rest of the other.</summary>
+    /// <summary>
+    /// Whether a crash while `commit` was written explains these bytes: each sector is old, is new, or begins with new bytes and ends with old ones.
+    /// </summary>
     private bool IsTorn(byte[] bytes)
     {
         if (bytes.Length == 0) return false;
@@ -114,7 +115,7 @@ internal sealed class HeadsCheck
         return true;
     }
 
-    /// <summary>A guard that can be reached and has seen more than we have means that this directory is an older copy.</summary>
+    /// <summary>Compares the guard with the newest head. A guard that can be reached and is ahead of it means that this directory is an older copy.</summary>
     private void CheckGuard(HeadFiles files, List<string> notes)
     {
         if (files.Guarded is byte[] guarded && GuardedFile.Parse(guarded) is null) throw DirectoryCheck.Damaged("guarded", files.PathOf("guarded"), GuardedFile.Form, GuardedFile.Describe(guarded));
@@ -133,7 +134,7 @@ internal sealed class HeadsCheck
         }
     }
 
-    /// <summary>What readers were shown last: a head of the same tree, never beyond what is signed.</summary>
+    /// <summary>Checks the last checkpoint that readers were shown: it must be a head of the same tree, not larger than the signed size.</summary>
     private void CheckPublished(string path, byte[]? bytes)
     {
         if (bytes is null) return;

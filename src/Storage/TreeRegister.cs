@@ -1,13 +1,13 @@
 // The embedded register of signed heads, in the data directory (spec/storage.md):
 //
-//   commit    the newest head (HeadRecord.cs), written in place, zeros behind it
+//   commit    the newest head (HeadRecord.cs), written in place, followed by zeros
 //   heads     every head, one line each, appended and synced before `commit` is written (HeadHistory.cs)
-//   halted    evidence against ourselves, until an operator resumes
+//   halted    evidence against this log, until an operator resumes it
 //   <guard>/<origin hash>.<sequence>.head    the newest head in another place, a file with the next number for each (GuardFence.cs)
 //
-// The order of a swap: the guard is looked at, history, guard, commit; only then may the signature leave the process. So history and guard never lag `commit`,
-// and are at most one head ahead of it. `commit` lost, damaged or torn: the history's last line is taken, which was synced before a byte of
-// `commit` was touched. `commit` older than that by more than a crash can explain: someone put an older file there, and the log does not start.
+// The order of a swap: look at the guard, then write history, guard and commit; only then may the signature leave the process. So history and guard are never
+// older than `commit`, and at most one head ahead of it. If `commit` is lost, damaged or torn, the last line of the history is used, which was synced before
+// a byte of `commit` was changed. If `commit` is older than a crash can explain, someone put an older file there, and the log does not start.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -16,20 +16,29 @@ using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>The register of signed heads in files. The caller holds the <see cref="DirectoryLock"/>. See <see cref="ITreeRegister"/> for the promises.</summary>
+/// <summary>
+/// The register of signed heads in files. The caller holds the <see cref="DirectoryLock"/>. See <see cref="ITreeRegister"/> for the contract.
+/// </summary>
 public sealed class TreeRegister : ITreeRegister
 {
-    /// <summary>Size at which the history starts anew and the old file is kept beside it: some 30,000 heads, or 3,000 with ML-DSA-44.</summary>
+    /// <summary>
+    /// The size in bytes at which a new history file is started and the old one is kept as heads.old: about 30,000 heads, or 3,000 with ML-DSA-44.
+    /// </summary>
     public const long HistoryLimit = 16 * 1024 * 1024;
 
-    /// <summary>`commit` is written in multiples of this, zeros behind its line: a page, and more than the usual head needs; one with ML-DSA-44 takes two.</summary>
+    /// <summary>
+    /// `commit` is a multiple of this size, with zeros after its line. It is one page, and more than a usual head needs; a head with ML-DSA-44 needs two.
+    /// </summary>
     private const int CommitUnit = 4096;
 
     internal const int HaltedLimit = 1024 * 1024;
 
     private const string GuardExtension = ".head";
 
-    /// <summary>Evidence is cut here: at three bytes of UTF-8 a character it stays below <see cref="HaltedLimit"/>, so that it can be read again.</summary>
+    /// <summary>
+    /// The maximum length of evidence in characters; longer evidence is cut. Even at three bytes of UTF-8 each it stays below <see cref="HaltedLimit"/>, so
+    /// it can be read again.
+    /// </summary>
     private const int MaxEvidence = 300_000;
 
     private readonly string _commitPath;
@@ -40,8 +49,8 @@ public sealed class TreeRegister : ITreeRegister
     private readonly DirectoryLock? _held;
     private readonly HeadHistory _history;
     private readonly GuardSeams _seams;
-    private HeadRecord? _pending; // in the history, and neither in guard nor commit: the guard was unavailable
-    private byte[]? _owed;        // for tests: the planted mistake of a guard that follows the commit
+    private HeadRecord? _pending; // in the history, but not in guard and commit yet: the guard was unavailable
+    private byte[]? _owed;        // for tests: the line still to be written to the guard, with the flaw AfterCommit
     private bool _failed;
 
     private TreeRegister(string directory, TimeProvider time, DirectoryLock? held, long historyLimit, GuardSeams seams)
@@ -62,19 +71,21 @@ public sealed class TreeRegister : ITreeRegister
     /// <inheritdoc/>
     public string? Halted { get; private set; }
 
-    /// <summary>What opening found and mended, in words for the operator; null when there was nothing.</summary>
+    /// <summary>Describes what opening found and repaired, for the operator; null when it repaired nothing.</summary>
     public string? Mended { get; private set; }
 
-    /// <summary>Whether a guard was there at opening and is no newer than the register: then an older copy of this directory would have been noticed.</summary>
+    /// <summary>
+    /// Whether a guard was there at opening and is not ahead of the register. If so, an older copy of this directory would have been detected.
+    /// </summary>
     public bool GuardAgrees { get; private set; }
 
-    /// <summary>The guard, locked and in use; null where there is none.</summary>
+    /// <summary>The guard, locked and in use; null when there is none.</summary>
     public GuardFence? Guard { get; private set; }
 
-    /// <summary>The files of a log's guard in a folder.</summary>
+    /// <summary>The row of guard files of a log in a folder.</summary>
     internal static GuardRow GuardOf(string guardDirectory, string origin) => new(guardDirectory, Checkpoint.HashOrigin(origin).ToHex(), GuardExtension);
 
-    /// <summary>Makes an empty register.</summary>
+    /// <summary>Creates an empty register.</summary>
     public static void Create(string directory, TimeProvider time)
     {
         byte[] first = new HeadRecord(time.GetUtcNow().ToUnixTimeMilliseconds(), "created", null).ToBytes();
@@ -83,13 +94,14 @@ public sealed class TreeRegister : ITreeRegister
     }
 
     /// <summary>
-    /// Opens it. Refuses with <see cref="DamageException"/> or <see cref="StorageException"/> when commit record, history and guard do not tell one story.
+    /// Opens the register. Throws <see cref="DamageException"/> or <see cref="StorageException"/> when commit record, history and guard are not consistent
+    /// with each other.
     /// </summary>
     /// <param name="directory">The data directory, locked by the caller.</param>
-    /// <param name="guardDirectory">Where the guard is kept; null for none. A log that has signed and once had a guard does not start without it.</param>
+    /// <param name="guardDirectory">The folder of the guard; null for none. A log that has signed and has used a guard does not start without it.</param>
     /// <param name="origin">The log's origin.</param>
-    /// <param name="time">The clock, for the history.</param>
-    /// <param name="held">The lock of the directory; with it a swap is refused as fenced once the lock's file is gone. Null to leave that to the caller.</param>
+    /// <param name="time">The clock for the times in the history.</param>
+    /// <param name="held">The lock of the directory: a swap is refused as fenced when the lock's file is gone. Null when the caller checks the lock.</param>
     public static TreeRegister Open(string directory, string? guardDirectory, string origin, TimeProvider time, DirectoryLock? held = null) =>
         Open(directory, guardDirectory, origin, time, held, HistoryLimit);
 
@@ -109,15 +121,15 @@ public sealed class TreeRegister : ITreeRegister
     }
 
     /// <summary>
-    /// Begins a new guard, or gives the guard up, without asking the one that was: an operator says so. Recorded in the history. The register is otherwise opened as by
-    /// <see cref="Open(string, string?, string, TimeProvider, DirectoryLock?)"/>, and closed again.
+    /// Starts a new guard, or removes the guard, at an operator's request and without asking the old guard. Records this in the history. Otherwise opens the
+    /// register as <see cref="Open(string, string?, string, TimeProvider, DirectoryLock?)"/> does, and closes it again.
     /// </summary>
     /// <param name="directory">The data directory, locked by the caller.</param>
-    /// <param name="guardDirectory">Where the new guard is; null to use none.</param>
+    /// <param name="guardDirectory">The folder of the new guard; null for no guard.</param>
     /// <param name="origin">The log's origin.</param>
-    /// <param name="reason">Why, in the operator's words.</param>
-    /// <param name="time">The clock, for the history.</param>
-    /// <returns>What was done, in words.</returns>
+    /// <param name="reason">The operator's reason.</param>
+    /// <param name="time">The clock for the times in the history.</param>
+    /// <returns>A description of what was done.</returns>
     public static string ChangeGuard(string directory, string? guardDirectory, string origin, string reason, TimeProvider time)
     {
         using TreeRegister register = new(directory, time, null, HistoryLimit, GuardSeams.Usual);
@@ -153,29 +165,29 @@ public sealed class TreeRegister : ITreeRegister
         if (_pending is not null && !Equals(_pending.Head, next)) throw new StorageException($"the swap to {Describe(_pending.Head)} waits for the guard, and no other may come before it");
         try
         {
-            // Someone removed the lock's file: another process may hold a lock on a new one.
+            // The lock's file was removed: another process may hold a lock on a new file.
             if (_held is { IsHeld: false }) return false;
 
-            // 1. Is this copy still the one that goes on?
+            // 1. Look at the guard: is this copy fenced?
             if (Guard is not null)
             {
                 await Guard.LookAsync().ConfigureAwait(false);
                 if (_owed is not null) await Guard.AdvanceAsync(_owed).ConfigureAwait(false);
             }
 
-            // The file is what counts, not what we remember of it: another process that got past the lock would have moved it.
+            // The file decides, not what is in memory: another process that got past the lock would have changed it.
             if (!Paths.FileExists(_commitPath)) throw Damaged("no such file");
             using SafeFileHandle commit = Posix.Open(_commitPath, Posix.ReadWrite | Posix.NoFollow);
             long length = Posix.LengthOf(commit, _commitPath);
             if (!TryReadHead(commit, length, _commitPath, out HeadRecord? stored)) throw Damaged("bytes whose CRC does not match");
             if (!Equals(stored.Head, Current)) return false;
 
-            // 2. History first: a crash after this line finds it one ahead, and takes it.
+            // 2. History first: after a crash from here on, the history is one head ahead, and the next start uses that head.
             HeadRecord record = _pending ?? new(_time.GetUtcNow().ToUnixTimeMilliseconds(), reason, next);
             byte[] line = record.ToBytes();
             if (_pending is null) _history.Append(record, Current);
 
-            // 3, 4. The guard before the commit record: whoever else works with a copy of this directory is fenced, or we are.
+            // 3, 4. The guard before the commit record: if another process uses a copy of this directory, either that copy or this one is fenced.
             if (Guard is not null)
             {
                 _pending = record;
@@ -194,7 +206,7 @@ public sealed class TreeRegister : ITreeRegister
         }
         catch (GuardUnavailableException)
         {
-            // Nothing is decided; the same swap may be tried again.
+            // Nothing is decided. The same swap may be tried again.
             throw;
         }
         catch
@@ -209,7 +221,7 @@ public sealed class TreeRegister : ITreeRegister
     {
         if (Halted is not null) return ValueTask.CompletedTask;
         string kept = evidence.Length <= MaxEvidence ? evidence : evidence[..MaxEvidence] + " ...";
-        Halted = kept; // first in memory: whatever fails below, nothing is signed any more
+        Halted = kept; // in memory first: even if the rest fails, nothing more is signed
         byte[] halted = HaltedBytes(_time.GetUtcNow(), kept);
         HaltReserve.Use(Path.GetDirectoryName(_haltedPath)!, () =>
         {
@@ -232,7 +244,7 @@ public sealed class TreeRegister : ITreeRegister
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Adds a line to the history that changes no head: a decision of the operator. Durable when it returns.</summary>
+    /// <summary>Adds a line to the history that changes no head: a decision of the operator. It is durable when this returns.</summary>
     public ValueTask RecordAsync(string decision, CancellationToken stop)
     {
         if (_failed) throw new StorageException("the register has failed and takes nothing more");
@@ -240,7 +252,7 @@ public sealed class TreeRegister : ITreeRegister
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>The files of heads that this process relies on.</summary>
+    /// <summary>The files of signed heads that this process relies on.</summary>
     internal IEnumerable<WatchedFile> FilesInUse() => [new WatchedFile(_commitPath), new WatchedFile(_historyPath, _history.Handle)];
 
     /// <inheritdoc/>
@@ -250,11 +262,11 @@ public sealed class TreeRegister : ITreeRegister
         _history.Dispose();
     }
 
-    /// <summary>What `halted` holds: a time, in the next line why.</summary>
+    /// <summary>The content of `halted`: a line with the time, then the reason.</summary>
     internal static byte[] HaltedBytes(DateTimeOffset time, string why) =>
         Encoding.UTF8.GetBytes($"{time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture)}\n{why}\n");
 
-    /// <summary>The record in a file that holds one, zeros perhaps behind it.</summary>
+    /// <summary>Reads the record in a file that holds one record, possibly followed by zeros.</summary>
     internal static bool TryReadHead(string path, [NotNullWhen(true)] out HeadRecord? record)
     {
         record = null;
@@ -263,7 +275,10 @@ public sealed class TreeRegister : ITreeRegister
         return TryReadHead(file, Posix.LengthOf(file, path), path, out record);
     }
 
-    /// <summary>A line with the zeros behind it that `commit` has: to a whole number of units, and over all that was there.</summary>
+    /// <summary>
+    /// A line followed by zeros, as in `commit`: a multiple of <see cref="CommitUnit"/>, and at least <paramref name="length"/> bytes, to overwrite
+    /// everything before.
+    /// </summary>
     internal static byte[] Padded(byte[] line, int length)
     {
         byte[] padded = new byte[Math.Max(length, (line.Length + CommitUnit - 1) / CommitUnit * CommitUnit)];
@@ -279,7 +294,7 @@ public sealed class TreeRegister : ITreeRegister
         return Posix.Read(file, bytes, 0, path) == length && TryParseHead(bytes, out record);
     }
 
-    /// <summary>The record in the bytes of such a file.</summary>
+    /// <summary>Parses the record in the bytes of such a file.</summary>
     internal static bool TryParseHead(ReadOnlySpan<byte> bytes, [NotNullWhen(true)] out HeadRecord? record)
     {
         record = null;
@@ -297,7 +312,7 @@ public sealed class TreeRegister : ITreeRegister
         {
             if (!Equals(commit.Head, newest.Head))
             {
-                // One head behind is a crash between the two writes; anything else is a file from another time.
+                // A commit record that is one head older is explained by a crash between the two writes. Any other is a file from another time.
                 if (_history.Before is not HeadRecord before || !Equals(commit.Head, before.Head))
                 {
                     throw Disagree(_commitPath, newest.Head, commit.Head);
@@ -313,8 +328,8 @@ public sealed class TreeRegister : ITreeRegister
 
         Action? writeGuard = checkGuard(newest);
 
-        // All three tell one story: only now is anything changed. What was read may be in the page cache only, its sync being what failed or what never
-        // came: the history's last line and `commit` are made durable before anything is built on them, and before the guard learns of them.
+        // History, guard and commit record are consistent; only now is anything changed. What was read may be in the page cache only, when its sync failed or
+        // never came. So the last line of the history and `commit` are made durable before anything relies on them, and before the guard gets them.
         if (torn) _history.CutTorn();
         _history.RewriteNewest();
         DurableFile.Replace(_commitPath, Padded((mended is null ? commit! : newest).ToBytes(), 0));
@@ -326,7 +341,9 @@ public sealed class TreeRegister : ITreeRegister
     private static GuardFence OpenGuard(string guardDirectory, string origin, string directory, bool mustExist, TimeProvider time, GuardSeams seams) =>
         GuardFence.Open(guardDirectory, Checkpoint.HashOrigin(origin).ToHex(), GuardExtension, directory, mustExist, time, seams);
 
-    /// <summary>Takes the guard's lock, and refuses a guard that tells another story. Returns what is to be written for it, or null.</summary>
+    /// <summary>
+    /// Opens and locks the guard, and refuses one that contradicts the history. Returns the action that starts to use the guard, or null without a guard.
+    /// </summary>
     private Action? CheckGuard(string? guardDirectory, string origin, HeadRecord newest)
     {
         string? used = GuardedFile.Read(_directory, "tlog-server");
@@ -362,7 +379,10 @@ public sealed class TreeRegister : ITreeRegister
 
     private string HowToReplace => $"If no other copy of this log is at work or may have signed more, begin a new guard with tlog-server guard replace --data {_directory} --guard DIR --reason TEXT";
 
-    /// <summary>A crash leaves the guard at the last head of the history or at the one before it. Anything else is another copy's.</summary>
+    /// <summary>
+    /// Refuses a guard that is not at the newest head of the history or the one before it. A crash leaves one of these two; any other head is from another
+    /// copy.
+    /// </summary>
     private void RequireOneBehind(string path, TreeHead? found, TreeHead? newest)
     {
         if (found is not null && (newest is null || found.Size > newest.Size))
@@ -382,14 +402,16 @@ public sealed class TreeRegister : ITreeRegister
         }
     }
 
-    /// <summary>Adds a line to the history that changes no head: what an operator has decided, and why. Durable when it returns.</summary>
+    /// <summary>Adds a line to the history that changes no head: an operator's decision and its reason. It is durable when this returns.</summary>
     public void Remark(string reason)
     {
         if (_failed) throw new StorageException("the register has failed and takes nothing more");
         Note(reason);
     }
 
-    /// <summary>What the guard's newest file says, when this copy is fenced; evidence where it has another root for a size that we have signed.</summary>
+    /// <summary>
+    /// Describes what the guard's file holds, when this copy is fenced. Adds evidence when it has another root for a size that this process has signed.
+    /// </summary>
     private (string Words, TlogEvidence? Evidence) Explain(byte[]? bytes, TreeHead? opened)
     {
         if (bytes is null || !TryParseHead(bytes, out HeadRecord? found)) return ("", null);
@@ -399,7 +421,7 @@ public sealed class TreeRegister : ITreeRegister
 
     private static string DescribeGuard(ReadOnlySpan<byte> bytes) => TryParseHead(bytes, out HeadRecord? found) ? Describe(found.Head) : "damage";
 
-    /// <summary>A line of the history that changes no head.</summary>
+    /// <summary>Appends a line to the history that changes no head.</summary>
     private void Note(string reason)
     {
         try
@@ -418,7 +440,7 @@ public sealed class TreeRegister : ITreeRegister
     private StorageException Disagree(string path, TreeHead? newest, TreeHead? found) =>
         new($"{path} holds {Describe(found)}, but the newest line of {_historyPath} is {Describe(newest)}: one of the two files is from another time");
 
-    /// <summary>Both notes as they are, where they are checkpoints.</summary>
+    /// <summary>Evidence made of both signed notes, unchanged; null when they are not checkpoints of the same origin.</summary>
     private static TlogEvidence? Evidence(TreeHead one, TreeHead other) =>
         TransparencyLog.Note.TryParse(one.Checkpoint.Span, out Note? first) && Checkpoint.TryParse(first.Text.Span, out Checkpoint? a)
         && TransparencyLog.Note.TryParse(other.Checkpoint.Span, out Note? second) && Checkpoint.TryParse(second.Text.Span, out Checkpoint? b)
