@@ -1,10 +1,10 @@
-// The disk under FASTER KV, for what may be lost (HashIndex.cs): files without a sync, written on one thread of its own. FASTER stalls on a write that
-// fails and follows the addresses in whatever it reads, so it is told neither: a write always "succeeds", and what does not read back as it
-// was written reads as zeros, which end every chain. The failure is kept for whoever owns the cache, who throws it away and makes a new one.
+// The disk under FASTER KV, for data that may be lost (HashIndex.cs): files that are never synced, written on a dedicated thread. FASTER stalls on a failed
+// write, and follows addresses in whatever bytes it reads, so no failure is reported to it: a write always "succeeds", and bytes that do not read back as
+// written are replaced by zeros, which end every chain. The failure is recorded for the owner of the cache, which discards the cache and builds a new one.
 //
 //   <directory>/data.0  data.1 ...   one file per device segment of 1 GiB
 //
-// The CRC-32C of each sector is in memory, 8 MiB per GiB.
+// The CRC-32C of each sector is kept in memory, 8 MiB per GiB.
 
 using System.Collections.Concurrent;
 using FASTER.core;
@@ -20,9 +20,9 @@ internal sealed class CacheDevice : StorageDeviceBase
     private readonly string _directory;
     private readonly FirstFailure _failure;
     private readonly ConcurrentDictionary<int, Segment> _segments = new();
-    private readonly BlockingCollection<Action> _queue = []; // bounded by FASTER's pages in memory
+    private readonly BlockingCollection<Action> _queue = []; // FASTER's pages in memory bound its length
     private readonly Thread _thread;
-    private readonly object _idle = new(); // guards what follows
+    private readonly object _idle = new(); // guards _outstanding
     private int _outstanding;
 
     public CacheDevice(string directory, FirstFailure failure) : base(Path.Combine(directory, "data"), Sector, capacity: -1)
@@ -44,7 +44,7 @@ internal sealed class CacheDevice : StorageDeviceBase
         {
             try
             {
-                // After a failure it is going to be thrown away: until then nobody waits for a disk that fails each time.
+                // After a failure the cache is going to be discarded. Skip the writes until then: they would only wait for a failing disk.
                 if (_failure.Cause is null) Write(new ReadOnlySpan<byte>((void*)sourceAddress, (int)numBytesToWrite), segmentId, (long)destinationAddress);
             }
             catch (Exception failure)
@@ -52,7 +52,7 @@ internal sealed class CacheDevice : StorageDeviceBase
                 _failure.Set(failure);
             }
 
-            callback(0, numBytesToWrite, context); // which may ask for the next write
+            callback(0, numBytesToWrite, context); // may request the next write
             lock (_idle)
             {
                 if (--_outstanding == 0) Monitor.PulseAll(_idle);
@@ -60,7 +60,7 @@ internal sealed class CacheDevice : StorageDeviceBase
         });
     }
 
-    /// <summary>Waits for the writes that were asked for: FASTER does not, when it lets go of the pages that they come from.</summary>
+    /// <summary>Waits for the writes that were requested. FASTER does not wait when it frees the pages that they are written from.</summary>
     public void Drain()
     {
         lock (_idle)

@@ -1,13 +1,14 @@
-// The newest entries of a log, leaf hash -> index, in a table of a hard size: the default duplicate index (spec/decisions/duplicates.md).
-// It holds no hash, only enough of one to name candidates; whoever asks compares each candidate with the stored leaf hash.
+// The newest entries of a log, leaf hash -> index, in a table with a hard size limit: the default duplicate index (spec/decisions/duplicates.md).
+// It holds only enough of each hash to find candidates; the caller compares each candidate with the stored leaf hash.
 //
 //   bucket = 8 slots of 8 bytes, a cache line
 //   slot   = used 1 bit | fingerprint 23 bits | bits 14 to 23 of the address 10 bits | low 30 bits of the index; zero when empty
 //
-// An entry lies in one of two buckets (whichever has room, or else the one whose oldest entry is older: that one is forgotten), so a look-up
-// reads two cache lines, whatever is in the table, and nothing but a growth ever moves. The table grows by linear hashing, one bucket at a
-// time: bucket b of a table of n buckets splits into b and n, and the next bit of the address, which the slot keeps, says which. Memory is
-// reserved once, all zeros, and touched as the table grows; outside the collected heap, which would keep a part as much again in reserve for it.
+// An entry lies in one of two buckets: one that has room or, when both are full, the one whose oldest entry is older. That oldest entry is then forgotten. So
+// a look-up reads two cache lines however full the table is, and an entry moves only when the table grows. The table grows by linear hashing, one bucket at a
+// time: in a table of n buckets, bucket b splits into b and n, and the next bit of the address, which the slot holds, decides between them. Memory is
+// reserved once, all zeros, and is touched only as the table grows. It is outside the garbage-collected heap, which would keep additional memory in reserve
+// for it.
 
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
@@ -15,31 +16,31 @@ using System.Runtime.Intrinsics.X86;
 namespace TransparencyLog.Storage;
 
 /// <summary>
-/// Names the indexes that a leaf hash may have, over the newest entries of a log, in at most the bytes it was given. Any number of threads may
-/// ask, without a lock; those that add take turns. It never misses what it holds, and for a hash that it does not hold it names an index
-/// in fewer than one of a million cases.
+/// Finds the indexes that a leaf hash may have, among the newest entries of a log, within a fixed number of bytes. Any number of threads may look up, without a
+/// lock; threads that add take turns. It never misses an entry that it holds, and returns an index for a hash that it does not hold in fewer than one of a
+/// million cases.
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "look-ups take no lock: its memory goes when nobody holds the table any more, and no earlier")]
 public sealed unsafe class DuplicateTable
 {
     /// <summary>
-    /// Most candidates one look-up names: 4. More than one are seen when an entry has several indexes, or when hashes with equal first 8 bytes were
-    /// made on purpose, at 2^32 work for a pair: the bound keeps what that costs us at 4 tiles a look-up.
+    /// The most candidates of one look-up: 4. There is more than one when an entry has several indexes, or when someone made hashes with equal first 8 bytes
+    /// on purpose, at 2^32 work for a pair. This bound limits the cost of such hashes to 4 tiles per look-up.
     /// </summary>
     public const int MaxCandidates = 4;
 
-    /// <summary>Smallest table: two buckets.</summary>
+    /// <summary>The smallest table in bytes: two buckets.</summary>
     public const int MinBytes = 2 * BucketBytes;
 
-    /// <summary>Largest table: 1 GiB, what the address bits kept in a slot can tell apart.</summary>
+    /// <summary>The largest table in bytes: 1 GiB, the most that the address bits in a slot can distinguish.</summary>
     public const int MaxBytes = 1 << 30;
 
     private const int Ways = 8, BucketBytes = Ways * sizeof(ulong);
-    private const int FirstBits = 14; // of the address that the first size uses: 2^14 buckets, 1 MiB
+    private const int FirstBits = 14; // of the address, used by the initial size: 2^14 buckets, 1 MiB
 
     /// <summary>
-    /// Entries a bucket, on average, at which the table grows: half full. Buckets not split yet hold twice what split ones do, so at 5 of 8 one
-    /// entry in a hundred was forgotten while the table grew, at 6 one in six, at 4 one in a hundred thousand.
+    /// The average number of entries per bucket at which the table grows: half of its slots. A bucket that is not split yet holds twice as many entries as
+    /// one that is. So with 5 of 8 one entry in a hundred was forgotten while the table grew, with 6 one in six, with 4 one in a hundred thousand.
     /// </summary>
     private const int SplitAt = Ways / 2;
 
@@ -50,16 +51,16 @@ public sealed unsafe class DuplicateTable
 
     private readonly ulong _seed;
     private readonly int _maxBuckets;
-    private readonly Reserved _memory; // freed when nobody holds the table any more: every method keeps it to its end
+    private readonly Reserved _memory; // freed when the table is unreachable: every method keeps the table alive to its end
     private readonly ulong* _slots;
     private readonly Lock _writing = new();
-    private int _buckets; // published behind the contents of the newest bucket
+    private int _buckets; // published after the contents of the newest bucket
     private long _newest = -1; // published before the slot that holds it
     private long _count, _forgotten, _crowded;
 
-    /// <summary>An empty table.</summary>
-    /// <param name="bytes">Most bytes it may ever take: <see cref="MinBytes"/> to <see cref="MaxBytes"/>; rounded down to buckets of 64 bytes.</param>
-    /// <param name="seed">Decides which hashes share a bucket. Chance, kept from strangers: then nobody can aim at a bucket.</param>
+    /// <summary>Creates an empty table.</summary>
+    /// <param name="bytes">The most bytes it may ever use: <see cref="MinBytes"/> to <see cref="MaxBytes"/>; rounded down to buckets of 64 bytes.</param>
+    /// <param name="seed">Decides which hashes share a bucket. Use a random value that clients cannot learn, so that they cannot aim at a bucket.</param>
     public DuplicateTable(int bytes, ulong seed)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(bytes, MinBytes);
@@ -72,26 +73,26 @@ public sealed unsafe class DuplicateTable
     }
 
     /// <summary>
-    /// How many of the newest entries it is made for, five eighths of its slots: fewer than one in a hundred of them is forgotten early. In the end
-    /// every slot is in use, and what is older than that is forgotten roughly in its order.
+    /// The number of newest entries that it is designed for, five eighths of its slots: fewer than one in a hundred of them is forgotten early. In the long
+    /// run every slot is in use, and entries older than that are forgotten roughly in their order.
     /// </summary>
     public long Capacity => (long)_maxBuckets * Ways * 5 / 8;
 
-    /// <summary>How many entries it holds.</summary>
+    /// <summary>The number of entries it holds.</summary>
     public long Count => Volatile.Read(ref _count);
 
-    /// <summary>How many entries were forgotten for newer ones, or were too old to be taken.</summary>
+    /// <summary>The number of entries that were forgotten for newer ones, or were too old to be added.</summary>
     public long Forgotten => Volatile.Read(ref _forgotten);
 
-    /// <summary>How many look-ups had more candidates than they may name.</summary>
+    /// <summary>The number of candidates that look-ups dropped because there were too many.</summary>
     public long Crowded => Volatile.Read(ref _crowded);
 
-    /// <summary>The bytes in use for slots by now; never more than was given.</summary>
+    /// <summary>The bytes used for slots so far; never more than the limit.</summary>
     public long Bytes => (long)Volatile.Read(ref _buckets) * BucketBytes;
 
     /// <summary>
-    /// Adds an entry. Where both its buckets are full, the oldest in them is forgotten: perhaps this one. The order of calls is free: entries may come
-    /// newest first. Indexes are at least 0, and none is 2^30 or more below the newest.
+    /// Adds an entry. When both its buckets are full, the oldest of their entries and this one is forgotten. Entries may be added in any order, also newest
+    /// first. An index is at least 0, and less than 2^30 below the newest.
     /// </summary>
     public void Add(in Hash leaf, long index)
     {
@@ -107,10 +108,12 @@ public sealed unsafe class DuplicateTable
         GC.KeepAlive(this);
     }
 
-    /// <summary>Writes the indexes that a leaf hash may have, the smallest first, and returns how many: at most <see cref="MaxCandidates"/>, and as many as fit.</summary>
+    /// <summary>
+    /// Writes the indexes that a leaf hash may have, the smallest first. Returns how many: at most <see cref="MaxCandidates"/>, and at most as many as fit.
+    /// </summary>
     /// <param name="leaf">The leaf hash.</param>
     /// <param name="atLeast">Indexes below this one are left out.</param>
-    /// <param name="candidates">Takes the indexes.</param>
+    /// <param name="candidates">Receives the indexes.</param>
     public int Find(in Hash leaf, long atLeast, Span<long> candidates)
     {
         Place place = PlaceOf(leaf);
@@ -122,8 +125,8 @@ public sealed unsafe class DuplicateTable
             Scan(first, SlotOf(place, place.First, 0), atLeast, candidates, ref found);
             if (second != first) Scan(second, SlotOf(place, place.Second, 0), atLeast, candidates, ref found);
 
-            // A split fills the new bucket, publishes it, and only then clears the old one: what was cleared before it was seen is in a bucket
-            // that is published now.
+            // A split fills the new bucket, publishes it, and only then clears the old one. So a slot that was cleared before this look-up read it is now in
+            // a published bucket, and the look-up is repeated there.
             int now = Volatile.Read(ref _buckets);
             if (now == buckets || (Locate(place.First, now) == first && Locate(place.Second, now) == second))
             {
@@ -134,8 +137,8 @@ public sealed unsafe class DuplicateTable
     }
 
     /// <summary>
-    /// Says that this hash will be looked up soon: its two cache lines are on their way when it is. A hint without effect, but for time: on a table of 64 MiB
-    /// a look-up waits for memory most of the time it takes.
+    /// Announces a look-up of this hash: loads its two cache lines into the cache. It affects only speed: on a table of 64 MiB, a look-up spends most of its
+    /// time waiting for memory.
     /// </summary>
     public void Prefetch(in Hash leaf)
     {
@@ -152,12 +155,12 @@ public sealed unsafe class DuplicateTable
         Span<ulong> first = Bucket(Locate(place.First, _buckets)), second = Bucket(Locate(place.Second, _buckets));
         int a = Victim(first, out long ageA), b = Victim(second, out long ageB);
 
-        // An empty slot is older than all; of two buckets with room the emptier one fills first.
+        // An empty slot counts as older than any entry. If both buckets have room, the emptier one is used.
         bool takesFirst = ageA != ageB ? ageA > ageB : Occupied(first) <= Occupied(second);
         long age = Math.Max(ageA, ageB);
         if (age == long.MaxValue) Volatile.Write(ref _count, _count + 1);
         else Volatile.Write(ref _forgotten, _forgotten + 1);
-        if (age <= _newest - index) return; // older than all that are there
+        if (age <= _newest - index) return; // older than all entries in both buckets
         Volatile.Write(ref takesFirst ? ref first[a] : ref second[b], SlotOf(place, takesFirst ? place.First : place.Second, index));
     }
 
@@ -185,7 +188,7 @@ public sealed unsafe class DuplicateTable
         candidates[place] = index;
     }
 
-    /// <summary>Adds one bucket to the table, and moves into it what belongs there.</summary>
+    /// <summary>Adds one bucket to the table, and moves the entries that belong there into it.</summary>
     private void Split()
     {
         int added = _buckets;
@@ -205,7 +208,7 @@ public sealed unsafe class DuplicateTable
         }
     }
 
-    /// <summary>The slot that is empty or holds the oldest entry, with its age.</summary>
+    /// <summary>An empty slot if there is one, else the slot with the oldest entry; and its age.</summary>
     private int Victim(Span<ulong> bucket, out long age)
     {
         int victim = 0;
@@ -223,7 +226,7 @@ public sealed unsafe class DuplicateTable
 
     private Span<ulong> Bucket(int bucket) => new(_slots + ((long)bucket * Ways), Ways);
 
-    /// <summary>Linear hashing: as many low bits of the address as the table has buckets for, one fewer for buckets that are not split yet.</summary>
+    /// <summary>Linear hashing: the bucket is given by the low bits of the address, one bit fewer for a bucket that is not split yet.</summary>
     private static int Locate(uint address, int buckets)
     {
         int bits = System.Numerics.BitOperations.Log2((uint)buckets - 1) + 1;
@@ -238,7 +241,7 @@ public sealed unsafe class DuplicateTable
 
     private Place PlaceOf(in Hash leaf)
     {
-        // The finalizer of MurmurHash3 over the seed and 8 of 32 bytes that are uniform already: who does not know the seed cannot aim.
+        // The finalizer of MurmurHash3 over the seed and 8 of the 32 hash bytes, which are uniform already. Without the seed nobody can aim at a bucket.
         Span<byte> bytes = stackalloc byte[Hash.Size];
         leaf.CopyTo(bytes);
         ulong mixed = System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(bytes) ^ _seed;
@@ -248,13 +251,13 @@ public sealed unsafe class DuplicateTable
         uint first = (uint)mixed & ((1 << AddressBits) - 1);
         uint fingerprint = (uint)(mixed >> AddressBits) & ((1 << 23) - 1);
 
-        // The second bucket from bits that the first does not use.
+        // The second bucket is derived from bits that the first does not use.
         return new Place(first, first ^ (uint)((mixed >> AddressBits) * 0x9e3779b97f4a7c15 >> (64 - AddressBits)), fingerprint);
     }
 
     private readonly record struct Place(uint First, uint Second, uint Fingerprint);
 
-    /// <summary>Zeroed memory for so many buckets, from the address of a cache line on. The system gives a page of it when it is first written.</summary>
+    /// <summary>Zeroed memory for this many buckets, aligned to a cache line. The kernel allocates a page when it is first written.</summary>
     private sealed class Reserved : SafeHandle
     {
         public Reserved(int buckets) : base(0, ownsHandle: true) => SetHandle((nint)NativeMemory.AllocZeroed((nuint)buckets + 1, BucketBytes));

@@ -1,5 +1,5 @@
-// The disk under FASTER. FASTER's own devices never sync data or directories and hide errors (spec/decisions/faster.md);
-// this one writes and syncs on one thread of its own, first in first out, and remembers the first failure for ever.
+// The disk under FASTER. FASTER's own devices never sync data or directories, and hide errors (spec/decisions/faster.md). This device writes and syncs on one
+// dedicated thread, first in first out. Its first failure is permanent.
 //
 //   <directory>/data.0  data.1 ...   one file per device segment of 1 GiB, as long as what was written to it
 
@@ -18,7 +18,7 @@ internal sealed class FasterDevice : StorageDeviceBase
     private readonly ConcurrentDictionary<int, SafeFileHandle> _files = new();
     private readonly FirstFailure _failure;
 
-    // Unbounded: FASTER's memory, a few pages, bounds what waits. With a bound, a callback that asks for the next write would block the thread
+    // Unbounded: the length is limited by FASTER's memory, which is a few pages. With a bound, a callback that requests the next write would block the thread
     // that empties the queue.
     private readonly BlockingCollection<Action> _queue = [];
     private readonly Thread _thread;
@@ -35,7 +35,7 @@ internal sealed class FasterDevice : StorageDeviceBase
     {
         base.Initialize(segmentSize, epoch, omitSegmentIdFromFilename);
 
-        // Without the true range FASTER's first truncation after a restart asks to remove every file from 0 on.
+        // Without the true range, the first truncation after a restart makes FASTER request the removal of every file from 0 on.
         int[] numbers = [.. ListFiles(_directory)];
         if (numbers.Length == 0) return;
         startSegment = numbers[0];
@@ -62,7 +62,7 @@ internal sealed class FasterDevice : StorageDeviceBase
                 Posix.Write(file, bytes, (long)destinationAddress, path);
                 Posix.SyncData(file, path);
 
-                // Without the last sector: behind what is committed in it FASTER takes the next records meanwhile.
+                // The last sector is left out: FASTER may meanwhile have put the next records into its memory, after the committed bytes.
                 Posix.Verify(file, bytes[..Math.Max(0, bytes.Length - SectorBytes)], (long)destinationAddress, path);
             }
             catch (Exception failure)
@@ -77,7 +77,7 @@ internal sealed class FasterDevice : StorageDeviceBase
 
     public override unsafe void ReadAsync(int segmentId, ulong sourceAddress, IntPtr destinationAddress, uint readLength, DeviceIOCompletionCallback callback, object context)
     {
-        // FASTER reads only while it recovers its last page; what lies behind the end of the file reads as zeros.
+        // FASTER reads only while it recovers its last page. Bytes beyond the end of the file read as zeros.
         try
         {
             Span<byte> destination = new((void*)destinationAddress, (int)readLength);
@@ -123,7 +123,7 @@ internal sealed class FasterDevice : StorageDeviceBase
         _queue.Dispose();
     }
 
-    /// <summary>The descriptor of a file that is open; null when it is not.</summary>
+    /// <summary>The descriptor of a file; null when the file is not open.</summary>
     public SafeFileHandle? HandleOf(int segment) => _files.GetValueOrDefault(segment);
 
     private void Run()

@@ -1,7 +1,7 @@
-// Leaf hash -> index over a whole log, in FASTER KV: the duplicate index of full history (spec/decisions/duplicates.md). A cache: what was there before is
-// removed when it is opened, it is filled again from the level-0 tiles, and every index it gives is compared with the stored leaf hash.
+// Leaf hash -> index for all entries of a log, in FASTER KV: the duplicate index of full history (spec/decisions/duplicates.md). It is a cache: opening it
+// removes its old files, it is filled again from the level-0 tiles, and every index it returns is compared with the stored leaf hash.
 //
-//   key   the first 8 bytes of the leaf hash      value   the index      24 bytes an entry in FASTER's log, the newest 16 MiB of them in memory
+//   key   the first 8 bytes of the leaf hash      value   the index      24 bytes per entry in FASTER's log, the newest 16 MiB of them in memory
 
 using System.Buffers.Binary;
 using FASTER.core;
@@ -9,14 +9,14 @@ using FASTER.core;
 namespace TransparencyLog.Storage;
 
 /// <summary>
-/// The first index of every leaf hash that was added, on disk, with memory of about 10 bytes an entry. Of two hashes with equal first 8 bytes
-/// (which take 2^32 work to make) only the one that came first is found. One thread adds; any number look up.
+/// Finds the first index of every leaf hash that was added. It is on disk and needs about 10 bytes of memory per entry. Of two hashes with equal first 8 bytes
+/// (which take 2^32 work to make) only the one added first is found. One thread adds; any number look up.
 /// </summary>
 public sealed class HashIndex : IDisposable
 {
     /// <summary>
-    /// Fewest buckets of FASTER's hash table, 16 MiB: 7 entries each before they overflow. More entries than that only make chains longer, and the
-    /// next opening takes more buckets.
+    /// The smallest number of buckets in FASTER's hash table, 16 MiB. A bucket has room for 7 entries before it overflows. More entries only make the chains
+    /// longer, and the next opening uses more buckets.
     /// </summary>
     private const long LeastBuckets = 1 << 18;
 
@@ -26,14 +26,14 @@ public sealed class HashIndex : IDisposable
     private readonly CacheDevice _device;
     private readonly FasterKV<long, long> _store;
     private readonly ClientSession<long, long, long, long, Empty, FirstWins> _writer;
-    private readonly Stack<ClientSession<long, long, long, long, Empty, FirstWins>> _readers = new(); // guarded by itself, as what follows
+    private readonly Stack<ClientSession<long, long, long, long, Empty, FirstWins>> _readers = new(); // guarded by itself, like the two fields below
     private int _reading;
     private bool _closing;
 
-    /// <summary>Removes what <paramref name="directory"/> holds and opens an empty index there.</summary>
-    /// <param name="directory">Made when it does not exist; everything in it goes.</param>
-    /// <param name="expected">How many entries it is going to hold soon; 64 bytes of memory are taken for every 4 to 8 of them.</param>
-    /// <exception cref="StorageException">The directory cannot be emptied or made.</exception>
+    /// <summary>Removes everything in <paramref name="directory"/> and opens an empty index there.</summary>
+    /// <param name="directory">Created if it does not exist. Everything in it is removed.</param>
+    /// <param name="expected">The number of entries expected soon. One bucket of 64 bytes of memory is reserved for every 4 to 8 of them.</param>
+    /// <exception cref="StorageException">The directory cannot be emptied or created.</exception>
     public HashIndex(string directory, long expected)
     {
         try
@@ -66,12 +66,12 @@ public sealed class HashIndex : IDisposable
         _writer = _store.For(new FirstWins()).NewSession<FirstWins>();
     }
 
-    /// <summary>What went wrong first; null while nothing has. What was added or found is not to be relied on from then on.</summary>
+    /// <summary>The first failure; null when nothing has failed. After a failure, results of this index must not be relied on.</summary>
     public Exception? Failure => _failure.Cause;
 
-    /// <summary>Adds the entries of one full tile of level 0 in order: 256 leaf hashes of 32 bytes. A hash that is there keeps its index.</summary>
+    /// <summary>Adds the entries of one full tile of level 0 in order: 256 leaf hashes of 32 bytes. A hash that was added before keeps its index.</summary>
     /// <param name="tile">The leaf hashes.</param>
-    /// <param name="firstIndex">The index of the first.</param>
+    /// <param name="firstIndex">The index of the first leaf hash.</param>
     public void Add(ReadOnlySpan<byte> tile, long firstIndex)
     {
         for (int i = 0; i < tile.Length / Hash.Size; i++)
@@ -80,11 +80,14 @@ public sealed class HashIndex : IDisposable
             _writer.RMW(ref key, ref index);
         }
 
-        // A key that may be on disk waits for it here.
+        // Wait for the keys that FASTER has to look up on disk.
         _writer.CompletePending(wait: true);
     }
 
-    /// <summary>The index that a leaf hash may have: the caller compares it with the stored leaf hash. False when it has none, or the index is being closed.</summary>
+    /// <summary>
+    /// Finds the index that a leaf hash may have; the caller must compare it with the stored leaf hash. Returns false when there is none, or when this is
+    /// being closed.
+    /// </summary>
     public bool TryFind(in Hash leaf, out long index)
     {
         index = -1;
@@ -110,7 +113,7 @@ public sealed class HashIndex : IDisposable
         }
     }
 
-    /// <summary>Waits for the look-ups under way and closes. What lies on disk is left for the next opening to remove.</summary>
+    /// <summary>Waits for the look-ups under way and closes. The files stay until the next opening removes them.</summary>
     public void Dispose()
     {
         lock (_readers)
@@ -148,7 +151,7 @@ public sealed class HashIndex : IDisposable
         }
     }
 
-    /// <summary>Adds what is absent and leaves what is there.</summary>
+    /// <summary>Adds a key that is absent; leaves the value of a key that is present.</summary>
     private sealed class FirstWins : FunctionsBase<long, long, long, long, Empty>
     {
         public override bool InitialUpdater(ref long key, ref long input, ref long value, ref long output, ref RMWInfo rmwInfo)
@@ -174,7 +177,10 @@ public sealed class HashIndex : IDisposable
         }
     }
 
-    /// <summary>Keys are bits of a hash: uniform already. FASTER takes the tag from the top and the bucket from the bottom.</summary>
+    /// <summary>
+    /// Compares and hashes keys. Keys are bits of a hash already, so FASTER's simple hash function is good enough. FASTER uses the top bits of its result as
+    /// tag and the bottom bits as bucket.
+    /// </summary>
     private sealed class Prefixes : IFasterEqualityComparer<long>
     {
         public long GetHashCode64(ref long k) => Utility.GetHashCode(k);

@@ -1,16 +1,16 @@
-// A log of our records in FASTER: segments and tree are one each. FASTER gives addresses, pages and flushing; what is believed
-// after a restart is decided by our own commit file and our own CRCs (spec/storage.md, spec/decisions/faster.md).
+// A log of numbered records in FASTER; segments and tree are one each. FASTER assigns addresses, manages pages and flushes them. Our own commit file and CRCs
+// decide what is believed after a restart (spec/storage.md, spec/decisions/faster.md).
 //
-//   data.N      FASTER's pages, through FasterDevice
+//   data.N      FASTER's pages, written through FasterDevice
 //   commit      the last commit: FASTER's metadata, end address, number of records, address of the last record, CRC-32C
-//   addresses   8 bytes, big-endian, at offset number * 8: where each record lies; synced before each commit. Each record also
-//               holds the address of the one before it, from which the file could be made again
+//   addresses   8 bytes, big-endian, at offset number * 8: the address of each record; synced before each commit. Each record also
+//               holds the address of the one before it, from which the file could be rebuilt
 //
 //   record  = magic "TLR1" | number i64 | address of the record before it i64 | payload | CRC-32C of all before
 //   part    = magic "TLP1" | number of the record it belongs to i64 | place among its parts i64 | payload | CRC-32C
 //
-// Parts lie before the record that names their addresses. One writer; readers read committed bytes through file handles of
-// their own, so that a read never takes a lock or a page of FASTER's.
+// Parts lie before the record that names their addresses. One writer. Readers read committed bytes through their own file handles, so a read never needs a
+// lock or a page of FASTER.
 
 using System.Buffers;
 using System.Buffers.Binary;
@@ -22,12 +22,14 @@ namespace TransparencyLog.Storage;
 
 internal sealed class RecordLog : IAsyncDisposable, IDisposable
 {
-    /// <summary>Most payload bytes of a record or part: with its envelope it fits FASTER's page of 4 MiB several times, so little is lost at page ends.</summary>
+    /// <summary>
+    /// The most payload bytes of a record or part. With its envelope it fits FASTER's page of 4 MiB several times, so little space is lost at page ends.
+    /// </summary>
     public const int MaxPayload = (1024 * 1024) - 64;
 
     private const int EnvelopeSize = 20, CrcSize = 4, FasterHeader = 4;
     private const int CommitLimit = 4096;
-    private const long FirstAddress = 64; // of any FASTER log
+    private const long FirstAddress = 64; // of every FASTER log
     private const int DeviceSegmentBits = 30;
     private const long OffsetMask = (1L << DeviceSegmentBits) - 1;
     private static ReadOnlySpan<byte> RecordMagic => "TLR1"u8;
@@ -43,7 +45,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     private readonly FasterDevice? _device;
     private readonly CommitManager? _commits;
     private readonly FasterLog? _log;
-    private readonly Lock _position = new(); // Count and _lastAddress together, between the writer and a commit
+    private readonly Lock _position = new(); // guards Count and _lastAddress together, between the writer and a commit
     private long _lastAddress;
     private long _committedUntil;
     private long _count;
@@ -61,7 +63,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         _addresses = Posix.Open(_addressesPath, (readOnly ? Posix.ReadOnly : Posix.ReadWrite) | Posix.NoFollow);
         try
         {
-            // The last record is there, where commit file and address file say: otherwise nothing is believed.
+            // Believe the files only if the last record is where the commit file and the address file say.
             if (Count > 0)
             {
                 Read(Count - 1);
@@ -80,14 +82,14 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>How many records were appended.</summary>
+    /// <summary>The number of records appended.</summary>
     public long Count
     {
         get => Volatile.Read(ref _count);
         private set => Volatile.Write(ref _count, value);
     }
 
-    /// <summary>How many records are on disk for good, and can be read.</summary>
+    /// <summary>The number of records that are durable and can be read.</summary>
     public long DurableCount
     {
         get => Volatile.Read(ref _durableCount);
@@ -104,12 +106,12 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
 
     public static RecordLog Open(string directory) => new(directory, readOnly: false);
 
-    /// <summary>Opens what is committed, for reading; another process may be appending to it.</summary>
-    /// <param name="directory">The log.</param>
-    /// <param name="uncached">Whether what is read is taken from the disk and not from the page cache, as far as the system goes along.</param>
+    /// <summary>Opens the committed records for reading. Another process may be appending meanwhile.</summary>
+    /// <param name="directory">The directory of this record log.</param>
+    /// <param name="uncached">Whether to read from the disk instead of the page cache, as far as the kernel drops cached pages on request.</param>
     public static RecordLog OpenReadOnly(string directory, bool uncached = false) => new(directory, readOnly: true, uncached);
 
-    /// <summary>The files that this process relies on. Data files without a descriptor here are compared with what they were at first.</summary>
+    /// <summary>The files that this process relies on. A data file that has no descriptor here is compared with its state when it was first seen.</summary>
     internal IEnumerable<WatchedFile> FilesInUse()
     {
         yield return new WatchedFile(Path.Combine(_directory, "commit"), IsReplaced: true);
@@ -121,7 +123,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Of a log that was opened for reading: looks what was committed since.</summary>
+    /// <summary>For a log opened for reading: picks up the records that were committed since.</summary>
     public void Refresh()
     {
         string path = Path.Combine(_directory, "commit");
@@ -132,7 +134,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         Count = DurableCount = commit.Count;
     }
 
-    /// <summary>Appends a part of the record that will get number <see cref="Count"/>. Returns its address.</summary>
+    /// <summary>Appends a part of the record that will have number <see cref="Count"/>. Returns its address.</summary>
     public long AppendPart(int place, ReadOnlySpan<byte> payload) => Enqueue(PartMagic, Count, place, payload);
 
     /// <summary>Appends a record and returns its number. It can be read once it is committed.</summary>
@@ -162,7 +164,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         return number;
     }
 
-    /// <summary>What is appended now: how many records, and where the last of them lies.</summary>
+    /// <summary>The current end: the number of records appended, and the address of the last one.</summary>
     public (long Count, long LastAddress) End
     {
         get
@@ -172,8 +174,9 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     }
 
     /// <summary>
-    /// Makes what was appended up to <paramref name="end"/> durable, and nothing behind it; up to the call when that is null. One at a time; appending may go on meanwhile.
-    /// Throws <see cref="StorageException"/> when a write or sync failed, and from then on always: nothing is ever committed after that.
+    /// Makes everything up to <paramref name="end"/> durable; if null, everything appended before the call. Later records do not count as durable. One call
+    /// at a time; appending may continue meanwhile. Throws <see cref="StorageException"/> when a write or sync failed, and on every later call: nothing is
+    /// committed after a failure.
     /// </summary>
     public async Task CommitAsync((long Count, long LastAddress)? end = null)
     {
@@ -185,11 +188,11 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
             Posix.SyncData(_addresses, _addressesPath);
             _commits!.Next(count, lastAddress);
 
-            // With a cookie FASTER writes its metadata even when the bytes are covered already: a record appended after the count
-            // of the last commit was taken and before its end was has its bytes covered, and not its number.
+            // With a cookie FASTER writes its metadata even when all bytes are committed already. This is needed for a record that was appended after the
+            // last commit had taken its count, but before it took its end address: the bytes of such a record are committed, but not its number.
             Task commit = _log!.CommitStronglyAsync(BitConverter.GetBytes(count)).AsTask();
 
-            // FASTER swallows what a commit manager throws and may leave its waiters hanging: the failure itself is awaited beside it.
+            // FASTER swallows exceptions of a commit manager and may leave its waiters hanging, so wait for the failure as well.
             await (await Task.WhenAny(commit, _failure.Happened).ConfigureAwait(false)).ConfigureAwait(false);
         }
         catch (Exception failure)
@@ -206,12 +209,12 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     }
 
     /// <summary>
-    /// Reads a durable record; its payload, checked: number, CRC. Nobody else has the memory. One read of the file where the payload has at most
-    /// <paramref name="expected"/> bytes, two where it has more.
+    /// Reads a durable record and returns its payload; number and CRC were checked. The caller owns the memory. Costs one read of the file when the payload
+    /// has at most <paramref name="expected"/> bytes, two when it has more.
     /// </summary>
     public ReadOnlyMemory<byte> Read(long number, int expected = 0) => Read(number, out _, expected);
 
-    /// <summary>The same, with the address of the record before it.</summary>
+    /// <summary>As above; also returns the address of the record before it.</summary>
     public ReadOnlyMemory<byte> Read(long number, out long before, int expected = 0)
     {
         Place place = new(this, "record", number);
@@ -221,7 +224,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         return payload;
     }
 
-    /// <summary>Reads a part of a durable record, checked: number, place, CRC.</summary>
+    /// <summary>Reads a part of a durable record; number, place and CRC are checked.</summary>
     public ReadOnlyMemory<byte> ReadPart(long address, long number, int part, int expected = 0)
     {
         Place place = new(this, "record", number, part);
@@ -229,9 +232,10 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     }
 
     /// <summary>
-    /// Reads a durable record together with what lies between it and the one before, which is where its parts are: one read of the file. Null where that is more
-    /// than <paramref name="most"/> bytes or not in one file: then record and parts have to be read one by one. The record before is believed to have at least
-    /// <paramref name="least"/> bytes of payload, this one is expected to have at most <paramref name="expected"/>; wrong guesses cost reads, nothing else.
+    /// Reads a durable record together with the bytes between it and the record before, where its parts lie, in one read of the file. Returns null when these
+    /// are more than <paramref name="most"/> bytes or not in one file: then the record and its parts have to be read one by one. Assumes that the payload of
+    /// the record before has at least <paramref name="least"/> bytes, and that of this record at most <paramref name="expected"/>. A wrong assumption only
+    /// costs more reads.
     /// </summary>
     public RecordWithParts? ReadWithParts(long number, int least, int expected, int most)
     {
@@ -247,7 +251,10 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         return new RecordWithParts(this, number, from, address, bytes.AsMemory(0, read), place);
     }
 
-    /// <summary>A record and its parts, out of one read. What it gives is checked as <see cref="RecordLog.Read(long, int)"/> and <see cref="RecordLog.ReadPart"/> check it.</summary>
+    /// <summary>
+    /// A record and its parts from one read. Its results are checked like those of <see cref="RecordLog.Read(long, int)"/> and
+    /// <see cref="RecordLog.ReadPart"/>.
+    /// </summary>
     internal sealed class RecordWithParts(RecordLog log, long number, long from, long address, ReadOnlyMemory<byte> bytes, Place place)
     {
         /// <summary>The record's payload.</summary>
@@ -261,7 +268,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
             return Split(At(partAddress) ?? log.ReadAt(partAddress, 0, name), PartMagic, number, part, name);
         }
 
-        /// <summary>The record at an address; null when it is not all among the bytes that were read.</summary>
+        /// <summary>The record at an address; null when the bytes that were read do not contain the whole record.</summary>
         private ReadOnlyMemory<byte>? At(long at)
         {
             if (at < from || at - from > bytes.Length - FasterHeader) return null;
@@ -272,10 +279,10 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>The file with what has addresses from <paramref name="number"/> GiB on.</summary>
+    /// <summary>The file that holds the addresses from <paramref name="number"/> GiB on. Each file holds 1 GiB.</summary>
     internal static string DataPath(string directory, int number) => Path.Combine(directory, $"data.{number}");
 
-    /// <summary>The files in which the bytes between two addresses lie, and from which offset to which.</summary>
+    /// <summary>The files that hold the bytes between two addresses, with the begin and end offset in each.</summary>
     internal static IEnumerable<(int Number, long Begin, long End)> FilesOf(long from, long to)
     {
         while (from < to)
@@ -312,7 +319,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
             log.Recover();
             ThrowIfFailed();
 
-            // Never trust "empty": FASTER swallows what goes wrong while it recovers.
+            // Never trust "empty": FASTER swallows errors during recovery. So its end must be the one in our commit file.
             if (log.TailAddress == commit.Until && log.CommittedUntilAddress == commit.Until) return log;
             throw Damaged("storage", _directory, $"a log that ends at {commit.Until}", $"one that ends at {log.TailAddress}");
         }
@@ -332,7 +339,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         foreach (DataFile file in _readers.Values) file.Handle.Dispose();
     }
 
-    /// <summary>Throws once anything has failed.</summary>
+    /// <summary>Throws when anything has failed before.</summary>
     internal void ThrowIfFailed()
     {
         if (_failure.Cause is Exception cause) throw new StorageException($"{_directory} has failed and takes nothing more: {cause.Message}");
@@ -343,7 +350,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         if (payload.Length > MaxPayload) throw new ArgumentOutOfRangeException(nameof(payload), $"at most {MaxPayload} bytes");
         ThrowIfFailed();
 
-        // From the pool: a part of a bundle has up to a mebibyte, and as garbage it would wait for a collection of everything.
+        // Rent from the pool: a part of a bundle has up to a mebibyte, and as garbage only a full collection would free it.
         int size = EnvelopeSize + payload.Length + CrcSize;
         byte[] rented = ArrayPool<byte>.Shared.Rent(size);
         try
@@ -355,7 +362,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
             payload.CopyTo(bytes[EnvelopeSize..]);
             BinaryPrimitives.WriteUInt32BigEndian(bytes[^CrcSize..], Crc32C.Of(bytes[..^CrcSize]));
 
-            // Its memory is full when the disk is slower than the writer: wait for the device, and not longer than it works.
+            // FASTER's memory is full when the disk is slower than the writer: wait for the device, unless it has failed.
             long address;
             SpinWait wait = default;
             while (!_log!.TryEnqueue((ReadOnlySpan<byte>)rented.AsSpan(0, size), out address))
@@ -386,7 +393,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
         return BinaryPrimitives.ReadInt64BigEndian(slot);
     }
 
-    /// <summary>The address of a record and of the one before it; 0, which is none, before the first.</summary>
+    /// <summary>The address of a record, and of the one before it; 0, which is no address, for the one before record 0.</summary>
     private (long Before, long Address) AddressesOf(long number)
     {
         if (number == 0) return (0, AddressOf(0));
@@ -403,7 +410,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
             throw Damaged("address", place, $"an address below {Volatile.Read(ref _committedUntil)}", $"{address}");
         }
 
-        // With the length that is expected, length and record come in one read.
+        // When the record is no longer than expected, its length and its bytes come in one read.
         DataFile file = FileOf(address, place);
         byte[] bytes = GC.AllocateUninitializedArray<byte>(FasterHeader + EnvelopeSize + expected + CrcSize);
         if (_uncached) Posix.DropCache(file.Handle, address & OffsetMask, FasterHeader + MaxPayload);
@@ -452,7 +459,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
 
     private static DamageException Damaged(string kind, string place, string expected, string found) => new(new Damage(kind, place, null, null, expected, found));
 
-    /// <summary>Names what is read, for the one read in a million that finds damage: text is made then.</summary>
+    /// <summary>The name of the record or part being read. It is formatted only when damage is found, not for every read.</summary>
     internal readonly record struct Place(RecordLog Log, string What, long Number, int? Part = null)
     {
         public override string ToString() => Part is int part ? $"{Log._directory}, part {part} of {What} {Number}" : $"{Log._directory}, {What} {Number}";
@@ -460,7 +467,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
 
     private readonly record struct DataFile(SafeFileHandle Handle, string Path);
 
-    /// <summary>Our commit file: what FASTER wants back, and what we check it against.</summary>
+    /// <summary>Our commit file: the metadata to hand back to FASTER, and the values to check FASTER against.</summary>
     internal sealed record Commit(byte[] Metadata, long Number, long Until, long Count, long LastAddress)
     {
         public static Commit Read(string path)
@@ -496,7 +503,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
                 BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(24)),
                 BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(32)));
 
-            // A record takes more than eight bytes, so there are never as many as 2^60, and the offset of each in the file of addresses is a number.
+            // A record occupies more than eight bytes, so no log has 2^60 of them. This also keeps the offset in the address file from overflowing.
             if (read.Number < 0 || read.Until < 0 || read.Count is < 0 or > long.MaxValue / 8 || read.LastAddress < 0) return false;
             commit = read;
             return true;
@@ -504,8 +511,8 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     }
 
     /// <summary>
-    /// FASTER's commit manager: one file, replaced as a whole. FASTER swallows exceptions thrown here, so a failure is kept and whoever waits for
-    /// the commit is told.
+    /// FASTER's commit manager: one file, replaced as a whole. FASTER swallows exceptions thrown here, so a failure is stored in <see cref="FirstFailure"/>,
+    /// which the waiters for the commit watch.
     /// </summary>
     private sealed class CommitManager(string directory, Commit last, FirstFailure failure) : ILogCommitManager
     {
@@ -514,7 +521,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
 
         public long DurableCount => Volatile.Read(ref _last).Count;
 
-        /// <summary>What the commit that is asked for next covers. Called by the one committer, before it asks.</summary>
+        /// <summary>Sets the records that the next commit covers. Called by the one committer before it requests the commit.</summary>
         public void Next(long count, long lastAddress) => (_nextCount, _nextAddress) = (count, lastAddress);
 
         public void Commit(long beginAddress, long untilAddress, byte[] commitMetadata, long commitNum, bool forceWriteMetadata)
@@ -555,7 +562,7 @@ internal sealed class RecordLog : IAsyncDisposable, IDisposable
     }
 }
 
-/// <summary>The first failure of a storage call below one log. It stays: nothing is acknowledged after it.</summary>
+/// <summary>The first failure of a storage call of a record log. It is permanent: nothing is acknowledged after it.</summary>
 internal sealed class FirstFailure
 {
     private readonly TaskCompletionSource _happened = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -563,7 +570,7 @@ internal sealed class FirstFailure
 
     public Exception? Cause => Volatile.Read(ref _cause);
 
-    /// <summary>Completes when there is a cause.</summary>
+    /// <summary>Completes when a failure is set.</summary>
     public Task Happened => _happened.Task;
 
     public void Set(Exception cause)

@@ -3,8 +3,8 @@
 //   first index i64 | level-0 tile 8,192 bytes | Merkle root 32 | SHA-256 of the payload of the seal before it 32 (zeros for the first)
 //   | number of bundle records u16 | for each: address i64, length u32 (payload bytes)
 //
-// All numbers are big-endian. Number and CRC-32C are in the record's envelope (RecordLog.cs). The chain of seal hashes makes a
-// replaced segment visible from every later one.
+// All numbers are big-endian. The record's envelope has the number of the segment and a CRC-32C (RecordLog.cs). Because of the chain of seal hashes, a replaced
+// segment is detected from every later one.
 
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
@@ -18,7 +18,7 @@ internal sealed record Seal(long FirstIndex, ReadOnlyMemory<byte> Tile, Hash Roo
     private const int FixedSize = 8 + TileSize + (2 * Hash.Size) + 2;
     private const int PartSize = 12;
 
-    /// <summary>Payload bytes of a seal: with one part, and with as many as the largest bundle has (256 entries of 65,535 bytes, 17 parts).</summary>
+    /// <summary>The payload bytes of a seal: with one part, and with the parts of the largest bundle (256 entries of 65,535 bytes, 17 parts).</summary>
     public const int LeastSize = FixedSize + PartSize, MostSize = FixedSize + (((256 * (EntryBundle.MaxEntrySize + 2) / RecordLog.MaxPayload) + 1) * PartSize);
 
     public byte[] ToPayload()
@@ -61,6 +61,6 @@ internal sealed record Seal(long FirstIndex, ReadOnlyMemory<byte> Tile, Hash Roo
         return true;
     }
 
-    /// <summary>What the next seal holds as <see cref="Previous"/>.</summary>
+    /// <summary>The hash that the next seal holds as <see cref="Previous"/>.</summary>
     public static Hash HashOf(ReadOnlySpan<byte> payload) => new(SHA256.HashData(payload));
 }

@@ -1,32 +1,32 @@
 // The embedded tile store: two record logs in FASTER.
 //
-//   segments/   one record per segment, its seal (Seal.cs), behind the parts of its entry bundle (at most 1 MiB each)
+//   segments/   one record per segment, its seal (Seal.cs), after the parts of its entry bundle (at most 1 MiB each)
 //   tree/       one record per full tile of level 1 and above, in the order in which they become full:
 //               level u8 | index i64 | Merkle root 32 | 256 hashes, 8,192 bytes
 //
-// The tree's record number of a tile follows from its level and index. Appends are collected and committed in the background,
-// 4 MiB at a time, on both logs; until then they are served from memory and the journal still holds their entries.
+// The record number of a tile follows from its level and index. Appended records are committed to both logs in the background, 4 MiB at a time. Until then they
+// are served from memory, and the journal still holds their entries.
 
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Segments and upper tiles in two FASTER logs below one directory. See <see cref="ITileStore"/> for the promises.</summary>
+/// <summary>Segments and upper tiles in two FASTER logs below one directory. See <see cref="ITileStore"/> for the contract.</summary>
 public sealed class TileStore : ITileStore
 {
     /// <summary>
-    /// Appended bytes after which a commit starts in the background: a commit costs four syncs, so at 4 MiB it is one sync per MiB and more. It bounds
-    /// what a restart replays from the journal, and with <see cref="MaxUncommitted"/> what waits in memory.
+    /// The number of appended bytes at which a commit starts in the background. A commit of one log costs four syncs, so at 4 MiB there is about one sync per
+    /// MiB. It limits what a restart replays from the journal and, with <see cref="MaxUncommitted"/>, what is held in memory.
     /// </summary>
     private const int CommitAt = 4 * 1024 * 1024;
 
-    /// <summary>Appended and uncommitted bytes at which a put waits for the commit in flight.</summary>
+    /// <summary>The number of appended and uncommitted bytes at which a put waits for the commit in flight.</summary>
     internal const int MaxUncommitted = 32 * 1024 * 1024;
 
     /// <summary>
-    /// Most bytes of a segment that are read at once, seal, parts and what FASTER leaves between them: two parts of the largest size. What is larger is read
-    /// part by part, so that no reader holds the segment twice.
+    /// The most bytes of a segment to read in one call, including seal, parts and FASTER's gaps between them: two parts of the largest size. A larger segment
+    /// is read part by part, so that no reader holds it twice.
     /// </summary>
     private const int MostAtOnce = 2 * 1024 * 1024;
 
@@ -61,7 +61,7 @@ public sealed class TileStore : ITileStore
     /// <summary>The files that this process relies on.</summary>
     internal IEnumerable<WatchedFile> FilesInUse() => [.. _segments.FilesInUse(), .. _tree.FilesInUse()];
 
-    /// <summary>Makes an empty store in two new directories below <paramref name="directory"/>.</summary>
+    /// <summary>Creates an empty store in two new directories below <paramref name="directory"/>.</summary>
     public static void Create(string directory)
     {
         RecordLog.Create(Path.Combine(directory, "segments"));
@@ -69,10 +69,10 @@ public sealed class TileStore : ITileStore
     }
 
     /// <summary>
-    /// Opens the store. What the two logs hold may differ by what one commit covers: missing tiles of the tree are made again from the roots below them.
+    /// Opens the store. After a crash the tree may lack the tiles of the last commits: missing tiles are computed again from the roots below them.
     /// </summary>
     /// <param name="directory">The data directory.</param>
-    /// <param name="held">Its lock: nothing is committed once it is lost. Null to leave that to the caller.</param>
+    /// <param name="held">The lock of the directory: nothing is committed after it is lost. Null when the caller checks the lock.</param>
     public static async Task<TileStore> OpenAsync(string directory, DirectoryLock? held = null)
     {
         RecordLog segments = RecordLog.Open(Path.Combine(directory, "segments"));
@@ -81,7 +81,7 @@ public sealed class TileStore : ITileStore
         try
         {
             tree = RecordLog.Open(Path.Combine(directory, "tree"));
-            // A name that was read may be in the cache only: the journal is trimmed behind what it says.
+            // A file name that was just read may be in the page cache only. Make it durable, because the journal is trimmed up to what these files hold.
             Posix.SyncDirectory(Path.Combine(directory, "segments"));
             Posix.SyncDirectory(Path.Combine(directory, "tree"));
             store = new TileStore(segments, tree, held);
@@ -164,7 +164,7 @@ public sealed class TileStore : ITileStore
     /// <inheritdoc/>
     public void ThrowIfFailed()
     {
-        // A commit or an append, of whichever of the two logs: a restart decides.
+        // Any commit or append of the two logs may have failed. Only a restart decides.
         if (_commit.IsFaulted) _commit.GetAwaiter().GetResult();
         _segments.ThrowIfFailed();
         _tree.ThrowIfFailed();
@@ -185,7 +185,8 @@ public sealed class TileStore : ITileStore
     {
         if (path.Level >= 1)
         {
-            // Not beyond the segments, which may be an older copy than the tree: what comes again from the journal is compared with it first.
+            // Return no tile above missing segments: the segments may be an older copy than the tree. Tiles that come again from the journal are compared
+            // with the stored ones first.
             long number = RecordNumber(path.Level, path.Index);
             if (number >= _tree.Count || path.Index >= SegmentCount >> (8 * path.Level)) return ValueTask.FromResult<ReadOnlyMemory<byte>?>(null);
             return ValueTask.FromResult<ReadOnlyMemory<byte>?>(ReadTile(path.Level, path.Index).Hashes[..(path.Width * Hash.Size)]);
@@ -215,9 +216,11 @@ public sealed class TileStore : ITileStore
         return ValueTask.FromResult(_uncommittedSegments.TryGetValue(index, out SealedSegment? segment) ? segment.Root : ReadSeal(_segments, index).Root);
     }
 
-    /// <summary>The right edge of the first segments, from the roots of their tiles: believed, until a root that was signed is compared.</summary>
-    /// <param name="segments">How many segments.</param>
-    /// <param name="rootOf">Gives the root of a full tile, by its level and index.</param>
+    /// <summary>
+    /// Builds the right edge of the first segments from the roots of their tiles. The roots are trusted until the result is compared with a signed root.
+    /// </summary>
+    /// <param name="segments">The number of segments.</param>
+    /// <param name="rootOf">Returns the root of a full tile, by its level and index.</param>
     public static async Task<RightEdge> RestoreEdgeAsync(long segments, Func<int, long, ValueTask<Hash>> rootOf)
     {
         List<ReadOnlyMemory<byte>> partial = [ReadOnlyMemory<byte>.Empty];
@@ -232,7 +235,7 @@ public sealed class TileStore : ITileStore
         return RightEdge.Restore(segments * EntryBundle.Width, partial);
     }
 
-    /// <summary>Waits for the commit in flight and closes; what is not committed stays in the journal.</summary>
+    /// <summary>Waits for the commit in flight and closes. The journal still holds what is not committed.</summary>
     public async ValueTask DisposeAsync()
     {
         try
@@ -241,7 +244,7 @@ public sealed class TileStore : ITileStore
         }
         catch (StorageException)
         {
-            // What the commit would have covered is not counted as durable: the journal still has it, and the next opening takes it from there.
+            // What this commit would have covered does not count as durable. The journal still has it, and the next opening reads it from there.
         }
         finally
         {
@@ -251,20 +254,20 @@ public sealed class TileStore : ITileStore
     }
 
     /// <summary>
-    /// The place of a full tile in the tree's log. After m full tiles of level 1, level j has m / 256^(j-1) full ones; a tile is
-    /// the last of the levels up to its own that its last level-1 tile completes.
+    /// The record number of a full tile in the tree's log. After m full tiles of level 1, level j has m / 256^(j-1) full ones. A level-1 tile may complete a
+    /// tile of each level above it; these follow it in the order of their levels.
     /// </summary>
     internal static long RecordNumber(int level, long index)
     {
         int shift = 8 * (level - 1);
-        if (level > 8 || index >= (long.MaxValue >> (shift + 1)) - 1) return long.MaxValue; // no tree has such a tile; and the sum below stays positive
+        if (level > 8 || index >= (long.MaxValue >> (shift + 1)) - 1) return long.MaxValue; // no tree has such a tile, and the sum below cannot overflow
         long m = (index + 1) << shift;
         long number = -1;
         for (int j = 1; 8 * (j - 1) < 63; j++) number += (j <= level ? m : m - 1) >> (8 * (j - 1));
         return number;
     }
 
-    /// <summary>How many tiles of level 1 and above the first segments make full.</summary>
+    /// <summary>The number of full tiles of level 1 and above over the first <paramref name="segments"/> segments.</summary>
     internal static long TilesAbove(long segments)
     {
         long tiles = 0;
@@ -274,7 +277,9 @@ public sealed class TileStore : ITileStore
 
     internal static Seal ReadSeal(RecordLog segments, long number) => ParseSeal(segments.Read(number, Seal.MostSize), number);
 
-    /// <summary>A segment with one read of the file where seal and parts lie within <see cref="MostAtOnce"/>: one of entries up to some kilobytes each.</summary>
+    /// <summary>
+    /// Reads a segment. Needs one read of the file when seal and parts lie within <see cref="MostAtOnce"/>, as for entries of up to some kilobytes each.
+    /// </summary>
     private static (Seal Seal, ReadOnlyMemory<byte> Bundle) ReadSegment(RecordLog segments, long number)
     {
         if (segments.ReadWithParts(number, Seal.LeastSize, Seal.MostSize, MostAtOnce) is RecordLog.RecordWithParts read)
@@ -295,7 +300,7 @@ public sealed class TileStore : ITileStore
             ? seal
             : throw new DamageException(new Damage("seal", "segments", number, null, $"the seal of segment {number}", "something else"));
 
-    /// <summary>The bundle of its parts; of one part, and most have one, without a copy.</summary>
+    /// <summary>Joins the parts of a bundle. Copies nothing when there is only one part, as in most bundles.</summary>
     private static ReadOnlyMemory<byte> Join(long number, Seal seal, Func<long, int, ReadOnlyMemory<byte>> read)
     {
         if (seal.Parts.Count == 1) return Part(0);
@@ -323,7 +328,7 @@ public sealed class TileStore : ITileStore
             ? tile
             : throw new DamageException(new Damage("tile", "tree", null, null, $"tile {index} of level {level}", "something else"));
 
-    /// <summary>The tile in the payload of its record.</summary>
+    /// <summary>Parses the payload of a tile's record.</summary>
     internal static bool TryParseTile(ReadOnlyMemory<byte> payload, int level, long index, out FullTile tile)
     {
         ReadOnlySpan<byte> bytes = payload.Span;
@@ -359,7 +364,8 @@ public sealed class TileStore : ITileStore
 
     private Task CommitAsync()
     {
-        // Both ends before the first commit: a tile that is put meanwhile is above segments that this commit does not have, and the tree on disk is never ahead of them.
+        // Take both ends before the first commit starts. A tile that is put meanwhile may lie above segments that this commit does not cover, and the tree on
+        // disk must never be ahead of the segments.
         (long Count, long LastAddress) tiles = _tree.End, segments = _segments.End;
         return Task.Run(async () =>
         {
@@ -368,7 +374,7 @@ public sealed class TileStore : ITileStore
             _held?.ThrowIfLost();
             await _tree.CommitAsync(tiles).ConfigureAwait(false);
 
-            // Read back before the memory copy goes and the journal may be trimmed: a device may say "written" and not have done it.
+            // Read back before the copy in memory is dropped and the journal may be trimmed: a device may report a write as done that it has not made.
             foreach ((long number, SealedSegment segment) in _uncommittedSegments)
             {
                 if (number >= segments.Count) continue;
@@ -398,7 +404,7 @@ public sealed class TileStore : ITileStore
 
     private async Task CompleteTreeAsync()
     {
-        // Tile i of level 1 is complete with segment 256 (i + 1) - 1, and with it perhaps tiles above.
+        // Segment 256 (i + 1) - 1 completes tile i of level 1, and may complete tiles above it.
         for (long i = Math.Max(0, LevelOneCount(_tree.Count) - 1); (i + 1) * 256 <= _segmentCount; i++)
         {
             for (int level = 1; level <= 8; level++)
@@ -422,7 +428,7 @@ public sealed class TileStore : ITileStore
         await FlushAsync(CancellationToken.None).ConfigureAwait(false);
     }
 
-    /// <summary>How many full tiles of level 1 are among the first <paramref name="records"/> records of the tree.</summary>
+    /// <summary>The number of full tiles of level 1 among the first <paramref name="records"/> records of the tree.</summary>
     internal static long LevelOneCount(long records)
     {
         long low = 0, high = records;
