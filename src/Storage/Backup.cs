@@ -1,70 +1,72 @@
-// A copy of a data directory while its server goes on. What is sealed never changes, so it is copied once and then only added to; what changes is small
-// and is copied as of one moment, into a directory of its own:
+// Copies a data directory while its server runs. Sealed bytes never change, so they are copied once and then only added to. The files that change are small,
+// and are copied as of one moment into a separate directory:
 //
-//   backup                   the manifest (BackupManifest.cs); replaced last, so it always names a whole copy, or none yet
-//   segments/ tree/          data.N, addresses: as in the data directory, only ever longer. commit: of the last copy, also one that was not finished
+//   backup                   the manifest (BackupManifest.cs); replaced last, so it always names a complete copy, or none yet
+//   segments/ tree/          data.N, addresses: as in the data directory, only ever longer. commit: of the last copy, also an unfinished one
 //   state-N/                 log, commit, heads, heads.old, published, guarded, halted, evidence/, journal/, segments.commit, tree.commit; key.pem
 //                            and key-ml-dsa.pem if they were asked for
 //
-// The moment: the journal's files are opened; then heads, tree and segments are asked how far they are; then the journal is read, which by now holds all that the others
-// promise. A frame that is being written meanwhile is left away.
+// One moment means: the journal's files are opened; then the heads are read, and the committed part of tree and segments is copied; then the journal is read,
+// which by now holds every entry that the others rely on. A frame that is being written meanwhile is left out.
 //
-// Whatever is new is checked in the copy, from entry bytes up to the signed root, before the manifest says that it is there.
+// Everything new is checked in the copy, from the entry bytes up to the signed root, before the manifest includes it.
 
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>How a backup is made.</summary>
+/// <summary>Options of a backup.</summary>
 public sealed record BackupOptions
 {
-    /// <summary>The journal's layout, when it is not the usual one.</summary>
+    /// <summary>The layout of the journal; null for the one that the directory's identity states.</summary>
     public JournalOptions? Journal { get; init; }
 
-    /// <summary>Most bytes that are copied in a second; 0 for as fast as it goes.</summary>
+    /// <summary>The most bytes to copy per second; 0 for no limit.</summary>
     public long BytesPerSecond { get; init; }
 
-    /// <summary>Whether the keys are copied too, where there are files of them. A backup with the keys can sign.</summary>
+    /// <summary>Whether to copy the key files too, where they exist. A backup with the keys can sign.</summary>
     public bool WithKey { get; init; }
 
-    /// <summary>Is told how many bytes of sealed entries are copied, and how many there are.</summary>
+    /// <summary>Called with the number of bytes of segments that are copied, and the number that there are.</summary>
     public Action<long, long>? Progress { get; init; }
 
-    /// <summary>After so many bytes what was copied is synced and counted: what an interruption costs.</summary>
+    /// <summary>The bytes copied between two syncs, each followed by an update of the manifest. An interruption loses at most this much work.</summary>
     internal long Step { get; init; } = 64 * 1024 * 1024;
 
-    /// <summary>The clock, for the time in the manifest.</summary>
+    /// <summary>The clock for the time in the manifest.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
-/// <summary>What a backup holds now.</summary>
-/// <param name="Identity">Whose log it is.</param>
+/// <summary>The content of a backup after a run.</summary>
+/// <param name="Identity">The identity of the log.</param>
 /// <param name="Head">The newest signed head in it; null when nothing was signed yet.</param>
-/// <param name="Entries">Its entries, those not signed yet included.</param>
-/// <param name="Segments">Its sealed segments.</param>
-/// <param name="Copied">Bytes of segments and tree that this run has copied.</param>
-/// <param name="CheckedFrom">The first segment that this run has checked, in the copy.</param>
+/// <param name="Entries">The number of entries in it, including those not signed yet.</param>
+/// <param name="Segments">The number of sealed segments in it.</param>
+/// <param name="Copied">The bytes of segments and tree that this run copied.</param>
+/// <param name="CheckedFrom">The first segment that this run checked in the copy.</param>
 public sealed record BackupReport(LogIdentity Identity, TreeHead? Head, long Entries, long Segments, long Copied, long CheckedFrom);
 
 /// <summary>Copies data directories.</summary>
 public static class Backup
 {
-    /// <summary>What may be left for the moment itself.</summary>
+    /// <summary>Passes over the sealed bytes are repeated until one copies no more than this. The rest is copied with the state.</summary>
     private const long Little = 8 * 1024 * 1024;
 
     private const int Attempts = 20;
 
     /// <summary>
-    /// Makes a backup, or brings the one that is there up to date; one that was interrupted goes on where it was. The server need not stop and does not notice.
+    /// Makes a backup, or brings an existing one up to date. An interrupted backup continues where it stopped. The server keeps running and is not affected.
     /// </summary>
     /// <param name="directory">The data directory.</param>
     /// <param name="to">The backup: a directory that does not exist, is empty, or holds a backup of the same log.</param>
-    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity.</param>
-    /// <param name="options">How; null for as fast as it goes, without the key.</param>
-    /// <param name="stop">Ends it; the next call goes on.</param>
-    /// <exception cref="DamageException">The copy is not whole: what was there before stays as it was.</exception>
-    /// <exception cref="StorageException">Not a log, not a backup of it, newer than the log, in use, or a failed call.</exception>
+    /// <param name="verifiers">Returns the verifier for a key in the directory's identity; null when the key is not acceptable.</param>
+    /// <param name="options">Options; null for a backup without a speed limit and without the keys.</param>
+    /// <param name="stop">Cancels the backup; the next call continues it.</param>
+    /// <exception cref="DamageException">The copy is damaged. The last complete copy stays in force.</exception>
+    /// <exception cref="StorageException"> <paramref name="directory"/> is not a log; <paramref name="to"/> is not a backup of it, is newer than the log, or
+    /// is in use; or a call failed.
+    /// </exception>
     public static async Task<BackupReport> RunAsync(string directory, string to, Func<VerifierKey, INoteVerifier?> verifiers, BackupOptions? options = null, CancellationToken stop = default)
     {
         options ??= new BackupOptions();
@@ -73,7 +75,7 @@ public static class Backup
         BackupManifest? manifest = Paths.DirectoryExists(to) ? BackupManifest.Read(to) : null;
         if (manifest is null)
         {
-            // Both directories, empty, are what a first run leaves that ends before it has written its manifest.
+            // A first run that ended before it wrote its manifest leaves both directories, empty.
             string[] begun = ["segments", "tree", BackupManifest.Name + ".new", "lock"];
             LogDirectory.RequireEmpty(to, begun);
             foreach (string part in begun[..2].Select(name => Path.Combine(to, name)))
@@ -105,7 +107,7 @@ public static class Backup
 
         public async Task<BackupReport> CopyAsync(Func<VerifierKey, INoteVerifier?> verifiers)
         {
-            // What the last whole copy covers was checked then.
+            // The records of the last complete copy were checked when it was made.
             long knownSegments = 0, knownTiles = 0;
             if (_before.IsComplete)
             {
@@ -142,7 +144,7 @@ public static class Backup
             return new BackupReport(identity, signed.Newest, entries, segments, _copied, from);
         }
 
-        /// <summary>Copies what is committed of one of the two logs and not copied yet; how many bytes that was.</summary>
+        /// <summary>Copies the committed bytes of segments or tree that are not copied yet. Returns the number of bytes.</summary>
         private long CopySealed(string name)
         {
             string source = Path.Combine(directory, name), target = Path.Combine(to, name);
@@ -164,7 +166,7 @@ public static class Backup
                 if (name == "segments") options.Progress?.Invoke(done, until);
             }
 
-            // All of it each time: 8 bytes for 256 entries, and no second number to keep.
+            // Copy the whole address file each time: it has only 8 bytes per record, and this way its progress need not be recorded.
             DurableFile.CopyRange(Path.Combine(source, "addresses"), Path.Combine(target, "addresses"), 0, commit.Count * 8, "address", _ => stop.ThrowIfCancellationRequested());
             DurableFile.Replace(Path.Combine(target, "commit"), commit.ToBytes());
             return done - began;
@@ -177,7 +179,7 @@ public static class Backup
             }
         }
 
-        /// <summary>Copies all that changes, as of one moment.</summary>
+        /// <summary>Copies the files that change, as of one moment.</summary>
         private async Task<HeadFiles> TakeAsync(string state)
         {
             for (int attempt = 1; ; attempt++)
@@ -203,7 +205,7 @@ public static class Backup
                 }
                 catch (StorageException) when (attempt < Attempts)
                 {
-                    // A frame that was being written, or a file of the journal that was begun meanwhile.
+                    // A frame was being written, or a new file of the journal was started meanwhile.
                     await Task.Delay(50, stop).ConfigureAwait(false);
                     continue;
                 }
@@ -229,7 +231,7 @@ public static class Backup
             }
         }
 
-        /// <summary>Up to the end of the last whole frame, zeros behind it.</summary>
+        /// <summary>Copies the journal up to the end of its last whole frame, followed by zeros.</summary>
         private void CopyJournal(JournalFiles files, JournalScan scan, string target)
         {
             byte[] bytes = new byte[_journal.FileBytes];
@@ -247,7 +249,7 @@ public static class Backup
             Posix.SyncDirectory(target);
         }
 
-        /// <summary>The new part of the copy, from its entries up to the root that was signed, which covers the part before as well.</summary>
+        /// <summary>Checks the new part of the copy, from its entries up to the signed root, which covers the earlier part as well.</summary>
         private async Task<(HeadsCheck Heads, long Entries, long Segments, long From)> CheckAsync(string state, HeadFiles files, Func<VerifierKey, INoteVerifier?> verifiers, long knownSegments, long knownTiles)
         {
             List<string> notes = [];

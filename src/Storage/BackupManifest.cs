@@ -4,14 +4,14 @@ using System.Text;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>What a backup directory holds: its file <c>backup</c>, text, replaced as a whole (spec/storage.md, "Backups").</summary>
+/// <summary>The manifest of a backup: its file <c>backup</c>, text, replaced as a whole (spec/storage.md, "Backups").</summary>
 /// <param name="Origin">The origin of the log.</param>
 /// <param name="VerifierKey">Its vkey.</param>
-/// <param name="Segments">Bytes of <c>segments/</c> that are copied and synced: an address of its log.</param>
-/// <param name="Tree">The same of <c>tree/</c>.</param>
-/// <param name="State">Number of the directory with all that changes; 0 while no copy is complete.</param>
-/// <param name="Taken">When that was copied, Unix milliseconds.</param>
-/// <param name="Size">The signed size in it.</param>
+/// <param name="Segments">The bytes of <c>segments/</c> that are copied and synced, as an address in that log.</param>
+/// <param name="Tree">As <paramref name="Segments"/>, for <c>tree/</c>.</param>
+/// <param name="State">The number of the directory with the copied files that change; 0 while no copy is complete.</param>
+/// <param name="Taken">When that directory was copied, in Unix milliseconds.</param>
+/// <param name="Size">The signed tree size in it.</param>
 /// <param name="Root">The root at that size.</param>
 internal sealed record BackupManifest(string Origin, string VerifierKey, long Segments, long Tree, long State, long Taken, long Size, Hash Root)
 {
@@ -19,14 +19,14 @@ internal sealed record BackupManifest(string Origin, string VerifierKey, long Se
     private const string Header = "tlog-backup v1";
     private const int MaxSize = 16 * 1024;
 
-    /// <summary>The directory with all that changes.</summary>
+    /// <summary>The name of the directory with the files that change.</summary>
     public string StateDirectory => string.Create(CultureInfo.InvariantCulture, $"state-{State}");
 
-    /// <summary>Whether there is a copy that can be restored.</summary>
+    /// <summary>Whether the backup has a complete copy, which can be restored.</summary>
     public bool IsComplete => State > 0;
 
-    /// <summary>Reads the manifest of a directory; null when there is none.</summary>
-    /// <exception cref="StorageException">It is damaged, or of a newer version.</exception>
+    /// <summary>Reads the manifest of a directory; null when it has none.</summary>
+    /// <exception cref="StorageException">The manifest is damaged, or of a newer version.</exception>
     public static BackupManifest? Read(string directory)
     {
         string path = Path.Combine(directory, Name);

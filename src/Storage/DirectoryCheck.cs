@@ -1,47 +1,47 @@
-// fsck of a data directory. It begins at the entry bytes: everything else in the directory is computed again from
-// them and compared. Nothing is repaired; the only thing written is the lock file, while it is held. Beside a server that has the directory nothing
-// is written at all: what is committed does not change any more, and what does change is read as of one moment.
+// fsck of a data directory. It starts at the entry bytes: everything else in the directory is computed again from them and compared. Nothing is repaired. The
+// only file written is the lock file, while the lock is held. When a server has the directory, nothing is written at all: committed bytes do not change any
+// more, and the files that do change are read as of one moment.
 //
 //   1  identity              log
-//   2  heads                 heads.old, heads, commit, guard, published: parsed, signed, one story            HeadsCheck.cs
+//   2  heads                 heads.old, heads, commit, guard, published: parsed, signatures verified, consistent with each other      HeadsCheck.cs
 //   3  segments and tree     parts -> leaf hashes -> seals -> chain -> tiles above                  SegmentsCheck.cs
 //   4  journal               frames; equal to the segments where they overlap; the entries beyond   JournalCheck.cs
-//   5  roots                 at every size that was ever signed, while 3 and 4 pass by it           Core, TreeCheck.cs
+//   5  roots                 at every size that was ever signed, as 3 and 4 reach it                Core, TreeCheck.cs
 //   6  files that do not belong here
 
 using System.Globalization;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>A directory that was found whole.</summary>
-/// <param name="Identity">Whose log it is.</param>
+/// <summary>The result of a check that found no damage.</summary>
+/// <param name="Identity">The identity of the log.</param>
 /// <param name="Head">The newest signed head; null when nothing was signed yet.</param>
-/// <param name="Published">The checkpoint that was published last, with its cosignatures; null where none is kept.</param>
+/// <param name="Published">The last published checkpoint with its cosignatures; null when none is stored.</param>
 /// <param name="Heads">How many different signed heads were checked against the tree.</param>
-/// <param name="Entries">How many entries it holds, those not signed yet included.</param>
-/// <param name="Segments">How many of its segments are sealed.</param>
-/// <param name="Notes">What is no damage and still worth knowing: traces of a crash that the next start mends, a halt. One line each.</param>
+/// <param name="Entries">The number of entries in the directory, including those not signed yet.</param>
+/// <param name="Segments">The number of sealed segments.</param>
+/// <param name="Notes">Findings that are not damage, one line each: traces of a crash that the next start repairs, a halt.</param>
 public sealed record DirectoryReport(
     LogIdentity Identity, TreeHead? Head, ReadOnlyMemory<byte>? Published, long Heads, long Entries, long Segments, IReadOnlyList<string> Notes);
 
-/// <summary>How a directory is checked.</summary>
+/// <summary>Options of a check.</summary>
 public sealed record CheckOptions
 {
-    /// <summary>The journal's layout, when it is not the usual one.</summary>
+    /// <summary>The layout of the journal; null for the one that the directory's identity states.</summary>
     public JournalOptions? Journal { get; init; }
 
     /// <summary>
-    /// Whether a server may have the directory. No lock is taken then, sealed bytes are read from the disk and not from the page cache, and what is appended after the
-    /// beginning is checked as far as the check meets it.
+    /// Whether a server may be using the directory. If so, no lock is taken, sealed bytes are read from the disk instead of the page cache, and entries
+    /// appended after the start of the check are checked as far as the check reaches them.
     /// </summary>
     public bool InUse { get; init; }
 
-    /// <summary>Most bytes of segments that are checked in a second; 0 for as fast as it goes, on all cores.</summary>
+    /// <summary>The most bytes of segments to check per second; 0 for no limit, on all cores.</summary>
     public long BytesPerSecond { get; init; }
 
     /// <summary>
-    /// Is told how many entries were checked, and how many there are as far as is known then (sealed or signed, whichever is more): after each segment, one
-    /// call at a time, on the thread that checks.
+    /// Called with the number of entries checked and the number of entries known at that time (sealed or signed, whichever is larger). Called after each
+    /// segment, one call at a time, on the thread that checks.
     /// </summary>
     public Action<long, long>? Progress { get; init; }
 }
@@ -49,20 +49,20 @@ public sealed record CheckOptions
 /// <summary>Checks a data directory from the entry bytes up.</summary>
 public static class DirectoryCheck
 {
-    /// <summary>How often a journal in use is looked at again when it does not fit: files and frames come and go while they are listed.</summary>
+    /// <summary>How often the journal of a running server is read again when it does not fit: files and frames come and go while they are listed.</summary>
     private const int JournalAttempts = 10;
 
     /// <summary>
-    /// Checks everything in the order above and throws at the first damage. Memory does not grow with the log, but for the history of
-    /// heads, which is bounded.
+    /// Checks everything in the order above and throws at the first damage. Memory does not grow with the log, except for the history of heads, which is
+    /// bounded.
     /// </summary>
     /// <param name="path">The data directory.</param>
-    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity; null for a key that is not acceptable.</param>
-    /// <param name="options">How; null for a directory that no process has, as fast as it goes.</param>
-    /// <param name="stop">Ends the check between two segments.</param>
-    /// <exception cref="DamageException">The first damage: kind, place, segment, index, expected, found.</exception>
-    /// <exception cref="DirectoryInUseException">Another process has it.</exception>
-    /// <exception cref="StorageException">It is not a log, or cannot be read.</exception>
+    /// <param name="verifiers">Returns the verifier for a key in the directory's identity; null when the key is not acceptable.</param>
+    /// <param name="options">Options; null for a directory that no process uses, checked without a speed limit.</param>
+    /// <param name="stop">Cancels the check between two segments.</param>
+    /// <exception cref="DamageException">The first damage found: kind, place, segment, index, expected, found.</exception>
+    /// <exception cref="DirectoryInUseException">Another process has the directory open.</exception>
+    /// <exception cref="StorageException">The directory is not a log, or cannot be read.</exception>
     public static async Task<DirectoryReport> RunAsync(
         string path, Func<VerifierKey, INoteVerifier?> verifiers, CheckOptions? options = null, CancellationToken stop = default)
     {
@@ -77,7 +77,7 @@ public static class DirectoryCheck
         JournalOptions journalOptions = options.Journal ?? LogDirectory.OptionsFor(identity);
         long signed = heads.Newest?.Size ?? 0;
 
-        // The tree before the segments: a server commits it behind them, so it never has more than they have.
+        // Open the tree before the segments: a server commits the tree after the segments, so the tree never has tiles above missing segments.
         RecordLog upper = RecordLog.OpenReadOnly(RequireRecordLog(path, "tree"), options.InUse);
         long sealedSegments;
         await using (upper.ConfigureAwait(false))
@@ -108,7 +108,8 @@ public static class DirectoryCheck
         StrayFiles.Check(path, identity, notes);
         return new DirectoryReport(identity, heads.Newest, heads.Published, heads.Claims.Count, tree.Size, sealedSegments, notes);
 
-        // The journal lets go of what is sealed, so its files are opened before it is asked how much that is, and what was sealed since the beginning is checked first.
+        // The journal drops sealed entries. So its files are opened first, then the number of sealed segments is read, and those sealed since the start are
+        // checked.
         async Task CheckJournalInUseAsync(SegmentsCheck sealedPart, RecordLog segments, RecordLog upper)
         {
             for (int attempt = 1; ; attempt++)
@@ -118,7 +119,7 @@ public static class DirectoryCheck
                 segments.Refresh();
                 if (segments.Count > sealedPart.Checked)
                 {
-                    // Much of it may take long, and the journal goes on: the files are opened again then.
+                    // Checking many new segments may take long while the journal goes on, so its files are opened again afterwards.
                     bool little = segments.Count - sealedPart.Checked <= 64;
                     sealedPart.Run(done => options.Progress?.Invoke(done, Math.Max(signed, done)), stop);
                     if (!little)
@@ -150,7 +151,7 @@ public static class DirectoryCheck
     internal static DamageException Damaged(string kind, string place, string expected, string found, long? segment = null) =>
         new(new Damage(kind, place, segment, null, expected, found));
 
-    /// <summary>Whose log it is, and what verifies its signatures: every checkpoint has one by each.</summary>
+    /// <summary>Reads the identity of the log, and returns the verifiers of its keys. Every checkpoint carries one signature by each.</summary>
     internal static (LogIdentity Identity, INoteVerifier[] Keys) ReadIdentity(string path, Func<VerifierKey, INoteVerifier?> verifiers)
     {
         string file = Path.Combine(path, "log");
@@ -159,7 +160,7 @@ public static class DirectoryCheck
             throw Damaged("identity", file, "the identity of the log whose segments and journal are beside it", "no such file");
         }
 
-        if (!Paths.Exists(file)) LogDirectory.ReadIdentity(path); // throws, and says what is missing
+        if (!Paths.Exists(file)) LogDirectory.ReadIdentity(path); // throws, and names what is missing
         if (!DurableFile.TryRead(file, LogIdentity.MaxSize, out byte[] bytes) || !LogIdentity.TryParse(bytes, out LogIdentity? identity))
         {
             throw Damaged("identity", file, LogIdentity.Form, string.Create(CultureInfo.InvariantCulture, $"{bytes.Length} other bytes"));

@@ -1,9 +1,9 @@
-// The data directory of a log (spec/storage.md): its identity, its lock, and the parts in it.
+// The data directory of a log (spec/storage.md): its identity, its lock, and its parts.
 //
-//   log        identity: version, origin, vkey, where the key is, the size of a journal file; the same of an ML-DSA-44 key where there is
-//              one. Written last by `create`: without it there is no log
-//   key.pem    the signing key, unless it lies elsewhere; key-ml-dsa.pem the second one
-//   lock       flock of the process that has it open
+//   log        identity: version, origin, vkey, path of the key, size of a journal file; also vkey and key path of an ML-DSA-44 key
+//              if the log has one. Written last by `create`: a directory without it is not a log
+//   key.pem    the signing key, unless it lies elsewhere; key-ml-dsa.pem: the second key
+//   lock       flock of the process that has the directory open
 //   journal/ segments/ tree/ commit heads halted guarded published evidence/
 
 using System.Diagnostics.CodeAnalysis;
@@ -12,33 +12,36 @@ using System.Text;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>A key of a log.</summary>
+/// <summary>One key of a log.</summary>
 /// <param name="VerifierKey">Its vkey.</param>
-/// <param name="KeyPath">The key file; relative to the directory, or absolute.</param>
+/// <param name="KeyPath">The path of the key file, relative to the directory or absolute.</param>
 public sealed record LogKey(string VerifierKey, string KeyPath);
 
-/// <summary>What a log's directory says it is.</summary>
+/// <summary>The identity of a log, as its directory states it.</summary>
 /// <param name="Origin">The origin line of its checkpoints.</param>
 /// <param name="VerifierKey">The vkey of its Ed25519 key.</param>
-/// <param name="KeyPath">The key file; relative to the directory, or absolute.</param>
+/// <param name="KeyPath">The path of the key file, relative to the directory or absolute.</param>
 /// <param name="JournalFileBytes">The size of each file of its journal: <see cref="JournalOptions.FileBytes"/>.</param>
-/// <param name="MlDsa44">The ML-DSA-44 key that signs every checkpoint too (type 0x06); null where there is none.</param>
+/// <param name="MlDsa44">The ML-DSA-44 key that also signs every checkpoint (type 0x06); null when the log has none.</param>
 public sealed record LogIdentity(string Origin, string VerifierKey, string KeyPath, int JournalFileBytes = JournalOptions.DefaultFileBytes, LogKey? MlDsa44 = null)
 {
     private const string Header = "tlog-directory v1", HeaderOfTwo = "tlog-directory v2";
     internal const int MaxSize = 16 * 1024;
 
-    /// <summary>What a readable identity is, for the message about one that is not.</summary>
+    /// <summary>Describes a valid identity file, for the message about an invalid one.</summary>
     internal const string Form = "five lines that begin with tlog-directory v1, or seven that begin with tlog-directory v2";
 
-    /// <summary>The keys that sign every checkpoint, in the order of their lines: Ed25519, and then ML-DSA-44 where there is one.</summary>
+    /// <summary>The keys that sign every checkpoint, in the order of their signature lines: Ed25519, then ML-DSA-44 if the log has one.</summary>
     public IReadOnlyList<LogKey> Keys => MlDsa44 is null ? [new(VerifierKey, KeyPath)] : [new(VerifierKey, KeyPath), MlDsa44];
 
     internal byte[] ToBytes() => Encoding.UTF8.GetBytes(string.Create(
         CultureInfo.InvariantCulture,
         $"{(MlDsa44 is null ? Header : HeaderOfTwo)}\norigin {Origin}\nvkey {VerifierKey}\nkey {KeyPath}\njournal {JournalFileBytes}\n{(MlDsa44 is null ? "" : $"ml-dsa-vkey {MlDsa44.VerifierKey}\nml-dsa-key {MlDsa44.KeyPath}\n")}"));
 
-    /// <summary>The refusal of a file whose first line is <paramref name="name"/> and a number that is not 1 to <paramref name="newest"/>; null of any other.</summary>
+    /// <summary>
+    /// The refusal of a file whose first line is <paramref name="name"/> followed by a version number outside 1 to <paramref name="newest"/>; null for any
+    /// other file.
+    /// </summary>
     internal static StorageException? OtherVersion(string path, ReadOnlySpan<byte> bytes, string name, long newest)
     {
         ReadOnlySpan<byte> line = bytes[..Math.Max(0, bytes.IndexOf((byte)'\n'))];
@@ -77,36 +80,36 @@ public sealed class LogDirectory : IAsyncDisposable
         Journal = journal;
     }
 
-    /// <summary>The file of the Ed25519 key that is made with a log, in its directory.</summary>
+    /// <summary>The name of the Ed25519 key file that is created with a log, in its directory.</summary>
     public const string KeyName = "key.pem";
 
-    /// <summary>The file of the ML-DSA-44 key that is made with a log, in its directory.</summary>
+    /// <summary>The name of the ML-DSA-44 key file that is created with a log, in its directory.</summary>
     public const string MlDsa44KeyName = "key-ml-dsa.pem";
 
-    /// <summary>Largest key file that is copied: PEM with comments around it is far below.</summary>
+    /// <summary>The largest key file to copy, in bytes. PEM with comments around it is far smaller.</summary>
     internal const int MaxKeyFile = 64 * 1024;
 
-    /// <summary>The same two names, in the order of <see cref="LogIdentity.Keys"/>: what keys are called in a backup, wherever they lay.</summary>
+    /// <summary>The same two names, in the order of <see cref="LogIdentity.Keys"/>: the names of key files in a backup, wherever the originals are.</summary>
     internal static readonly string[] KeyNames = [KeyName, MlDsa44KeyName];
 
-    /// <summary>The directory.</summary>
+    /// <summary>The path of the data directory.</summary>
     public string Root { get; }
 
-    /// <summary>Whose log it is.</summary>
+    /// <summary>The identity of the log.</summary>
     public LogIdentity Identity { get; }
 
-    /// <summary>What has been signed.</summary>
+    /// <summary>The register of the signed heads.</summary>
     public TreeRegister Register { get; }
 
     /// <summary>The sealed bytes.</summary>
     public TileStore Tiles { get; }
 
-    /// <summary>The order of entries.</summary>
+    /// <summary>The journal, which decides the order of entries.</summary>
     public Journal Journal { get; }
 
     /// <summary>
-    /// Makes a new log in a directory that does not exist or is empty but for <paramref name="allowed"/> (the keys just made). The identity is written
-    /// last: a crash before leaves a directory that neither serves nor can be mistaken for a log.
+    /// Creates a new log in a directory that does not exist or is empty except for <paramref name="allowed"/> (the keys just made). The identity is written
+    /// last: a crash before that leaves a directory that is neither served nor mistaken for a log.
     /// </summary>
     public static void Create(string path, LogIdentity identity, TimeProvider time, JournalOptions? options = null, params string[] allowed)
     {
@@ -120,7 +123,7 @@ public sealed class LogDirectory : IAsyncDisposable
         DurableFile.Replace(Path.Combine(path, "log"), identity.ToBytes());
     }
 
-    /// <summary>Refuses a directory that holds anything but <paramref name="allowed"/> and what its file system keeps there.</summary>
+    /// <summary>Refuses a directory that holds anything except <paramref name="allowed"/> and the names that its file system puts there.</summary>
     public static void RequireEmpty(string path, params string[] allowed)
     {
         if (!Paths.DirectoryExists(path)) return;
@@ -128,13 +131,16 @@ public sealed class LogDirectory : IAsyncDisposable
         if (other is not null) throw new StorageException($"{path} is not empty: it holds {other}; a log is created in an empty directory");
     }
 
-    /// <summary>Refuses a place for <paramref name="what"/> that is a directory or lies below it: what is in a data directory belongs to the log, and fsck would name it as damage.</summary>
+    /// <summary>
+    /// Refuses a place for <paramref name="what"/> that is <paramref name="directory"/> or lies below it: everything in a data directory belongs to the log,
+    /// and fsck would report other files as damage.
+    /// </summary>
     internal static void RequireOutside(string path, string directory, string what)
     {
         if (Paths.IsWithin(path, directory)) throw new StorageException($"{path} is inside of {directory}: choose a folder outside of it for {what}");
     }
 
-    /// <summary>The same for the directory of any log.</summary>
+    /// <summary>As above, for the directories of all logs.</summary>
     internal static void RequireOutsideOfLogs(string path, string what)
     {
         foreach (string above in Paths.RealFolders(path))
@@ -145,18 +151,18 @@ public sealed class LogDirectory : IAsyncDisposable
         }
     }
 
-    /// <summary>Reads whose log it is, and changes nothing.</summary>
+    /// <summary>Reads the identity of the log in a directory. Changes nothing.</summary>
     /// <exception cref="StorageException">The directory is not a log.</exception>
     public static LogIdentity ReadIdentity(string path)
     {
         if (!Paths.DirectoryExists(path)) throw new StorageException($"{path} does not exist; tlog-server create makes a new log");
         string file = Path.Combine(path, "log");
 
-        // The folder above that of a log which is called log.
+        // The user may have named the parent of a log directory that is called "log".
         if (Paths.IsDirectory(file)) throw new StorageException($"{path} is not a log: {file} is a directory; name that if it is the log");
         if (!DurableFile.TryRead(file, LogIdentity.MaxSize, out byte[] bytes))
         {
-            // Where something is, a log may be: only an empty directory is a place for a new one.
+            // If other files are there, this may be a damaged log: suggest a new log only for an empty directory.
             string? other = Paths.FirstIn(path, "lock");
             throw new StorageException($"{path} is not a log: it has no file named log{(other is null ? "; tlog-server create makes a new log" : $", but it holds {other}: check the path; if the log was here, take {file} from a backup")}");
         }
@@ -166,8 +172,8 @@ public sealed class LogDirectory : IAsyncDisposable
     }
 
     /// <summary>
-    /// Opens all of it, with the lock. What does not fit together is refused by name: commit record, history, guard, segments, journal. Whether the tree
-    /// that these give has the signed root is for the caller to check, with the verifier's code.
+    /// Acquires the lock and opens all parts. Parts that do not fit together are refused with a message that names them: commit record, history, guard,
+    /// segments, journal. The caller still has to check, with the verifier's code, that the tree from these parts has the signed root.
     /// </summary>
     public static async Task<LogDirectory> OpenAsync(string path, string? guardDirectory, TimeProvider time, JournalOptions? options = null)
     {
@@ -200,12 +206,12 @@ public sealed class LogDirectory : IAsyncDisposable
         [new WatchedFile(Path.Combine(Root, "log")), .. Register.FilesInUse(), .. Tiles.FilesInUse(), .. Journal.FilesInUse()];
 
     /// <summary>
-    /// Begins a new guard, or gives the guard up, as an operator says (<see cref="TreeRegister.ChangeGuard"/>). Returns what was done, in words.
+    /// Starts a new guard, or removes the guard, at an operator's request (<see cref="TreeRegister.ChangeGuard"/>). Returns a description of the change.
     /// </summary>
-    /// <param name="path">The data directory; no server may be at work in it.</param>
-    /// <param name="guardDirectory">Where the new guard is; null to use none.</param>
-    /// <param name="reason">Why; kept in the history.</param>
-    /// <param name="time">The clock, for the history.</param>
+    /// <param name="path">The data directory. No server may be using it.</param>
+    /// <param name="guardDirectory">The folder of the new guard; null for no guard.</param>
+    /// <param name="reason">The operator's reason, kept in the history.</param>
+    /// <param name="time">The clock for the time in the history.</param>
     public static string ChangeGuard(string path, string? guardDirectory, string reason, TimeProvider time)
     {
         LogIdentity identity = ReadIdentity(path);
@@ -213,7 +219,7 @@ public sealed class LogDirectory : IAsyncDisposable
         return TreeRegister.ChangeGuard(path, guardDirectory, identity.Origin, reason, time);
     }
 
-    /// <summary>Why journal, segments and commit record cannot belong together; null when they can.</summary>
+    /// <summary>The reason why journal, segments and commit record cannot belong together; null when they can.</summary>
     internal static string? Reconcile(long journalFirst, long journalNext, long sealedSize, long signed)
     {
         if (journalNext < signed) return $"the journal ends at {journalNext} entries, but size {signed} is signed: entries are missing";
@@ -232,22 +238,22 @@ public sealed class LogDirectory : IAsyncDisposable
         }
         finally
         {
-            // Last of all: whoever gets the lock finds nobody at work.
+            // Release the lock last: nothing here may still write when another process acquires it.
             Register.Dispose();
             _lock.Dispose();
         }
     }
 
     /// <summary>
-    /// How much room a log of this identity needs beside what it has written, when entries of up to <paramref name="waiting"/> bytes wait: these in journal and segments,
-    /// the next journal file, what is put and not committed, and 16 MiB for the rest.
+    /// The disk space in bytes that a log of this identity needs in addition to what it has written, when entries of up to <paramref name="waiting"/> bytes
+    /// are queued: these entries in journal and segments, the next journal file, uncommitted segment bytes, and 16 MiB for everything else.
     /// </summary>
     public static long ReserveFor(LogIdentity identity, long waiting) => (2 * waiting) + identity.JournalFileBytes + TileStore.MaxUncommitted + (16 * 1024 * 1024);
 
-    /// <summary>The journal's options of this log.</summary>
+    /// <summary>The journal options of this log.</summary>
     public static JournalOptions OptionsFor(LogIdentity identity) => OptionsFor(identity.Origin) with { FileBytes = identity.JournalFileBytes };
 
-    /// <summary>The journal's options of a log of this origin, with files of the default size.</summary>
+    /// <summary>The journal options of a log with this origin and files of the default size.</summary>
     public static JournalOptions OptionsFor(string origin)
     {
         Span<byte> hash = stackalloc byte[Hash.Size];

@@ -1,53 +1,55 @@
-// What can be rebuilt from what. A damaged directory is never changed: a plan names each damage and what mends it, and a copy is made in which all is mended, or none.
+// Rebuilds a damaged data directory from its whole parts. The directory itself is never changed: a plan lists each damage with its remedy, and a copy is made
+// in which everything is repaired. If something cannot be repaired, no copy is made.
 //
-// Entries are what counts: seals, tiles, addresses and commit files are a function of them. Those of a segment are looked for where they may be: in its parts, in the journal,
-// in other copies. Which of them are right its root says, of which there are statements too: in the tile above it, in its seal. The one with the most votes is taken; whether all
-// of that was right is decided by the roots that were signed, and, before the copy gets its name, by the check that begins at its entries. Where it was not, someone has changed
-// entries together with all that was made of them: then those of the journal come first, and after that those of other copies.
+// Only the entries have to be found: seals, tiles, addresses and commit files are a function of them. The entries of a segment are read from every place that
+// may have them: its parts, the journal, other copies. Several statements say which root they must have: the tile above, the seal, and the root of each set
+// of entries that was found. Each counts as a vote, and the entries whose root has the most votes are used. Whether that was right is decided by the signed
+// roots and, before the copy gets its final name, by a check that starts at its entries. If it was wrong, someone has changed entries together with
+// everything derived from them: then the entries of the journal are preferred, and if that fails too, those of other copies.
 
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>A damage and what mends it.</summary>
-/// <param name="Damage">What is damaged.</param>
-/// <param name="Remedy">What it is rebuilt from, in words; null when nothing here can.</param>
+/// <summary>One damage and its remedy.</summary>
+/// <param name="Damage">The damage.</param>
+/// <param name="Remedy">What it is rebuilt from, in words; null when it cannot be rebuilt.</param>
 public sealed record RepairStep(Damage Damage, string? Remedy);
 
-/// <summary>All that was found damaged.</summary>
-/// <param name="Steps">Each damage; none for a whole directory.</param>
-/// <param name="Entries">Entries that the copy will have.</param>
+/// <summary>Everything that was found damaged.</summary>
+/// <param name="Steps">One step per damage; empty for a directory without damage.</param>
+/// <param name="Entries">The number of entries that the copy will have.</param>
 /// <param name="Head">The newest signed head; null when nothing was signed, or when it is lost.</param>
 public sealed record RepairPlan(IReadOnlyList<RepairStep> Steps, long Entries, TreeHead? Head)
 {
-    /// <summary>Whether everything can be mended.</summary>
+    /// <summary>Whether everything can be repaired.</summary>
     public bool CanApply => Steps.All(step => step.Remedy is not null);
 }
 
-/// <summary>How a directory is repaired.</summary>
+/// <summary>Options of a repair.</summary>
 public sealed record RepairOptions
 {
-    /// <summary>The journal's layout, when it is not the usual one.</summary>
+    /// <summary>The layout of the journal; null for the one that the directory's identity states.</summary>
     public JournalOptions? Journal { get; init; }
 
-    /// <summary>Other places that may have entries which are lost here.</summary>
+    /// <summary>Other places that may have entries that are lost here.</summary>
     public IReadOnlyList<IEntrySource> Sources { get; init; } = [];
 
-    /// <summary>The clock, for the history.</summary>
+    /// <summary>The clock for the time in the history.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
-/// <summary>Plans repairs, and makes repaired copies.</summary>
+/// <summary>Plans repairs and makes repaired copies.</summary>
 public static class Repair
 {
-    /// <summary>Names every damaged segment and tile, and the first damage of everything else, with what mends it. Changes nothing.</summary>
-    /// <param name="path">The data directory; no process has it.</param>
-    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity.</param>
-    /// <param name="options">How; null for without other copies.</param>
-    /// <param name="stop">Ends it.</param>
-    /// <exception cref="DamageException">The identity is damaged, without which nothing else can be judged.</exception>
-    /// <exception cref="StorageException">Not a log, in use, or a failed call.</exception>
+    /// <summary>Lists every damaged segment and tile, and the first damage of everything else, each with its remedy. Changes nothing.</summary>
+    /// <param name="path">The data directory. No other process may have it open.</param>
+    /// <param name="verifiers">Returns the verifier for a key in the directory's identity; null when the key is not acceptable.</param>
+    /// <param name="options">Options; null for a repair without other copies.</param>
+    /// <param name="stop">Cancels the planning.</param>
+    /// <exception cref="DamageException">The identity is damaged. Nothing else can be judged without it.</exception>
+    /// <exception cref="StorageException">The directory is not a log or is in use, or a call failed.</exception>
     public static async Task<RepairPlan> PlanAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions? options = null, CancellationToken stop = default)
     {
         using DirectoryLock held = DirectoryLock.Acquire(path);
@@ -57,15 +59,15 @@ public static class Repair
     }
 
     /// <summary>
-    /// Makes a copy in which everything that the plan names is mended: under the name with <c>.repairing</c> behind it until all of it is checked from entry bytes up. It is
-    /// halted. Makes nothing when something cannot be mended.
+    /// Makes a copy in which everything that the plan lists is repaired. Its name has the suffix <c>.repairing</c> until all of it has been checked from the
+    /// entry bytes up. The copy is halted. Makes nothing when something cannot be repaired.
     /// </summary>
-    /// <param name="path">The data directory; no process has it. It is not changed.</param>
-    /// <param name="to">The copy: a directory that does not exist, or is empty.</param>
-    /// <param name="verifiers">Gives the verifiers of the keys in the directory's identity.</param>
-    /// <param name="options">How; null for without other copies.</param>
-    /// <param name="stop">Ends it; what was made so far is removed.</param>
-    /// <returns>The plan, and the report of the check; null when nothing was made.</returns>
+    /// <param name="path">The data directory. No other process may have it open. It is not changed.</param>
+    /// <param name="to">The copy: a directory that does not exist or is empty.</param>
+    /// <param name="verifiers">Returns the verifier for a key in the directory's identity; null when the key is not acceptable.</param>
+    /// <param name="options">Options; null for a repair without other copies.</param>
+    /// <param name="stop">Cancels the repair and removes what was created so far.</param>
+    /// <returns>The plan, and the report of the check of the copy; the report is null when no copy was made.</returns>
     public static async Task<(RepairPlan Plan, DirectoryReport? Copy)> ApplyAsync(
         string path, string to, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions? options = null, CancellationToken stop = default)
     {
@@ -85,7 +87,7 @@ public static class Repair
         return (plan, report);
     }
 
-    /// <summary>Whose entries are taken where there are different ones.</summary>
+    /// <summary>Which entries of a segment to use when the sources differ.</summary>
     private enum First
     {
         MostVotes,
@@ -93,13 +95,13 @@ public static class Repair
         Others,
     }
 
-    /// <summary>What is read once, since the directory does not change, and is the same whichever way is tried.</summary>
+    /// <summary>Everything that is read from the directory once, because the directory does not change and every preference needs the same.</summary>
     /// <param name="Path">The data directory.</param>
-    /// <param name="Identity">Whose log it is.</param>
-    /// <param name="Keys">Of its keys.</param>
-    /// <param name="Files">What tells which heads were signed.</param>
-    /// <param name="Salvage">What is still whole of entries, seals and tiles.</param>
-    /// <param name="FirstDamage">What fsck names first.</param>
+    /// <param name="Identity">The identity of the log.</param>
+    /// <param name="Keys">The verifiers of its keys.</param>
+    /// <param name="Files">The files that state which heads were signed.</param>
+    /// <param name="Salvage">The entries, seals and tiles that are still whole.</param>
+    /// <param name="FirstDamage">The first damage that fsck reports; null when it reports none.</param>
     private sealed record Original(string Path, LogIdentity Identity, INoteVerifier[] Keys, HeadFiles Files, Salvage Salvage, Damage? FirstDamage);
 
     private static async Task<Original> ReadAsync(string path, Func<VerifierKey, INoteVerifier?> verifiers, RepairOptions options, CancellationToken stop)
@@ -119,7 +121,7 @@ public static class Repair
         return new Original(path, identity, keys, files, Salvage.Of(path, identity.Origin, stop), first);
     }
 
-    /// <summary>The first way in which everything can be mended; what the usual one gives where none can.</summary>
+    /// <summary>The plan of the first preference with which everything can be repaired. If there is none, the plan of <see cref="First.MostVotes"/>.</summary>
     private static async Task<(RepairPlan Plan, First First)> FindAsync(Original original, RepairOptions options, CancellationToken stop)
     {
         RepairPlan? usual = null;
@@ -143,11 +145,11 @@ public static class Repair
         private readonly JournalOptions _journal = options.Journal ?? LogDirectory.OptionsFor(original.Identity);
         private readonly IEntrySource[] _sources = prefer == First.Others ? [.. options.Sources, original.Salvage] : [original.Salvage, .. options.Sources];
         private HeadFiles _files = original.Files;
-        private bool _headsAnew;      // they are damaged, and the copy's begin with _head
+        private bool _headsAnew;      // they are damaged, and those of the copy begin with _head
         private bool _dropPublished;
         private TreeHead? _head;
 
-        /// <summary>Goes over everything; puts it into a copy as well, when there is one to be made.</summary>
+        /// <summary>Goes through the whole directory and lists the damage. Also writes the repaired copy when <paramref name="copy"/> is not null.</summary>
         public async Task<RepairPlan> PlanAsync(string? copy)
         {
             IReadOnlyList<ClaimedRoot> claims = ReadHeads();
@@ -231,7 +233,9 @@ public static class Repair
             if (!_steps.Exists(step => step.Damage.Kind == damage.Kind && step.Damage.Place == damage.Place && step.Damage.Index == damage.Index)) _steps.Add(new RepairStep(damage, remedy));
         }
 
-        /// <summary>What fsck names first is among the steps, whatever it is: files that do not belong, the journal, commit files.</summary>
+        /// <summary>
+        /// Makes sure that the first damage that fsck reports is among the steps, whatever it is: a file that does not belong, the journal, a commit file.
+        /// </summary>
         private void AddFirst(Damage damage)
         {
             bool known = _steps.Exists(step => step.Damage.Segment == damage.Segment && damage.Segment is not null) || (_headsAnew && damage.Kind is "heads" or "commit" or "checkpoint" or "signature");
@@ -245,7 +249,10 @@ public static class Repair
             });
         }
 
-        /// <summary>What was signed. Where its files are damaged, the newest head that one of them still names, if it is sure that there was none behind it.</summary>
+        /// <summary>
+        /// The signed heads. When their files are damaged, the newest head that commit, the guard or the last line of heads still states. There is none when
+        /// two of them state different roots for the same size, or when the guard is what is damaged.
+        /// </summary>
         private IReadOnlyList<ClaimedRoot> ReadHeads()
         {
             List<string> notes = [];
@@ -279,7 +286,7 @@ public static class Repair
             Offer("the guard", _files.Guard);
             if (_files.History is byte[] history)
             {
-                // Only the last line can say that it was the last.
+                // Use only the last line: no other line can show that it holds the newest head.
                 int end = history.AsSpan().LastIndexOfAnyExcept((byte)0) + 1, start = end < 2 ? 0 : history.AsSpan(0, end - 1).LastIndexOf((byte)'\n') + 1;
                 Offer("the last line of heads", history[start..end]);
             }
@@ -309,7 +316,7 @@ public static class Repair
             }
         }
 
-        /// <summary>The entries of a segment that the most statements agree on.</summary>
+        /// <summary>The entries of a segment whose root has the most votes, or those that come first in the preferred order.</summary>
         private async Task<Truth?> DecideAsync(long segment)
         {
             List<(string From, ReadOnlyMemory<byte> Bundle, Hash[] Leaves, Hash Root)> candidates = [];
@@ -326,7 +333,7 @@ public static class Repair
             Offer("the journal", original.Salvage.FromJournal(segment * EntryBundle.Width, EntryBundle.Width));
             if (prefer == First.Journal && candidates.Count == 0) Offer("its own parts", original.Salvage.FromParts(segment));
 
-            // Others are asked only where they are needed: they may be far away.
+            // Ask other copies only when they are needed: they may be far away.
             if (candidates.Count == 0 || votes.Count > 1 || prefer == First.Others)
             {
                 foreach (IEntrySource source in options.Sources) Offer(source.Name, await source.ReadAsync(segment, EntryBundle.Width, stop).ConfigureAwait(false));
@@ -368,7 +375,7 @@ public static class Repair
             }
         }
 
-        /// <summary>Compares what is stored of a segment, and of the tiles that it completes, with what it has to be.</summary>
+        /// <summary>Compares the stored segment, and the stored tiles that it completes, with the bytes that they must have.</summary>
         private void Compare(long segment, Truth truth, RecordLog? segments, RecordLog? upper)
         {
             _completed.Clear();
@@ -401,7 +408,7 @@ public static class Repair
             }
         }
 
-        /// <summary>Journal, heads, key, identity: the last makes it a log.</summary>
+        /// <summary>Writes journal, heads, evidence, keys, halt record and, last, the identity, which makes the directory a log.</summary>
         private async Task WriteRestAsync(string copy, long entries, List<byte[]> tail)
         {
             await WriteJournalAsync(Path.Combine(copy, "journal"), entries, tail).ConfigureAwait(false);
@@ -436,7 +443,10 @@ public static class Repair
             }
         }
 
-        /// <summary>A journal that begins behind the last segment; or with the last entry, where nothing is behind it: a journal that has forgotten something has a frame.</summary>
+        /// <summary>
+        /// Writes a journal that begins after the last segment. When no entry follows it, the journal begins with the last entry: a trimmed journal must have
+        /// at least one frame.
+        /// </summary>
         private async Task WriteJournalAsync(string directory, long entries, List<byte[]> tail)
         {
             Journal.Create(directory, _journal);
@@ -471,7 +481,7 @@ public static class Repair
             }
         }
 
-        /// <param name="Bundle">256 entries.</param>
+        /// <param name="Bundle">The 256 entries of a segment.</param>
         /// <param name="Leaves">Their leaf hashes.</param>
         /// <param name="Root">The root over them.</param>
         /// <param name="From">Where they were found.</param>

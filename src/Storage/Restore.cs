@@ -1,25 +1,27 @@
-// A data directory from a backup (Backup.cs): made beside its place, checked there from entry bytes up like any log, and only then given its name.
+// Restores a data directory from a backup (Backup.cs). It is built in a temporary folder next to its final place, checked there from the entry bytes up like
+// any log, and only then renamed.
 //
-// An older copy of a log that has signed more since would sign a second history: whoever restores cannot know whether there is one. So what is restored is halted until an
-// operator says that there is not, and its guard and its witnesses are asked at the start as always.
+// An older copy of a log that has signed more since would sign a second history, and the person who restores it cannot know whether that happened. So a
+// restored log is halted until an operator states that it did not. Its guard and its witnesses are asked at the start, as always.
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Makes a data directory out of a backup.</summary>
+/// <summary>Restores a data directory from a backup.</summary>
 public static class Restore
 {
     /// <summary>
-    /// Copies the last whole copy of a backup to a new directory and checks all of it. The log is halted: it starts for readers, and signs once its operator has resumed it.
+    /// Restores the last complete copy of a backup into a new directory and checks all of it. The restored log is halted: it serves readers, and signs only
+    /// after its operator has resumed it.
     /// </summary>
     /// <param name="from">The backup.</param>
-    /// <param name="directory">The data directory to be: it does not exist, or is empty. Until all is checked it is made in the folder of this name with <c>.restoring</c> appended.</param>
-    /// <param name="verifiers">Gives the verifiers of the keys in the backup's identity.</param>
-    /// <param name="key">The bytes of the key's file; null to take that of the backup, or the one that the identity names by an absolute path.</param>
-    /// <param name="options">The journal's layout and the progress of the check.</param>
-    /// <param name="mlDsa44Key">The same for the ML-DSA-44 key of a log that has one.</param>
-    /// <param name="stop">Ends it; what was made so far is removed. What a killed process leaves, the next call removes.</param>
+    /// <param name="directory">The data directory to create. It must not exist, or be empty. Until it is checked it has the suffix <c>.restoring</c>.</param>
+    /// <param name="verifiers">Returns the verifier for a key in the backup's identity; null when the key is not acceptable.</param>
+    /// <param name="key">The bytes of the Ed25519 key file. Null to use the one in the backup, or the one that the identity names by an absolute path.</param>
+    /// <param name="options">The layout of the journal, and the progress callback of the check.</param>
+    /// <param name="mlDsa44Key">As <paramref name="key"/>, for the ML-DSA-44 key of a log that has one.</param>
+    /// <param name="stop">Cancels the restore and removes what was created so far. The next call removes what a killed process left.</param>
     /// <exception cref="DamageException">The backup is not whole.</exception>
-    /// <exception cref="StorageException">Not a backup, none that is complete, no key, or a directory that is there.</exception>
+    /// <exception cref="StorageException">It is not a backup, has no complete copy or no key, or the directory exists and is not empty.</exception>
     public static async Task<DirectoryReport> RunAsync(
         string from, string directory, Func<VerifierKey, INoteVerifier?> verifiers, byte[]? key = null, CheckOptions? options = null, byte[]? mlDsa44Key = null,
         CancellationToken stop = default)
@@ -66,8 +68,8 @@ public static class Restore
         return report;
     }
 
-    /// <summary>Whose log a backup is of.</summary>
-    /// <exception cref="StorageException">Not a backup, or none that is complete.</exception>
+    /// <summary>Reads the identity of the log that a backup holds.</summary>
+    /// <exception cref="StorageException">It is not a backup, or has no complete copy.</exception>
     public static LogIdentity ReadIdentity(string from) => Read(from).Identity;
 
     private static (BackupManifest Manifest, string State, LogIdentity Identity) Read(string from)
@@ -82,7 +84,7 @@ public static class Restore
         $"restored from a backup of that time, of size {manifest.Size}, root {manifest.Root}: what was taken and signed later is not here. "
         + "Resume only when no newer copy exists, and nobody has seen a larger checkpoint of this log";
 
-    /// <summary>The records up to the commit of the state; what an interrupted backup has added behind it stays away.</summary>
+    /// <summary>Copies the records up to the commit in the state directory. Records that an interrupted backup appended after it are left out.</summary>
     private static void CopyLog(string from, string state, string made, string name, CancellationToken stop)
     {
         RecordLog.Commit commit = RecordLog.Commit.Read(Path.Combine(state, name + ".commit"));
@@ -93,7 +95,7 @@ public static class Restore
         DurableFile.Replace(Path.Combine(target, "commit"), commit.ToBytes());
     }
 
-    /// <summary>Copies the first bytes of a file, or all of it without a <paramref name="length"/>.</summary>
+    /// <summary>Copies the first <paramref name="length"/> bytes of a file, or the whole file when it is null.</summary>
     private static void CopyFile(string from, string to, long? length, CancellationToken stop)
     {
         PathInfo info = Posix.Stat(from) ?? throw DirectoryCheck.Damaged("backup", from, length is long bytes ? $"{bytes} bytes" : "a file", "no such file");

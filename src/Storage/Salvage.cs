@@ -1,22 +1,22 @@
-// What is still whole in a data directory, whatever else of it is lost. Every record, part and frame says what it is and has a CRC, so the files are
-// searched for them from beginning to end, and commit files, addresses and the order of things are not needed.
+// Finds everything that is still whole in a data directory, whatever else is lost. Every record, part and frame states what it is and has a CRC, so the files
+// are searched from beginning to end, without the commit files, the addresses or the order of the records.
 
 using System.Buffers.Binary;
 using Microsoft.Win32.SafeHandles;
 
 namespace TransparencyLog.Storage;
 
-/// <summary>Gives entries that may belong into a log: whoever takes them compares their hashes.</summary>
+/// <summary>Provides entries that may belong to a log. The caller must compare their hashes.</summary>
 public interface IEntrySource
 {
-    /// <summary>Where they come from, for a message.</summary>
+    /// <summary>The place where they come from, for messages.</summary>
     string Name { get; }
 
-    /// <summary>The first <paramref name="width"/> entries of a segment, as an entry bundle; null when it has not got all of them.</summary>
+    /// <summary>The first <paramref name="width"/> entries of a segment, as an entry bundle; null when this source does not have all of them.</summary>
     ValueTask<ReadOnlyMemory<byte>?> ReadAsync(long segment, int width, CancellationToken stop);
 }
 
-/// <summary>The records, parts and frames of a directory. Memory: some 200 bytes for each of them. One thread.</summary>
+/// <summary>The whole records, parts and frames of a directory. Uses about 200 bytes of memory for each. For use by one thread.</summary>
 public sealed class Salvage : IEntrySource
 {
     private const int Window = 8 * 1024 * 1024;
@@ -25,23 +25,23 @@ public sealed class Salvage : IEntrySource
     private readonly Dictionary<long, Found> _seals = [], _tiles = [];
     private readonly Dictionary<(long Number, long Place), Found> _parts = [];
     private readonly List<(long First, int Count, Found Entries)> _frames = []; // by first index
-    private long[] _reach = []; // behind the last entry of this frame and those before it: never decreases
+    private long[] _reach = []; // the largest end of this frame and those before it: never decreases
 
     private Salvage(string path) => Name = path;
 
     /// <inheritdoc/>
     public string Name { get; }
 
-    /// <summary>Behind the last segment of which anything was found.</summary>
+    /// <summary>One more than the number of the last segment of which anything was found.</summary>
     internal long Segments { get; private set; }
 
-    /// <summary>Behind the last entry in the journal; 0 when it has none.</summary>
+    /// <summary>The index after the last entry found in the journal; 0 when it has none.</summary>
     internal long JournalEnd => _reach is [.., long end] ? end : 0;
 
     /// <summary>Searches a directory, which need not be a log any more.</summary>
     /// <param name="path">The data directory.</param>
-    /// <param name="origin">The log's origin: frames of another are not taken.</param>
-    /// <param name="stop">Ends the search.</param>
+    /// <param name="origin">The origin of the log. Frames of other logs are ignored.</param>
+    /// <param name="stop">Cancels the search.</param>
     public static Salvage Of(string path, string origin, CancellationToken stop)
     {
         Salvage salvage = new(path);
@@ -71,14 +71,14 @@ public sealed class Salvage : IEntrySource
         return ValueTask.FromResult(found ?? FromJournal(segment * EntryBundle.Width, width));
     }
 
-    /// <summary>The seal of a segment, if its record was found.</summary>
+    /// <summary>The seal of a segment; null when its record was not found.</summary>
     internal Seal? SealOf(long segment) => _seals.TryGetValue(segment, out Found found) && Seal.TryParse(found.Read(), out Seal? seal) && seal.FirstIndex == segment * EntryBundle.Width ? seal : null;
 
-    /// <summary>A tile of level 1 or above, if its record was found.</summary>
+    /// <summary>A tile of level 1 or above; null when its record was not found.</summary>
     internal FullTile? TileOf(int level, long index) =>
         _tiles.TryGetValue(TileStore.RecordNumber(level, index), out Found found) && TileStore.TryParseTile(found.Read(), level, index, out FullTile tile) ? tile : null;
 
-    /// <summary>The bundle of a segment from its parts.</summary>
+    /// <summary>The bundle of a segment, joined from its parts; null when some are missing.</summary>
     internal ReadOnlyMemory<byte>? FromParts(long segment)
     {
         List<byte[]> parts = [];
@@ -88,7 +88,7 @@ public sealed class Salvage : IEntrySource
         return null;
     }
 
-    /// <summary>Entries from the journal, as a bundle; null when it has not got all of them.</summary>
+    /// <summary>Entries from the journal, as a bundle; null when the journal does not have all of them.</summary>
     internal ReadOnlyMemory<byte>? FromJournal(long first, int count)
     {
         using MemoryStream bundle = new();
@@ -108,7 +108,7 @@ public sealed class Salvage : IEntrySource
         return null;
     }
 
-    /// <summary>The first frame before which none has this entry.</summary>
+    /// <summary>The position of the first frame that can hold this entry: all frames before it end before the entry.</summary>
     private int FirstThatReaches(long entry)
     {
         int low = 0, high = _reach.Length;
@@ -136,7 +136,7 @@ public sealed class Salvage : IEntrySource
                 int read = Posix.Read(file, window, at, path);
                 if (read < FasterHeader + Envelope + Crc) break;
 
-                // What may not be whole in this window is looked at in the next.
+                // A record that may not be whole in this window is examined in the next one.
                 bool last = read < window.Length;
                 int end = last ? read : read - FasterHeader - Envelope - RecordLog.MaxPayload - Crc, next = 0;
                 while (next < end)
@@ -193,7 +193,7 @@ public sealed class Salvage : IEntrySource
         _reach = [.. _frames.Select(frame => end = Math.Max(end, frame.First + frame.Count))];
     }
 
-    /// <summary>Bytes in a file.</summary>
+    /// <summary>A range of bytes in a file.</summary>
     private readonly record struct Found(string Path, long Offset, int Length)
     {
         public byte[] Read()

@@ -1,6 +1,8 @@
 namespace TransparencyLog.Storage;
 
-/// <summary>Names what lies in a data directory and belongs to nothing. What a crash leaves of a replaced file is a note.</summary>
+/// <summary>
+/// Finds files in a data directory that do not belong to the log. Leftovers of a crash during a file replacement become notes; any other file is damage.
+/// </summary>
 internal static class StrayFiles
 {
     private static readonly string[] OfLog = ["log", "lock", "journal", "segments", "tree", "commit", "heads", "heads.old", "heads.next", "halted", "distrusted", "guarded", "published", "index", "reserve", "evidence", "heartbeat", "clock-accepted"];
@@ -19,7 +21,7 @@ internal static class StrayFiles
                 if (number != next++) throw DirectoryCheck.Damaged("storage", directory, $"data.{next - 1}", $"data.{number}");
             }
 
-            // FASTER's files are named by number without leading zeros, in a row.
+            // FASTER's files are named by consecutive numbers without leading zeros.
             Check(directory, name => OfRecordLog.Contains(name, StringComparer.Ordinal) || Enumerable.Range(0, next).Any(number => name == $"data.{number}"), notes);
         }
 
