@@ -2,12 +2,12 @@ using Microsoft.Extensions.Primitives;
 
 namespace TransparencyLog.Server.Http;
 
-/// <summary>What a request says about content codings: RFC 9110 section 12.5.3. Only gzip is ever applied here.</summary>
+/// <summary>Reads the content codings that a request accepts: RFC 9110 section 12.5.3. Only gzip is ever applied here.</summary>
 internal static class AcceptEncoding
 {
     /// <summary>
-    /// Whether gzip is acceptable, and no less wanted than the bytes as they are. Weights count (section 12.4.2): <c>gzip;q=0</c> is a no, <c>*</c> stands for what is not
-    /// named. No header, and whatever cannot be read, is no wish for gzip.
+    /// Whether gzip is acceptable and preferred at least as much as the uncompressed bytes. Weights count (section 12.4.2): <c>gzip;q=0</c> refuses gzip, and
+    /// <c>*</c> stands for gzip where gzip is not named. A missing header and elements that cannot be read do not ask for gzip.
     /// </summary>
     public static bool PrefersGzip(StringValues header)
     {
@@ -29,7 +29,7 @@ internal static class AcceptEncoding
         return (gzip ?? any ?? 0) is > 0 and int wish && wish >= (identity ?? 0);
     }
 
-    /// <summary>qvalue, in thousandths: 0 or 1 with at most three decimals, at most 1.</summary>
+    /// <summary>Reads a qvalue, in thousandths: 0 or 1 with at most three decimals, at most 1.</summary>
     private static bool TryReadWeight(ReadOnlySpan<char> parameter, out int weight)
     {
         weight = 0;

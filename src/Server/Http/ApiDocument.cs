@@ -4,7 +4,10 @@ using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Server.Http;
 
-/// <summary>GET /openapi/v1.json: the interface for tools. It depends on nothing but the routes, so it is made once: ASP.NET would make it for each request, at a thousand times the cost of a tile.</summary>
+/// <summary>
+/// GET /openapi/v1.json: the interface for tools. It depends only on the routes, so it is built once. ASP.NET would build it for each request, at a thousand
+/// times the cost of a tile.
+/// </summary>
 internal static class ApiDocument
 {
     private const string Name = "v1";

@@ -8,10 +8,10 @@ namespace TransparencyLog.Server.Http;
 /// <summary>POST /add and POST /add-batch: spec/log-api.md, "Appending".</summary>
 internal static class AppendEndpoints
 {
-    /// <summary>Largest add-batch body: what one frame of the journal takes, since a batch is all or nothing.</summary>
+    /// <summary>Bytes of the largest add-batch body. A batch is all or nothing, so one frame of the journal must hold it.</summary>
     public const int MaxBatch = JournalFrame.MaxEntryBytes;
 
-    /// <summary>How long a request that waits for publication may go on once the process is to end: connections are closed after 5 s.</summary>
+    /// <summary>How long a request that waits for publication may continue once the process is to end. Connections are closed after 5 s.</summary>
     private static readonly TimeSpan WaitWhileStopping = TimeSpan.FromSeconds(2);
 
     private const int MaxIndexLine = 20; // 19 digits and a newline
@@ -94,7 +94,7 @@ internal static class AppendEndpoints
 
         if (published is null)
         {
-            // Not public yet, but durable: the index is final. N-12: where the log has halted or failed, this is answered at once.
+            // Not public yet, but durable: the index is final. N-12: if the log has halted or failed, this answer is sent immediately.
             await IndexAsync(context, 202, index).ConfigureAwait(false);
             return;
         }
@@ -106,7 +106,7 @@ internal static class AppendEndpoints
         }
         catch (NoRoomException)
         {
-            // The proof can be had later; that the entry is durable is said now.
+            // The client can get the proof later. That the entry is durable is answered now.
             await IndexAsync(context, 202, index).ConfigureAwait(false);
             return;
         }
@@ -152,7 +152,7 @@ internal static class AppendEndpoints
                 return;
             }
 
-            // Before anything is appended: an answer that there is no room for could not be given any more.
+            // Reserved before anything is appended: afterwards, an answer that does not fit could no longer be sent.
             room = LargeAnswers.Reserve(count * MaxIndexLine);
             append = await engine.AddAsync(bundle.AsMemory(0, length), leaves.AsMemory(0, count), context.RequestAborted).ConfigureAwait(false);
         }
@@ -184,7 +184,7 @@ internal static class AppendEndpoints
         }
     }
 
-    /// <summary>Why a batch is not one; null when it is, with the leaf hash of each of its entries in an array of the pool.</summary>
+    /// <summary>Returns why a body is not a valid batch; null when it is, with the leaf hash of each entry in an array from the pool.</summary>
     internal static Problem? Refuse(ReadOnlySpan<byte> bundle, out int count, ref Hash[] leaves)
     {
         if (!EntryBundle.TryCount(bundle, out count, out int badOffset))
@@ -199,7 +199,7 @@ internal static class AppendEndpoints
             : null;
     }
 
-    /// <summary>The leaf hash of each entry; the offset of the first empty one, or -1.</summary>
+    /// <summary>Computes the leaf hash of each entry. Returns the offset of the first empty entry, or -1.</summary>
     private static int HashLeaves(ReadOnlySpan<byte> bundle, Hash[] leaves)
     {
         int i = 0, offset = 0;
@@ -226,7 +226,7 @@ internal static class AppendEndpoints
         return length;
     }
 
-    /// <summary>Whatever ended the frame, it was on its way to the disk.</summary>
+    /// <summary>Used for every failure of a frame, because the frame was already on its way to the disk.</summary>
     private static UnavailableException Unknown() => new("storage failed while the entry was being stored: whether it is stored is unknown; sending it again is safe", 60);
 
     private static bool TryReadWait(HttpContext context, Engine engine, out string wait, out Problem? refusal)
@@ -254,7 +254,7 @@ internal static class AppendEndpoints
         return true;
     }
 
-    /// <summary>A bare decimal index.</summary>
+    /// <summary>Answers with an index in decimal and nothing else.</summary>
     internal static Task IndexAsync(HttpContext context, int status, long index)
     {
         Span<byte> digits = stackalloc byte[MaxIndexLine];

@@ -6,8 +6,8 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Server.Http;
 
 /// <summary>
-/// What every request passes first: one spelling per resource, plain bodies only, and the last resort for what a handler throws.
-/// Routing itself is lenient (case, slashes, percent-encoding), so the target is compared as it came over the wire.
+/// The checks that every request passes first: one spelling per resource, plain bodies only. Also the last handler of exceptions. Routing is lenient (case,
+/// slashes, percent-encoding), so the target is compared as it came over the wire.
 /// </summary>
 internal static class Gate
 {
@@ -47,22 +47,22 @@ internal static class Gate
         }
         catch (ConnectionAbortedException)
         {
-            context.Abort(); // or Kestrel would try to read the rest of the body
+            context.Abort(); // otherwise Kestrel would try to read the rest of the body
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
-            // The caller has gone.
+            // The client has gone.
         }
         catch (Exception failure) when (!context.Response.HasStarted)
         {
-            // Damage found while reading goes to the operator's log, by name; the stranger learns that there is trouble.
+            // Damage found while reading is named in the operator's log. The client only learns that something is wrong.
             logger.RequestFailed(failure is StorageException ? failure.Message : failure.ToString());
             await new Problem(StatusCodes.Status500InternalServerError, "internal", "the log could not read what it has stored; its operator has been told")
                 .ExecuteAsync(context).ConfigureAwait(false);
         }
     }
 
-    /// <summary>A handler in the form whose description OpenAPI can carry.</summary>
+    /// <summary>Converts a handler to the type whose description OpenAPI can carry.</summary>
     public static Delegate Handle(Func<HttpContext, Task> handler) => handler;
 
     private static Problem? Refuse(HttpContext context)
@@ -78,7 +78,7 @@ internal static class Gate
         int query = target.IndexOf('?');
         ReadOnlySpan<char> path = query < 0 ? target : target[..query];
 
-        // N-09: the path alone names what is cached, and caches and fetchers add queries to get past each other.
+        // N-09: the path alone names a cached resource. Caches and fetchers add queries to bypass each other, so a query is ignored there.
         bool isCached = path is "/checkpoint" || path.StartsWith("/tile/") || path.StartsWith("/entry/") || path.StartsWith("/index/");
         if (query >= 0 && !isCached && path is not ("/add" or "/proof/inclusion" or "/proof/consistency")) return Problem.NotFound("this resource takes no query");
         if (path.StartsWith("/tile/"))

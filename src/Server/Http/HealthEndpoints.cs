@@ -6,14 +6,14 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;
 
-/// <summary>/healthz, /readyz and the page at /: for operators and the curious.</summary>
+/// <summary>/healthz, /readyz and the page at /: for operators and visitors.</summary>
 internal static class HealthEndpoints
 {
     private static readonly string[] Methods = ["GET", "HEAD"];
 
     public static void Map(WebApplication app, Engine engine)
     {
-        // A line for each witness: whether all is well is decided for each request, the lines may be shared.
+        // The body has a line for each witness, so requests may share it. The status is decided for each request.
         SharedAnswer<byte[]> figures = new(() => Encoding.UTF8.GetBytes(Figures(engine)), bytes => bytes.Length, TimeProvider.System);
         app.MapMethods("/healthz", Methods, Gate.Handle(context => HealthAsync(context, engine, figures, ready: false))).WithName("healthz").WithSummary("200 while nothing is wrong.").ProducesProblem(503);
         app.MapMethods("/readyz", Methods, Gate.Handle(context => HealthAsync(context, engine, figures, ready: true))).WithName("readyz").WithSummary("200 once entries are taken.").ProducesProblem(503);
@@ -79,7 +79,7 @@ internal static class HealthEndpoints
 
     internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
 
-    /// <summary>What is wrong with the clock, as a word of /status and in sentences.</summary>
+    /// <summary>Describes the problem of the clock, for use in sentences.</summary>
     internal static string Word(ClockState state) => state switch
     {
         ClockState.Early => "before 2026",

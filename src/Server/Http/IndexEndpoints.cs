@@ -23,7 +23,7 @@ internal static class IndexEndpoints
             return;
         }
 
-        // Before the look-up: what is found incomplete now may be complete behind it.
+        // Read before the look-up: the index may become complete during the look-up, and a miss is then not yet final.
         bool complete = full.IsComplete;
         Published? published = engine.Publisher.Current;
         long index = published is null ? -1 : await engine.Duplicates.FindAsync(leaf, published.Tree, context.RequestAborted).ConfigureAwait(false);

@@ -4,8 +4,8 @@ using TransparencyLog.Hosting;
 namespace TransparencyLog.Server.Http;
 
 /// <summary>
-/// GET /metrics: counters in the text format that Prometheus reads (spec/operations.md, "Metrics"). Labels come from a fixed set and from the policy: nothing a
-/// stranger sends makes a new series.
+/// GET /metrics: counters in the text format that Prometheus reads (spec/operations.md, "Metrics"). Labels come from a fixed set and from the policy, so no
+/// client can create a new series.
 /// </summary>
 internal static class MetricsEndpoint
 {
@@ -17,7 +17,7 @@ internal static class MetricsEndpoint
             .WithName("metrics").WithSummary("Counters in the text format that Prometheus reads.").Produces<string>(200, "text/plain");
     }
 
-    /// <summary>A text of metrics as an answer; also what the benchmarks' server without storage answers.</summary>
+    /// <summary>Answers with a text of metrics. The server without storage in the benchmarks uses this too.</summary>
     public static Task AnswerAsync(HttpContext context, byte[] text)
     {
         context.Response.Headers.CacheControl = "no-store";

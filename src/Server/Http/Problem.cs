@@ -4,8 +4,8 @@ using TransparencyLog.Hosting;
 namespace TransparencyLog.Server.Http;
 
 /// <summary>
-/// Refusals as application/problem+json; spec/log-api.md lists the names.
-/// The text is ours: nothing of a request and no exception's text but that of our own refusals goes out.
+/// Refusals as application/problem+json; spec/log-api.md lists the names. The text is ours: it contains nothing from the request, and the text of no
+/// exception but our own refusals.
 /// </summary>
 internal sealed class Problem(int status, string name, string detail, int? retryAfterSeconds = null) : IResult
 {
@@ -24,7 +24,7 @@ internal sealed class Problem(int status, string name, string detail, int? retry
         response.ContentType = ProblemJson.ContentType;
         response.Headers.CacheControl = "no-store";
 
-        // What was not read of the request is not drained: the connection ends with the answer, and the caller is told.
+        // The unread rest of a request is not drained. The connection ends with the answer, and a header says so.
         bool unread = RequestBody.IsUnread(httpContext);
         if (unread && HttpProtocol.IsHttp11(httpContext.Request.Protocol)) response.Headers.Connection = "close";
         if (retryAfterSeconds is int seconds) response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);

@@ -4,7 +4,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;
 
-/// <summary>What any server process can say of itself, in the text format that Prometheus reads: memory, collections, disk.</summary>
+/// <summary>Metrics of any server process, in the text format that Prometheus reads: memory, collections, disk.</summary>
 internal static class ProcessMetrics
 {
     public static StringBuilder AppendMetric(this StringBuilder text, string name, string type, FormattableString value) =>
@@ -34,14 +34,14 @@ internal static class ProcessMetrics
 }
 
 /// <summary>
-/// What was allocated since the start. The runtime's quick count has been seen to run ahead by gigabytes and then to stand still until the true one had caught
-/// up. The exact one stops every thread for a moment, so whoever asks often gets the last answer again.
+/// Bytes allocated since the start. The runtime's fast count was seen to run ahead by gigabytes, and then to stand still until the true count had caught up.
+/// The exact count stops every thread for a moment, so frequent callers get the last result again.
 /// </summary>
 internal static class Allocations
 {
     private static readonly TimeSpan Fresh = TimeSpan.FromMilliseconds(500);
     private static readonly Lock Counting = new();
-    private static long _total, _counted; // both by Counting
+    private static long _total, _counted; // guarded by Counting
 
     public static long Total
     {
@@ -58,8 +58,8 @@ internal static class Allocations
 }
 
 /// <summary>
-/// The longest pause of a garbage collection. The runtime keeps the pauses of the last one only, so an object that nobody holds looks at them after each: its
-/// finalizer runs, and leaves a new one behind.
+/// The longest pause of a garbage collection. The runtime keeps only the pauses of the last collection, so an unreferenced object reads them after each: its
+/// finalizer runs, and creates the next such object.
 /// </summary>
 internal static class GcPauses
 {
@@ -80,7 +80,7 @@ internal static class GcPauses
 
     private sealed class Sentinel
     {
-#pragma warning disable MA0055 // that the collector calls it is what it is for
+#pragma warning disable MA0055 // this class exists to be finalized by the collector
         ~Sentinel()
         {
             Look();

@@ -23,10 +23,10 @@ internal static class ProofEndpoints
             .Produces<string>(200, "text/plain").ProducesProblem(400);
     }
 
-    /// <summary>No proof under a checkpoint is larger: the checkpoint, at most 63 hashes, and less than a kilobyte around them.</summary>
+    /// <summary>Upper bound of the bytes of a proof under a checkpoint: the checkpoint, at most 63 hashes, and less than a kilobyte around them.</summary>
     public static long LargestProof(Published published) => published.Checkpoint.Length + (63 * Hash.LineSize) + 1024;
 
-    /// <summary>A tlog-proof (c2sp.org/tlog-proof) under a public checkpoint.</summary>
+    /// <summary>Builds a tlog-proof (c2sp.org/tlog-proof) under a public checkpoint.</summary>
     public static async ValueTask<byte[]> ProveAsync(Engine engine, Published published, long index, CancellationToken stop)
     {
         Hash[] hashes = await engine.Tiles.BuildAsync(ProofPlan.Inclusion(index, published.Size), published.Tree, stop).ConfigureAwait(false);
@@ -87,7 +87,7 @@ internal static class ProofEndpoints
     {
         foreach (string? line in context.Request.Headers.Accept)
         {
-            // The typed headers are made only for a request that may mean it.
+            // The typed headers are parsed only for a request that may ask for JSON.
             if (line is not null && line.Contains("application/json", StringComparison.OrdinalIgnoreCase))
             {
                 return context.Request.GetTypedHeaders().Accept.Any(accept => accept.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase));

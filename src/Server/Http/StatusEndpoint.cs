@@ -7,10 +7,10 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server.Http;
 
-/// <summary>GET /status: what the log is doing and how each of its witnesses stands, as JSON (spec/log-api.md, "State").</summary>
+/// <summary>GET /status: the state of the log and of each of its witnesses, as JSON (spec/log-api.md, "State").</summary>
 internal static class StatusEndpoint
 {
-    /// <summary>A plus stays a plus, so that a vkey can be copied: the answer is never taken for HTML.</summary>
+    /// <summary>Does not escape a plus, so that a vkey can be copied. Safe because the answer is never interpreted as HTML.</summary>
     private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static void Map(WebApplication app, Engine engine, Settings settings)
@@ -140,7 +140,7 @@ internal static class StatusEndpoint
         else json.WriteNull(name);
     }
 
-    /// <summary>The same for Prometheus. The label is the name in the policy, which is the operator's.</summary>
+    /// <summary>Writes the same for Prometheus. The label is the name in the policy, which the operator has chosen.</summary>
     public static void WriteMetrics(StringBuilder text, Publisher publisher)
     {
         text.AppendMetric("tlog_quorum_degraded", "gauge", $"{(publisher.DegradedSince is null ? 0 : 1)}");

@@ -5,7 +5,8 @@ using TransparencyLog.Hosting;
 namespace TransparencyLog.Server.Http;
 
 /// <summary>
-/// The target of a request, byte for byte as it came over the wire: every resource has one spelling, and nothing of it is decoded. Reading one allocates nothing.
+/// The target of a request, byte for byte as it came over the wire: every resource has one spelling, and nothing is decoded. Reading a target allocates
+/// nothing.
 /// </summary>
 internal static class Target
 {
@@ -14,7 +15,7 @@ internal static class Target
 
     public static string Of(HttpContext context) => RequestTarget.Of(context);
 
-    /// <summary>Reads <c>/tile/...</c>: SPEC TT-10, only the canonical path. Here and in the next two a query says nothing (N-09).</summary>
+    /// <summary>Reads <c>/tile/...</c>: SPEC TT-10, only the canonical path. This method and the next two ignore a query (N-09).</summary>
     public static bool TryReadTile(ReadOnlySpan<char> target, out TilePath tile)
     {
         target = RequestTarget.PathOf(target);
@@ -41,7 +42,8 @@ internal static class Target
     }
 
     /// <summary>
-    /// Reads the query of a target, <c>first=N</c> and perhaps <c>second=N</c>, in either order, each once, N a tree size or index. What is left out is null. False for anything else.
+    /// Reads the query of a target: <c>first=N</c> and <c>second=N</c>, in either order, each at most once, where N is a tree size or index. A parameter that
+    /// is left out is null. False for anything else.
     /// </summary>
     public static bool TryReadQuery(ReadOnlySpan<char> target, string first, string second, out long? firstValue, out long? secondValue)
     {
