@@ -1,38 +1,42 @@
-// Which entries are in the log already, so that one that comes again gets its first index (spec/decisions/duplicates.md). Three memories, and an
-// entry is in one of them from the moment it has an index:
+// Finds entries that are already in the log, so that an entry that is sent again gets its first index (spec/decisions/duplicates.md). From the moment
+// an entry has an index, it is in one of three places:
 //
-//   group       it is in a frame on its way to the disk, or not in the tree yet: Intake.cs
-//   table       it is in the tree, and among the newest: DuplicateTable
-//   full index  it is in a sealed segment (duplicate-index full): FullIndex
+//   group       in a frame on its way to the disk, or not in the tree yet: Intake.cs
+//   table       in the tree, and among the newest entries: DuplicateTable
+//   full index  in a sealed segment (duplicate-index full): FullIndex
 //
-// The two last name candidates only: an index is answered after the leaf hash that the tree has there was compared. That may read a tile from the
-// disk, so it is done on the thread of the request, before the entry enters the intake; that asks again only for what came into the tree since, which
-// is in memory. Neither is ever in the way of an append: what cannot be read or is forgotten costs a second index, no more.
+// The table and the full index only name candidates. An index is answered after the leaf hash that the tree has there was compared. The comparison may
+// read a tile from the disk, so it runs on the thread of the request, before the entry enters the intake. The intake then checks only what came into
+// the tree since, which is in memory. A failure here never prevents an append: a candidate that cannot be read or is forgotten costs a second index,
+// nothing more.
 
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>What the duplicate index has done since the start.</summary>
-/// <param name="Answered">Entries that were answered with the index of an equal one in the tree.</param>
+/// <summary>Counters of the search for duplicates since the start.</summary>
+/// <param name="Answered">Entries that were answered with the index of an equal entry.</param>
 /// <param name="Compared">Candidates whose leaf hash was read.</param>
-/// <param name="Others">Of these, those that were another entry's.</param>
-/// <param name="Unread">Candidates whose leaf hash could not be read: the entry was appended.</param>
+/// <param name="Others">Compared candidates whose leaf hash was a different one.</param>
+/// <param name="Unread">Candidates whose leaf hash could not be read. An equal entry may have been appended again.</param>
 /// <param name="Remembered">Entries in the table.</param>
-/// <param name="Forgotten">Entries that the table has dropped for newer ones.</param>
+/// <param name="Forgotten">Entries that the table has dropped for newer entries, or did not add because they were older than the others.</param>
 /// <param name="Crowded">Look-ups with more candidates than are compared.</param>
-/// <param name="TableBytes">Bytes the table uses for them.</param>
+/// <param name="TableBytes">Bytes that the table uses for its entries.</param>
 internal readonly record struct DuplicateCounters(
     long Answered, long Compared, long Others, long Unread, long Remembered, long Forgotten, long Crowded, long TableBytes);
 
-/// <summary>Finds the entries of the tree that equal new ones. Thread-safe, but for <see cref="Add"/>, which is the sequencer's.</summary>
-/// <param name="table">The newest entries; null when duplicates in the tree are not looked for.</param>
+/// <summary>Finds the entries of the tree that equal new entries. Thread-safe, except <see cref="Add"/>, which only the sequencer calls.</summary>
+/// <param name="table">The newest entries; null when the log does not look for duplicates.</param>
 /// <param name="full">All sealed entries; null without full history.</param>
-/// <param name="tiles">Where the leaf hashes are.</param>
-/// <param name="logger">Is told of what cannot be read.</param>
+/// <param name="tiles">Reads the leaf hashes.</param>
+/// <param name="logger">Logs the entries that cannot be read.</param>
 internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileReader tiles, ILogger logger)
 {
-    /// <summary>How far ahead in a batch memory is asked for: a look-up takes 20 ns when it is there, and memory 100.</summary>
+    /// <summary>
+    /// How many entries ahead a batch prefetches memory: a look-up takes 20 ns with its memory in the processor's cache, and fetching the memory takes 100
+    /// ns.
+    /// </summary>
     private const int Ahead = 8;
 
     private long _answered, _compared, _others, _unread;
@@ -44,24 +48,24 @@ internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileRea
     /// <summary>The index of all sealed entries; null without full history.</summary>
     public FullIndex? Full => full;
 
-    /// <summary>Takes an entry that has come into the tree, before the snapshot that covers it is seen by anyone.</summary>
+    /// <summary>Adds an entry that has come into the tree. Called before anyone can see the snapshot that covers it.</summary>
     public void Add(in Hash leaf, long index) => table?.Add(leaf, index);
 
-    /// <summary>Whether duplicates are looked for at all.</summary>
+    /// <summary>Whether the log looks for duplicates.</summary>
     public bool AreSought => table is not null;
 
-    /// <summary>Counts entries that got the index of an equal one.</summary>
+    /// <summary>Counts entries that were answered with the index of an equal entry.</summary>
     public void CountAnswered(int entries)
     {
         if (entries > 0) Interlocked.Add(ref _answered, entries);
     }
 
-    /// <summary>The index of each of these entries that is in this tree, -1 for the others; null when none is.</summary>
+    /// <summary>Returns the index of each of these entries that is in this tree and -1 for the others; null when none is in the tree.</summary>
     public ValueTask<long[]?> LookUpAsync(ReadOnlyMemory<Hash> leaves, TreeSnapshot tree, CancellationToken stop)
     {
         if (table is null) return ValueTask.FromResult<long[]?>(null);
 
-        // Nearly always all entries are new: then there is nothing to wait for.
+        // Nearly always all entries are new. The method then completes without waiting.
         ReadOnlySpan<Hash> hashes = leaves.Span;
         Span<long> candidates = stackalloc long[DuplicateTable.MaxCandidates + 1];
         for (int i = 0; i < hashes.Length; i++)
@@ -74,8 +78,8 @@ internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileRea
     }
 
     /// <summary>
-    /// The smallest index from <paramref name="from"/> on, below the tree's size, that has this leaf hash; -1 when none has. For what came into the tree a moment ago, whose
-    /// leaf hashes are in memory: it waits for nothing.
+    /// Returns the smallest index from <paramref name="from"/> on, below the tree's size, that has this leaf hash; -1 when none has. Never waits. For entries
+    /// that came into the tree a moment ago, whose leaf hashes are in memory.
     /// </summary>
     public long FindNow(in Hash leaf, long from, TreeSnapshot tree)
     {
@@ -89,7 +93,7 @@ internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileRea
                 ValueTask<ReadOnlyMemory<byte>?> read = tiles.GetAsync(LeavesOf(index, tree), tree, CancellationToken.None);
                 if (!read.IsCompletedSuccessfully)
                 {
-                    _ = read.AsTask().Exception; // nobody waits for it
+                    _ = read.AsTask().Exception; // the read is abandoned
                     Interlocked.Increment(ref _unread);
                     continue;
                 }
@@ -107,10 +111,10 @@ internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileRea
         return -1;
     }
 
-    /// <summary>The smallest index below the tree's size that is known to have this leaf hash; -1 when none is.</summary>
+    /// <summary>Returns the smallest index below the tree's size that is known to have this leaf hash; -1 when none is known.</summary>
     public ValueTask<long> FindAsync(in Hash leaf, TreeSnapshot tree, CancellationToken stop) => FindAsync(leaf, tree, null, stop);
 
-    /// <summary>Fills the table from the sealed segments below the given number, newest first, until it has what it is made for.</summary>
+    /// <summary>Fills the table from the sealed segments below the given number, newest first, up to the table's capacity.</summary>
     public async Task RebuildAsync(ITileStore store, long segments, CancellationToken stop)
     {
         if (table is null) return;
@@ -152,7 +156,7 @@ internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileRea
         return count == 0 ? new ValueTask<long>(-1) : CompareAsync(leaf, candidates[..count].ToArray(), tree, last ?? new LastTile(), stop);
     }
 
-    /// <summary>The candidates from this index on, the smallest first.</summary>
+    /// <summary>Writes the candidates from this index on, in ascending order. Returns how many.</summary>
     private int Name(in Hash leaf, long from, Span<long> candidates)
     {
         int count = table?.Find(leaf, from, candidates[..^1]) ?? 0;
@@ -166,7 +170,7 @@ internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileRea
     {
         foreach (long index in candidates)
         {
-            // Beyond this tree: whoever asks has a later one when it counts.
+            // Not covered by this tree. For an append, the intake searches again with a newer tree.
             if (index < 0 || index >= tree.Size) continue;
             long number = index / EntryBundle.Width;
             try
@@ -203,7 +207,7 @@ internal sealed class Duplicates(DuplicateTable? table, FullIndex? full, TileRea
         return new TilePath(0, number, TilePath.WidthAt(0, number, tree.Size));
     }
 
-    /// <summary>The tile read last: a batch that is sent again has its entries side by side.</summary>
+    /// <summary>The tile that was read last. When a batch is sent again, its entries are next to each other.</summary>
     private sealed class LastTile
     {
         public long Number { get; set; } = -1;

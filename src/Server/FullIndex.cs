@@ -1,19 +1,19 @@
-// The duplicate index of full history while the log runs: one task fills it from the level-0 tiles of sealed segments, oldest first, and then follows
-// the segments as they are sealed. A new one is made at every start, and whenever the one in use fails: nothing on disk is believed.
+// The duplicate index of full history while the log runs. One task fills it from the level-0 tiles of sealed segments, oldest first, and then adds each
+// segment as it is sealed. A new index is made at every start, and whenever the current one fails: nothing on disk is trusted.
 
 using System.Threading.Channels;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>Keeps a <see cref="HashIndex"/> behind the sealed segments. Look-ups may come from any thread.</summary>
-/// <param name="directory">Where the index lies: its own.</param>
+/// <summary>Keeps a <see cref="HashIndex"/> of the sealed segments up to date. Look-ups may come from any thread.</summary>
+/// <param name="directory">The directory of the index, which holds nothing else.</param>
 /// <param name="store">The sealed segments.</param>
 /// <param name="time">For the pause after a failure.</param>
-/// <param name="logger">Is told of failures, one line each.</param>
+/// <param name="logger">Logs failures, one line each.</param>
 internal sealed class FullIndex(string directory, ITileStore store, TimeProvider time, ILogger logger)
 {
-    /// <summary>From a failure to the next try: an index that fails at once must not keep a core and the disk busy.</summary>
+    /// <summary>From a failure to the next attempt. An index that fails immediately must not keep a core and the disk busy.</summary>
     public static readonly TimeSpan Pause = TimeSpan.FromSeconds(30);
 
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -21,19 +21,19 @@ internal sealed class FullIndex(string directory, ITileStore store, TimeProvider
     private long _covered, _failures;
     private bool _complete;
 
-    /// <summary>How many entries, from the first on, are in it now.</summary>
+    /// <summary>How many entries, from the first on, the index has now.</summary>
     public long Covered => Volatile.Read(ref _covered);
 
-    /// <summary>Whether it holds every sealed entry, but for those sealed a moment ago, which are in the table.</summary>
+    /// <summary>Whether the index has every sealed entry, except those sealed a moment ago, which are in the table.</summary>
     public bool IsComplete => Volatile.Read(ref _complete) && Volatile.Read(ref _index)?.Failure is null;
 
-    /// <summary>How often it failed and was made anew.</summary>
+    /// <summary>How often the index failed and had to be made again.</summary>
     public long Failures => Volatile.Read(ref _failures);
 
-    /// <summary>Says that there may be more segments. Returns at once.</summary>
+    /// <summary>Signals that there may be more segments. Does not block.</summary>
     public void Grown() => _wake.Writer.TryWrite(true);
 
-    /// <summary>The index that a leaf hash may have; false when it is not in it, or the index is not to be relied on now.</summary>
+    /// <summary>Finds the index that a leaf hash may have. False when the hash is not in it, or the index cannot be relied on now.</summary>
     public bool TryFind(in Hash leaf, out long index)
     {
         index = -1;
@@ -41,11 +41,11 @@ internal sealed class FullIndex(string directory, ITileStore store, TimeProvider
         if (current is null) return false;
         bool found = current.TryFind(leaf, out index);
         if (current.Failure is null) return found;
-        Grown(); // whoever keeps it looks at once
+        Grown(); // wakes the task that fills the index, which sees the failure
         return false;
     }
 
-    /// <summary>Runs until stopped. No failure of the index ends it.</summary>
+    /// <summary>Runs until it is cancelled. A failure of the index does not end it.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
         while (true)

@@ -1,13 +1,14 @@
-// Where requests meet frames. A request copies its entries into the frame that is being filled and waits; the sequencer takes frame after
-// frame. So the next frame fills while one is on its way to the disk, and an entry is copied once between the socket and the frame.
+// The queue between requests and the sequencer. A request copies its entries into the frame that is being filled, and waits. The sequencer takes one
+// frame after another. So the next frame fills while one is on its way to the disk, and an entry is copied once between the socket and the frame.
 //
 //   Add (any thread)  ->  filling  ->  full ones wait  ->  Take (the sequencer)  ->  in flight  ->  Complete or Fail  ->  Return
 //
-// An entry has its index as soon as it is in a frame: frames become durable in order, whole or not at all, and after a failure none does. The
-// index is told when the frame is durable.
+// An entry has its index as soon as it is in a frame: frames become durable in order, whole or not at all, and after a failure none does. The caller
+// gets the index when the frame is durable.
 //
-// Duplicates (decisions/duplicates.md): what is in the tree was looked for before (Duplicates.cs), up to some tree size; what is in a group, until it is
-// returned, is found in the group; what lies between the two is asked for here. So an entry that has an index is found, wherever it is.
+// Duplicates (decisions/duplicates.md): before it calls Add, a request has searched the tree up to some tree size (Duplicates.cs). The intake searches
+// the groups, each of which keeps its entries until it is returned, and the part of the tree between the two. So every entry that has an index is
+// found, wherever it is.
 
 using System.Buffers;
 using System.Numerics;
@@ -17,31 +18,33 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>The entries of one request on their way: all of them become durable, or none.</summary>
+/// <summary>The entries of one request on their way to the disk: all of them become durable, or none.</summary>
 internal sealed class Append : IValueTaskSource
 {
     private ManualResetValueTaskSourceCore<bool> _done; // continuations run on the thread that answers (Answers)
     private int _answered;
 
-    /// <summary>An append whose entries have one index after the other.</summary>
+    /// <summary>An append whose entries have consecutive indexes.</summary>
     public Append(long first) => First = first;
 
-    /// <summary>An append some of whose entries were there before.</summary>
+    /// <summary>An append with entries that were in the log before.</summary>
     public Append(long[] indexes) => (First, Indexes) = (indexes[0], indexes);
 
-    /// <summary>The index of the first entry; final once <see cref="Durable"/> has completed.</summary>
+    /// <summary>The index of the first entry. Final once <see cref="Durable"/> has completed.</summary>
     public long First { get; }
 
-    /// <summary>The index of each entry, where they are not one after the other; otherwise null.</summary>
+    /// <summary>The index of each entry; null when the indexes are consecutive.</summary>
     public long[]? Indexes { get; }
 
-    /// <summary>When it came, in milliseconds of <see cref="Environment.TickCount64"/>.</summary>
+    /// <summary>When the append was created, in milliseconds of <see cref="Environment.TickCount64"/>.</summary>
     public long Since { get; } = Environment.TickCount64;
 
-    /// <summary>Completes once all entries are durable; fails when that is unknown or will not be. To be awaited once.</summary>
+    /// <summary>Completes once all entries are durable. Fails when they will not be, or when that is unknown. May be awaited once.</summary>
     public ValueTask Durable => new(this, _done.Version);
 
-    /// <summary>The caller's one answer, success with null; runs what waits for it. False when it was answered before.</summary>
+    /// <summary>
+    /// Completes the append, successfully when <paramref name="failure"/> is null, and runs the caller's continuation. False when it was completed before.
+    /// </summary>
     public bool TryAnswer(Exception? failure)
     {
         if (Interlocked.Exchange(ref _answered, 1) != 0) return false;
@@ -57,17 +60,19 @@ internal sealed class Append : IValueTaskSource
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) => _done.OnCompleted(continuation, state, token, flags);
 }
 
-/// <summary>The log does not do it now; the message is for the caller and says why.</summary>
+/// <summary>The log cannot do this now. The message is for the client and states the reason.</summary>
 internal sealed class UnavailableException(string reason, int retryAfterSeconds) : Exception(reason)
 {
     public int RetryAfterSeconds { get; } = retryAfterSeconds;
 }
 
-/// <summary>What one frame takes, and who waits for it.</summary>
-/// <param name="remembers">Whether duplicates of its entries are looked for.</param>
+/// <summary>The entries of one frame, and the appends that wait for it.</summary>
+/// <param name="remembers">Whether it keeps the leaf hashes of its entries, to find duplicates of them.</param>
 internal sealed class Group(bool remembers)
 {
-    /// <summary>Entries for which memory is kept between two frames: 2 MiB of entries of 128 bytes. Frames of smaller ones give theirs back.</summary>
+    /// <summary>
+    /// Entries for which memory is kept between two frames: 2 MiB of entries of 128 bytes. After a frame of more, smaller entries the rest is released.
+    /// </summary>
     private const int Kept = 16 * 1024;
 
     private readonly Dictionary<Hash, long> _indexes = [];
@@ -77,16 +82,19 @@ internal sealed class Group(bool remembers)
     /// <summary>Whether the frame is on disk.</summary>
     public bool IsDurable { get; set; }
 
-    /// <summary>The index that the frame's first entry has to get.</summary>
+    /// <summary>The index that the frame's first entry must get.</summary>
     public long FirstIndex { get; set; }
 
-    /// <summary>Those that wait for this frame, in the order in which they came; duplicates of its entries among them.</summary>
+    /// <summary>The appends that wait for this frame, in the order in which they came. Includes those that only have duplicates of its entries.</summary>
     public List<Append> Appends { get; } = [];
 
-    /// <summary>The leaf hashes of the entries as they were received, folded in order (<see cref="Fold"/>): the tree is grown from the frame, and has to give the same.</summary>
+    /// <summary>
+    /// The leaf hashes of the entries as they were received, folded in order (<see cref="Fold"/>). The tree grows from the frame, whose leaf hashes must fold
+    /// to the same value.
+    /// </summary>
     public ulong Leaves { get; private set; }
 
-    /// <summary>Empties it for another frame.</summary>
+    /// <summary>Empties the group for another frame.</summary>
     public void Begin(long firstIndex)
     {
         Frame.Clear();
@@ -97,7 +105,7 @@ internal sealed class Group(bool remembers)
         if (_indexes.Capacity > Kept) _indexes.TrimExcess(Kept);
     }
 
-    /// <summary>Takes note of an entry that is in the frame.</summary>
+    /// <summary>Records an entry that is in the frame.</summary>
     public void Add(in Hash leaf, long index)
     {
         Leaves = Fold(Leaves, leaf);
@@ -109,18 +117,19 @@ internal sealed class Group(bool remembers)
     public static ulong Fold(ulong leaves, in Hash leaf) => BitOperations.RotateLeft(leaves, 7) ^ MemoryMarshal.Read<ulong>(MemoryMarshal.AsBytes(new ReadOnlySpan<Hash>(in leaf)));
 }
 
-/// <summary>Entries on their way into frames: bounded by bytes and by count, never an unbounded queue. Many writers, one reader (the sequencer).</summary>
+/// <summary>Entries on their way into frames, bounded by bytes and by count. Many writers, one reader (the sequencer).</summary>
 internal sealed class Intake : IDisposable
 {
-    /// <summary>Groups kept for reuse: one in flight, one being filled, one to spare. More are left to the garbage collector, like those that a burst made.</summary>
+    /// <summary>Limit of the idle groups that are kept for reuse. More, as after a burst, are left to the garbage collector.</summary>
     private const int Spares = 3;
 
     /// <summary>
-    /// Callers of a frame from which on the next waits, a millisecond at most, for a few more than it had: then throughput is what counts. Fewer never wait.
+    /// From this many callers in a frame on, the next frame waits, for a millisecond at most, until it has a quarter more callers: throughput is what counts
+    /// then. After a frame with fewer callers, the next never waits.
     /// </summary>
     private const int Many = 24;
 
-    /// <summary>Callers that a frame waits for at most: beyond that its cost is nothing beside theirs.</summary>
+    /// <summary>A frame waits for at most this many callers. With more, the cost of the frame is negligible compared with theirs.</summary>
     private const int Most = 128;
 
     private readonly object _gate = new(); // guards everything below
@@ -132,21 +141,21 @@ internal sealed class Intake : IDisposable
     private readonly Stack<Group> _spares = new();
     private readonly Timer _clock;
     private Group _filling;
-    private Group? _taken;    // until it is returned
-    private TreeSnapshot? _settled; // the tree with all groups that were returned
+    private Group? _taken;    // from Take until Return
+    private TreeSnapshot? _settled; // the tree with all returned groups
     private long _next;       // index of the next entry
-    private int _bytes;       // waiting, those taken not counted
+    private int _bytes;       // waiting, without the group that was taken
     private int _count;
     private bool _idle;       // the sequencer waits for a frame
-    private int _awaited = 1; // with so many callers
+    private int _awaited = 1; // how many callers it waits for
     private int _gathered;    // callers of the last frame
     private bool _closed;
 
-    /// <summary>An intake that takes nothing before <see cref="Open"/>.</summary>
-    /// <param name="maxBytes">Most bytes of entries that may wait.</param>
-    /// <param name="maxCount">Most requests that may wait.</param>
+    /// <summary>Creates an intake. <see cref="Open"/> must be called before the first append.</summary>
+    /// <param name="maxBytes">Limit of the bytes of entries that wait.</param>
+    /// <param name="maxCount">Limit of the requests that wait.</param>
     /// <param name="limit">How long a request waits for the disk.</param>
-    /// <param name="duplicates">Which entries are in the tree.</param>
+    /// <param name="duplicates">Finds entries that are in the tree.</param>
     public Intake(int maxBytes, int maxCount, TimeSpan limit, Duplicates duplicates)
     {
         _maxBytes = maxBytes;
@@ -158,10 +167,10 @@ internal sealed class Intake : IDisposable
         _clock = new Timer(static intake => ((Intake)intake!).Expire(), this, period, period);
     }
 
-    /// <summary>How many requests wait for a frame to go.</summary>
+    /// <summary>How many requests wait for the sequencer to take their frame.</summary>
     public int Count => Volatile.Read(ref _count);
 
-    /// <summary>Tells the recovered tree: its size is the next entry's index.</summary>
+    /// <summary>Sets the recovered tree. Its size is the index of the next entry.</summary>
     public void Open(TreeSnapshot tree)
     {
         lock (_gate)
@@ -172,10 +181,10 @@ internal sealed class Intake : IDisposable
         }
     }
 
-    /// <summary>Takes one entry. Throws <see cref="UnavailableException"/>, and has taken nothing then, when the intake is full or closed.</summary>
+    /// <summary>Accepts one entry. Throws <see cref="UnavailableException"/> when the intake is full or closed; the entry was not accepted then.</summary>
     /// <param name="entry">1 to 65,535 bytes; copied.</param>
     /// <param name="leaf">Its leaf hash.</param>
-    /// <param name="lookedUpTo">The tree size below which no equal entry is.</param>
+    /// <param name="lookedUpTo">The tree size up to which the caller has searched: no entry below it is equal.</param>
     public Append Add(in ReadOnlySequence<byte> entry, in Hash leaf, long lookedUpTo)
     {
         lock (_gate)
@@ -191,11 +200,11 @@ internal sealed class Intake : IDisposable
         }
     }
 
-    /// <summary>Takes the entries of a bundle, all into one frame. Throws like <see cref="Add(in ReadOnlySequence{byte}, in Hash, long)"/>.</summary>
-    /// <param name="bundle">At least one entry, each with its length before it, at most <see cref="JournalFrame.MaxEntryBytes"/>; copied.</param>
-    /// <param name="leaves">The leaf hash of each.</param>
-    /// <param name="known">The index of each that is in the tree, -1 for the others; null when none is.</param>
-    /// <param name="lookedUpTo">The tree size below which no entry equals one of the others.</param>
+    /// <summary>Accepts the entries of a bundle, all into one frame. Throws like <see cref="Add(in ReadOnlySequence{byte}, in Hash, long)"/>.</summary>
+    /// <param name="bundle">At least one entry, each after its length prefix, at most <see cref="JournalFrame.MaxEntryBytes"/>; copied.</param>
+    /// <param name="leaves">The leaf hash of each entry.</param>
+    /// <param name="known">The index of each entry that is in the tree, -1 for the others; null when none is in the tree.</param>
+    /// <param name="lookedUpTo">The tree size up to which the caller has searched: no entry below it equals one of the others.</param>
     public Append Add(ReadOnlySpan<byte> bundle, ReadOnlySpan<Hash> leaves, long[]? known, long lookedUpTo)
     {
         lock (_gate)
@@ -203,8 +212,8 @@ internal sealed class Intake : IDisposable
             Group group = Reserve(bundle.Length);
             int bytes = group.Frame.EntryBytes;
             long first = _next;
-            long[]? indexes = null; // once they are not one after the other
-            Group? newest = null; // that holds one of the entries
+            long[]? indexes = null; // set once they are not consecutive
+            Group? newest = null; // the newest group that holds one of the entries
             int i = 0;
             foreach (ReadOnlySpan<byte> entry in EntryBundle.Enumerate(bundle))
             {
@@ -237,12 +246,14 @@ internal sealed class Intake : IDisposable
         }
     }
 
-    /// <summary>The next frame to write; waits for one. Null once the intake is closed and empty. The sequencer's alone.</summary>
+    /// <summary>
+    /// Returns the next frame to write, and waits for one if necessary. Null once the intake is closed and empty. Only the sequencer calls this.
+    /// </summary>
     public Group? Take()
     {
         lock (_gate)
         {
-            // A frame costs the same whether 30 share it or 100, and whoever was answered a moment ago is about to come again.
+            // A frame costs the same for 30 callers as for 100, and the callers that were answered a moment ago are about to send again.
             int many = Math.Min(_gathered + (_gathered / 4), Most);
             if (_gathered >= Many && _full.Count == 0 && !_closed && _filling.Appends.Count < many) Wait(1, many);
             while (true)
@@ -264,7 +275,7 @@ internal sealed class Intake : IDisposable
         }
     }
 
-    /// <summary>The frame in flight is durable: its callers are answered, on other threads.</summary>
+    /// <summary>Marks the frame in flight as durable. Its callers are answered, on other threads.</summary>
     public void Complete(Group group)
     {
         Append[] answered;
@@ -278,7 +289,10 @@ internal sealed class Intake : IDisposable
         Answers.Give(answered, null);
     }
 
-    /// <summary>Whether the frame in flight is stored is unknown, and nothing more will be: its callers, and all that wait behind it, are told.</summary>
+    /// <summary>
+    /// Closes the intake after a failure. The callers of the frame in flight get the failure: whether it is stored is unknown. The callers that wait for
+    /// later frames are refused.
+    /// </summary>
     public void Fail(Exception failure)
     {
         List<Append> unknown = [], refused = [];
@@ -304,7 +318,7 @@ internal sealed class Intake : IDisposable
         }
     }
 
-    /// <summary>Gives back a group that was taken and is done with: its entries are in this tree.</summary>
+    /// <summary>Returns a group after its frame is integrated: its entries are in this tree.</summary>
     public void Return(Group group, TreeSnapshot tree)
     {
         lock (_gate)
@@ -315,7 +329,7 @@ internal sealed class Intake : IDisposable
         }
     }
 
-    /// <summary>Takes no more entries. What waits is still given to the sequencer.</summary>
+    /// <summary>Accepts no more entries. The sequencer still gets those that wait.</summary>
     public void Close()
     {
         lock (_gate)
@@ -327,7 +341,10 @@ internal sealed class Intake : IDisposable
 
     public void Dispose() => _clock.Dispose();
 
-    /// <summary>Waits, the sequencer alone, until the frame that is being filled has so many callers, or the time is over, or the intake is closed.</summary>
+    /// <summary>
+    /// Waits, on the sequencer's thread, until the frame that is being filled has this many callers, a frame is full, the time is over, or the intake is
+    /// closed.
+    /// </summary>
     private void Wait(int milliseconds, int callers)
     {
         _idle = true;
@@ -336,7 +353,7 @@ internal sealed class Intake : IDisposable
         _idle = false;
     }
 
-    /// <summary>The group with room for so many bytes more, or a refusal.</summary>
+    /// <summary>Returns the group that has room for this many more bytes. Throws when the intake is closed or full.</summary>
     private Group Reserve(int bytes)
     {
         if (_closed) throw new UnavailableException("the log is stopping", 5);
@@ -347,7 +364,10 @@ internal sealed class Intake : IDisposable
         return _filling = Fresh();
     }
 
-    /// <summary>The index of an equal entry, -1 when there is none; with the group that holds it, unless it is in the tree.</summary>
+    /// <summary>
+    /// Returns the index of an equal entry, -1 when none is known. <paramref name="holder"/> is the group that holds the entry; null when the entry is in the
+    /// tree.
+    /// </summary>
     private long Find(in Hash leaf, long lookedUpTo, out Group? holder)
     {
         if ((holder = _filling).TryFind(leaf, out long index)) return index;
@@ -369,7 +389,9 @@ internal sealed class Intake : IDisposable
         if (_idle && group.Appends.Count >= _awaited) Monitor.Pulse(_gate);
     }
 
-    /// <summary>An append with nothing new: answered with the newest group that holds one of its entries, or at once.</summary>
+    /// <summary>
+    /// Completes an append without new entries: together with the newest group that holds one of its entries, or immediately when all entries are durable.
+    /// </summary>
     private Append Known(Append append, Group? holder, int entries)
     {
         if (holder is { IsDurable: false })
@@ -397,7 +419,7 @@ internal sealed class Intake : IDisposable
         return group;
     }
 
-    /// <summary>Whoever has waited too long hears that the disk has not answered. Its entries stay where they are.</summary>
+    /// <summary>Refuses the callers that have waited too long for the disk. Their entries stay in their frames.</summary>
     private void Expire()
     {
         List<Append>? late = null;
@@ -423,8 +445,8 @@ internal sealed class Intake : IDisposable
 }
 
 /// <summary>
-/// Answers a frame's callers on the threads of the pool: as many work items as there are processors, each taking one caller after the other. An item
-/// a caller would cost more to queue than to run.
+/// Answers the callers of a frame on the thread pool, with no more work items than processors. Each item answers one caller after another. One item per
+/// caller would cost more to queue than to run.
 /// </summary>
 internal sealed class Answers : IThreadPoolWorkItem
 {

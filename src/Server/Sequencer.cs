@@ -1,12 +1,12 @@
-// The way of an entry, first half: intake -> journal -> right edge -> segments (spec/life-of-an-entry.md).
-// One loop, on a thread of its own because the journal's writes and syncs block it, owns the right edge and the open segment; readers get
-// immutable snapshots.
+// The path of an entry, first half: intake -> journal -> right edge -> segments (spec/life-of-an-entry.md).
+// One loop owns the right edge and the open segment. It has a dedicated thread, because the journal's writes and syncs block it. Readers get immutable
+// snapshots.
 
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>Gives entries their index. What it has answered is final.</summary>
+/// <summary>Assigns each entry its index. An index is final once it was answered.</summary>
 internal sealed class Sequencer
 {
     private readonly Intake _intake;
@@ -16,7 +16,7 @@ internal sealed class Sequencer
     private readonly StoredTree _readBack;
     private readonly Duplicates _duplicates;
     private readonly Action<int> _beforeAnswer;
-    private Hash[] _leaves = new Hash[1024]; // of the frame at hand
+    private Hash[] _leaves = new Hash[1024]; // leaf hashes of the current frame
     private RightEdge _edge;
     private byte[] _open = new byte[64 * 1024];   // entries of the open segment; append-only, replaced when it grows or is sealed
     private int _openLength;
@@ -35,23 +35,27 @@ internal sealed class Sequencer
         _latest = Snapshot();
     }
 
-    /// <summary>The tree as it is now.</summary>
+    /// <summary>The newest snapshot of the tree.</summary>
     public TreeSnapshot Latest => Volatile.Read(ref _latest);
 
     /// <summary>
-    /// The sequencer of what is stored: the right edge from the roots of the last sealed tiles, then the journal's entries behind the last durable
-    /// segment through the same method that new entries take. Refuses with <see cref="DamageException"/>, and has written nothing then, when segments and
-    /// journal do not lead to what was signed.
+    /// Rebuilds the sequencer from the stored bytes. The right edge comes from the roots of the last sealed tiles. The journal's entries after the last
+    /// durable segment then go through the same method as new entries. Throws <see cref="DamageException"/>, before anything is written, when segments and
+    /// journal do not lead to the signed head.
     /// </summary>
-    /// <param name="intake">Where entries wait; opened once all is recovered.</param>
-    /// <param name="journal">The order of entries.</param>
+    /// <param name="intake">Where entries wait for a frame. Opened when recovery is complete.</param>
+    /// <param name="journal">The entries, in order.</param>
     /// <param name="tiles">The sealed bytes.</param>
-    /// <param name="signed">The head in the register; null before the first.</param>
-    /// <param name="readBack">What was read back: the journal keeps what was not. It has checked the signed root in the stored entries.</param>
-    /// <param name="duplicates">Is told of every entry of the tree from the first that is not sealed on.</param>
-    /// <param name="grown">Called by the loop with each new snapshot; returns at once.</param>
-    /// <param name="beforeAnswer">Called with the bytes of each durable frame before it is acknowledged; may block, or throw to end it.</param>
-    /// <param name="stop">Ends the recovery.</param>
+    /// <param name="signed">The head in the register; null before the first head is signed.</param>
+    /// <param name="readBack">
+    /// Says how many entries were read back; the journal keeps the others. It has already checked the signed root against the stored entries.
+    /// </param>
+    /// <param name="duplicates">Receives every entry of the tree from the first unsealed entry on.</param>
+    /// <param name="grown">Called by the loop with each new snapshot. Must not block.</param>
+    /// <param name="beforeAnswer">
+    /// Called with the number of entry bytes of each durable frame before the frame is acknowledged. May block, or throw to stop the sequencer.
+    /// </param>
+    /// <param name="stop">Cancels the recovery.</param>
     public static async Task<Sequencer> RecoverAsync(
         Intake intake, IJournal journal, ITileStore tiles, TreeHead? signed, StoredTree readBack, Duplicates duplicates, Action<TreeSnapshot> grown, Action<int> beforeAnswer, CancellationToken stop)
     {
@@ -73,9 +77,9 @@ internal sealed class Sequencer
         return sequencer;
     }
 
-    /// <summary>Runs on the calling thread until the intake is closed and empty. Throws when storage fails: then nothing more is answered with success.</summary>
-    /// <param name="stop">Ends it.</param>
-    /// <param name="closing">Ends a wait for room on the disk: what waits for it is not stored.</param>
+    /// <summary>Runs on the calling thread until the intake is closed and empty. Throws when storage fails; no append succeeds after that.</summary>
+    /// <param name="stop">Stops the loop.</param>
+    /// <param name="closing">Ends a wait for room on the disk. The entries that wait for it are not stored.</param>
     public void Run(CancellationToken stop, CancellationToken closing)
     {
         while (_intake.Take() is Group group)
@@ -84,14 +88,14 @@ internal sealed class Sequencer
 
             try
             {
-                // 1. One frame for all that waited, hashed, written and synced. A crash before this: nobody was answered, the frame is cut or taken
-                //    in whole. A crash after this: the entries are in the log, answered or not.
+                // 1. One frame holds everything that waited. It is hashed, written and synced. A crash before the sync: nobody was answered, and
+                //    recovery cuts the frame or accepts it whole. A crash after the sync: the entries are in the log, answered or not.
                 _tiles.ThrowIfFailed();
                 Check(group);
                 long first = Wait(_journal.AppendAsync(group.Frame, closing));
                 if (first != group.FirstIndex) throw new StorageException($"the journal gave index {first} to what was to be entry {group.FirstIndex}");
 
-                //    And this copy of the log is the one that goes on, as far as its guard knew a second ago.
+                //    With a guard: a look at it, at most a second old, must show that no other copy has taken over (exception: GuardWatch.cs).
                 _beforeAnswer(group.Frame.EntryBytes);
             }
             catch (Exception failure)
@@ -100,20 +104,20 @@ internal sealed class Sequencer
                 throw;
             }
 
-            // 2. Now the index is a promise. Duplicates waited for the same frame and share its fate.
+            // 2. The index is final from here on. Callers that sent duplicates of these entries wait for the same frame and get the same result.
             _intake.Complete(group);
 
-            // 3, 4. The tree grows; full segments are sealed. A crash here is repaired by the journal: recovery comes through the same method.
+            // 3, 4. The tree grows and full segments are sealed. After a crash here, recovery feeds the journal's entries through the same method.
             Wait(IntegrateAsync(group.Frame.Entries, stop));
             Publish();
             _intake.Return(group, _latest);
 
-            // The journal forgets what is sealed for good and was read back for a signature.
+            // The journal may forget entries whose segments are durable and that were read back before a head was signed.
             Wait(_journal.TrimAsync(Math.Min(_tiles.DurableSegmentCount * EntryBundle.Width, _readBack.Size), stop));
         }
     }
 
-    /// <summary>The leaf hashes from the frame, which the tree is grown from, have to be those from the buffers in which the entries came.</summary>
+    /// <summary>Throws unless the leaf hashes of the frame, from which the tree grows, equal those of the buffers in which the entries arrived.</summary>
     private void Check(Group group)
     {
         int count = HashLeaves(group.Frame.Entries.Span);
@@ -137,7 +141,7 @@ internal sealed class Sequencer
         return count;
     }
 
-    /// <summary>Blocks: the sequencer has a thread of its own.</summary>
+    /// <summary>Blocks the calling thread, which only the sequencer uses.</summary>
     private static void Wait(ValueTask task)
     {
         if (task.IsCompletedSuccessfully) return;
@@ -146,7 +150,9 @@ internal sealed class Sequencer
 
     private static long Wait(ValueTask<long> task) => task.IsCompletedSuccessfully ? task.Result : task.AsTask().GetAwaiter().GetResult();
 
-    /// <summary>Adds entries to the tree, from the bytes that were journalled and their hashes at hand, and seals every segment that becomes full.</summary>
+    /// <summary>
+    /// Adds entries to the tree, from their journalled bytes and the leaf hashes of the current frame. Seals every segment that becomes full.
+    /// </summary>
     private async ValueTask IntegrateAsync(ReadOnlyMemory<byte> entries, CancellationToken stop)
     {
         List<FullTile> completed = [];
@@ -173,7 +179,7 @@ internal sealed class Sequencer
             int size = EntryBundle.EncodedSize(entry.Length);
             if (_openLength + size > _open.Length)
             {
-                // Snapshots keep the old array: what they point to never changes.
+                // Snapshots keep the old array, so the bytes that they refer to never change.
                 byte[] larger = GC.AllocateUninitializedArray<byte>(StoredTree.Grown(_open.Length, _openLength + size));
                 _open.AsSpan(0, _openLength).CopyTo(larger);
                 _open = larger;
@@ -190,7 +196,7 @@ internal sealed class Sequencer
         return taken;
     }
 
-    /// <summary>The signed root out of stored tiles alone: it only reads, before anything is sealed behind them.</summary>
+    /// <summary>Compares the signed root with the root of the stored tiles. Only reads, and runs before any further segment is sealed.</summary>
     private async ValueTask CheckSealedAsync(TreeHead signed, CancellationToken stop)
     {
         Hash found = (await new TileReader(_tiles).BuildAsync(ProofPlan.Root(signed.Size), _latest, stop).ConfigureAwait(false))[0];

@@ -3,20 +3,20 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Server;
 
 /// <summary>
-/// The tree as the stored bytes give it: entries are read back from the journal, hashed a second time and added to a right edge that shares nothing with the
-/// sequencer's. What is signed has to agree with it, roots, tiles and bundles: so no signature ever covers, and no reader is given, bytes other than the
-/// stored ones, whatever a bad memory does to an entry, a leaf hash or a node on the way. One thread at a time.
+/// The tree that the stored bytes produce. Entries are read back from the journal, hashed a second time and added to a right edge that shares nothing with
+/// the sequencer's. The roots, tiles and bundles of a tree must agree with it before the tree is signed. So bad memory that changes an entry, a leaf hash or
+/// a node on the way never leads to a signature over, or an answer with, bytes other than the stored bytes. One thread at a time.
 /// </summary>
 internal sealed class StoredTree : IDisposable
 {
     private readonly ITileStore _tiles;
     private readonly IJournalReader _reader;
-    private readonly long _journalBegin; // the index from which on the reader gives entries; a multiple of 256 where it is not 0
+    private readonly long _journalBegin; // the reader returns entries from this index on; a multiple of 256 where it is not 0
     private readonly RightEdge _edge;
     private readonly List<FullTile> _completed = [];
-    private ReadOnlyMemory<byte> _frame; // what is left of the frame at hand
+    private ReadOnlyMemory<byte> _frame; // the rest of the current frame
     private byte[] _open = new byte[64 * 1024];
-    private int _openLength; // of the entries behind the last whole segment
+    private int _openLength; // of the entries after the last whole segment
     private long _size;
 
     private StoredTree(ITileStore tiles, IJournal journal, RightEdge edge)
@@ -28,12 +28,12 @@ internal sealed class StoredTree : IDisposable
         _reader = journal.Follow(_journalBegin);
     }
 
-    /// <summary>How many entries were read back. The journal still needs those behind them.</summary>
+    /// <summary>How many entries were read back. The journal must keep those after them.</summary>
     public long Size => Volatile.Read(ref _size);
 
     /// <summary>
-    /// Reads back what lies between the last whole sealed segment of what is signed and its end, and changes nothing: throws
-    /// <see cref="DamageException"/> when the stored bytes do not give the signed root. Later checks begin at that segment again.
+    /// Reads back the entries from the last whole sealed segment below the signed head to that head, and changes nothing. Throws
+    /// <see cref="DamageException"/> when the stored bytes do not produce the signed root. Later checks begin at that segment again.
     /// </summary>
     public static async Task<StoredTree> RestoreAsync(ITileStore tiles, IJournal journal, TreeHead? signed, CancellationToken stop)
     {
@@ -48,13 +48,13 @@ internal sealed class StoredTree : IDisposable
         return new StoredTree(tiles, journal, await RestoreEdgeAsync(tiles, segments, stop).ConfigureAwait(false));
     }
 
-    /// <summary>The right edge of the first <paramref name="segments"/> segments, from the roots of their tiles.</summary>
+    /// <summary>Rebuilds the right edge of the first <paramref name="segments"/> segments from the roots of their tiles.</summary>
     public static Task<RightEdge> RestoreEdgeAsync(ITileStore tiles, long segments, CancellationToken stop) =>
         TileStore.RestoreEdgeAsync(segments, (level, index) => tiles.GetRootAsync(level, index, stop));
 
     /// <summary>
-    /// Throws <see cref="DamageException"/> unless the stored entries give this tree: its root, its partial tiles, its open bundle, and the segments sealed since the last
-    /// call. The tree is no smaller than the one before.
+    /// Throws <see cref="DamageException"/> unless the stored entries produce this tree: its root, its partial tiles, its open bundle, and the segments
+    /// sealed since the last call. The tree must not be smaller than the one before.
     /// </summary>
     public async ValueTask CheckAsync(TreeSnapshot tree, CancellationToken stop)
     {
@@ -68,7 +68,7 @@ internal sealed class StoredTree : IDisposable
         if (!_open.AsSpan(0, _openLength).SequenceEqual(tree.OpenBundle.Span)) throw Damaged("memory", "the open segment", $"the stored entries at size {tree.Size}", "others");
     }
 
-    /// <summary>The size to which a buffer of the open segment grows: twice what it had, and no more than the largest bundle.</summary>
+    /// <summary>The size to which a buffer of the open segment grows: twice its length, but no more than the largest bundle, unless more is needed.</summary>
     public static int Grown(int length, int needed) => Math.Max(Math.Min(2 * length, TileReader.LargestBundle), needed);
 
     public void Dispose() => _reader.Dispose();
@@ -89,7 +89,7 @@ internal sealed class StoredTree : IDisposable
         return _edge.Root();
     }
 
-    /// <summary>The next frame; or the next sealed bundle, where the journal has forgotten what is in it.</summary>
+    /// <summary>Reads the next frame; or the next sealed bundle, when the journal no longer has its entries.</summary>
     private async ValueTask ReadAsync(long size, CancellationToken stop)
     {
         if (_edge.Size < _journalBegin)
@@ -121,7 +121,9 @@ internal sealed class StoredTree : IDisposable
         _frame = _frame[taken..];
     }
 
-    /// <summary>What is sealed has to be what was read back. At a start the journal may hold segments that are sealed only behind it.</summary>
+    /// <summary>
+    /// Compares the sealed tiles and bundle with the entries that were read back. At a start, the journal may hold segments that are only sealed later.
+    /// </summary>
     private async ValueTask CompareAsync(CancellationToken stop)
     {
         long segment = _completed[0].Index;
