@@ -1,25 +1,26 @@
-// The guard and appends. An index is a promise that this copy of the log is the one that goes on, so the sequencer wants a look at the guard that is at most a second old before
-// it acknowledges a frame: a process that was stopped, and wakes when another one has taken over, gives no index then. The looks are made in the background.
+// The guard and appends. An index promises that this copy of the log is the one that goes on. So before the sequencer acknowledges a frame, it needs a look
+// at the guard that is at most a second old; when it has none, it looks and waits for the answer. A process that was suspended, and wakes after another copy
+// has taken over, acknowledges nothing then.
 //
-// A guard that does not answer is no fence. Entries are then still acknowledged, up to a bound: nothing can be signed, and what would be lost if another copy goes on has to end.
-// Beyond the bound the sequencer waits, and the intake fills and pushes back.
+// A guard that does not answer fences nobody. Entries are then still acknowledged, up to a bound: nothing can be signed, and the loss if another copy goes on
+// must be limited. Beyond the bound the sequencer waits, and the intake fills and refuses entries.
 
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>Asks the guard on behalf of the sequencer. One caller of <see cref="BeforeAnswer"/>.</summary>
+/// <summary>Asks the guard on behalf of the sequencer. Only one thread calls <see cref="BeforeAnswer"/>.</summary>
 internal sealed class GuardWatch : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>So many looks in a row, each of more than a second, are a guard that does not answer: five seconds.</summary>
+    /// <summary>This many looks in a row, each longer than a second, count as a guard that does not answer: five seconds.</summary>
     private const int SlowLooks = 5;
 
     private readonly GuardFence _guard;
     private readonly long _allowance;
     private readonly CancellationTokenSource _closing = new();
-    private long _acknowledged; // bytes, since the guard has become unavailable
+    private long _acknowledged; // bytes, since the guard became unavailable
 
     /// <param name="guard">The guard.</param>
     /// <param name="allowance">Bytes of entries that may be acknowledged while it is unavailable.</param>
@@ -38,7 +39,7 @@ internal sealed class GuardWatch : IDisposable
     /// <summary>Since when and why nothing can be signed; null while the guard answers.</summary>
     public GuardTrouble? Trouble => _guard.Trouble;
 
-    /// <summary>Looks now and then. Throws when this copy is fenced.</summary>
+    /// <summary>Looks at the guard periodically. Throws when this copy is fenced.</summary>
     public Task RunAsync(CancellationToken stop) => _guard.WatchAsync(stop);
 
     /// <summary>
@@ -58,19 +59,20 @@ internal sealed class GuardWatch : IDisposable
         int slow = 0;
         while (true)
         {
-            bool isUnavailable = _guard.Trouble is not null; // the watch finds out when it answers again
+            bool isUnavailable = _guard.Trouble is not null; // the periodic look notices when the guard answers again
             if (!isUnavailable)
             {
                 try
                 {
-                    _guard.LookAsync().GetAwaiter().GetResult(); // the sequencer has a thread of its own
+                    _guard.LookAsync().GetAwaiter().GetResult(); // only the sequencer uses this thread
                     if (_guard.IsFresh)
                     {
                         _acknowledged = 0;
                         return;
                     }
 
-                    // It answers, but takes longer than its answer is good for. Looks are counted, and not seconds: a process that was stopped meanwhile has to look again when it wakes.
+                    // It answers, but later than its answer is good for. Looks are counted instead of seconds, because a process that was suspended meanwhile
+                    // has to look again when it wakes.
                     isUnavailable = ++slow >= SlowLooks;
                 }
                 catch (GuardUnavailableException)
@@ -90,7 +92,7 @@ internal sealed class GuardWatch : IDisposable
         }
     }
 
-    /// <summary>Ends a wait of <see cref="BeforeAnswer"/>, and every later one.</summary>
+    /// <summary>Ends the current wait of <see cref="BeforeAnswer"/>, and every later one.</summary>
     public void Close() => _closing.Cancel();
 
     public void Dispose() => _closing.Dispose();

@@ -7,8 +7,8 @@ namespace TransparencyLog.Server;
 internal sealed record HeldState(Hold What, DateTimeOffset Since, string Reason);
 
 /// <summary>
-/// On while a witness's word holds the log. Logged when it goes on, once a minute while it is on, and when it goes off; never more than once a minute. <see cref="State"/> may be read
-/// from any thread; all else belongs to the publisher's loop.
+/// On while a witness's claim holds the log. Logged when it is raised, every minute while it is on, and when it is cleared. However often it is raised, that
+/// is logged at most once a minute. Any thread may read <see cref="State"/>; everything else belongs to the publisher's loop.
 /// </summary>
 internal sealed class HoldAlarm(TimeProvider time, ILogger logger)
 {
@@ -16,12 +16,12 @@ internal sealed class HoldAlarm(TimeProvider time, ILogger logger)
 
     private HeldState? _state;
     private long? _loggedAt;
-    private bool _wasLogged; // that it is on
+    private bool _wasLogged; // whether it was logged that the alarm is on
 
-    /// <summary>What is held; null while nothing is.</summary>
+    /// <summary>What is held; null while nothing is held.</summary>
     public HeldState? State => Volatile.Read(ref _state);
 
-    /// <summary>When it has to be logged again: a timestamp, the largest there is while it is off.</summary>
+    /// <summary>The timestamp at which the alarm must be logged again; <see cref="long.MaxValue"/> while it is off.</summary>
     public long RemindAt => _state is null ? long.MaxValue : _loggedAt is long logged ? logged + (long)(Reminder.TotalSeconds * time.TimestampFrequency) : 0;
 
     public void Raise(Hold what, string reason)

@@ -1,6 +1,7 @@
-// The time in the log's own statements. A log with an ML-DSA-44 key (signature type 0x06) states in every checkpoint at which time it was its largest tree; two sizes with times
-// out of order would contradict each other. So nothing is signed while the clock cannot be right (Hosting/SigningClock.cs) or is behind the newest stamp; entries are taken and
-// durable meanwhile. A log with an Ed25519 key alone states no time: it is told once, and goes on.
+// The time in the log's signatures. A log with an ML-DSA-44 key (signature type 0x06) states in every checkpoint the time at which this was its largest tree.
+// Two checkpoints whose times are in another order than their sizes would contradict each other. So nothing is signed while the clock cannot be right
+// (Hosting/SigningClock.cs) or is behind the newest stamp. Entries are accepted and durable meanwhile. A log with an Ed25519 key alone states no time: a
+// clock that is too far ahead is logged once, and the log goes on.
 
 using TransparencyLog.Hosting;
 using TransparencyLog.Storage;
@@ -9,28 +10,28 @@ namespace TransparencyLog.Server;
 
 /// <summary>Why nothing is signed for now.</summary>
 /// <param name="State">What is wrong with the clock.</param>
-/// <param name="Until">When it passes with time alone; null when it does not.</param>
+/// <param name="Until">When signing becomes possible with time alone; null when time alone does not help.</param>
 internal sealed record ClockTrouble(ClockState State, DateTimeOffset? Until);
 
-/// <summary>Gives the stamps of a log's statements. Safe for concurrent use.</summary>
-/// <param name="clock">The clock.</param>
+/// <summary>Determines the time stamps of a log's signatures. Safe for concurrent use.</summary>
+/// <param name="clock">Judges whether a time may be stated.</param>
 /// <param name="origin">The log's origin.</param>
-/// <param name="key">The key whose signatures state a time; null where there is none.</param>
-/// <param name="current">The newest signed head; null before the first.</param>
-/// <param name="time">For the pace of what is said.</param>
+/// <param name="key">The key whose signatures state a time; null when no signature does.</param>
+/// <param name="current">Returns the newest signed head; null before the first.</param>
+/// <param name="time">The system's time: for stamps, for the heartbeat, and for the interval of log messages.</param>
 /// <param name="logger">The operator's log.</param>
 internal sealed class LogClock(SigningClock clock, string origin, VerifierKey? key, Func<TreeHead?> current, TimeProvider time, ILogger logger) : IDisposable
 {
-    /// <summary>How soon the clock is asked again, and how often the operator hears that it is wrong.</summary>
+    /// <summary>How soon the clock is checked again, and how often the operator is reminded that it is wrong.</summary>
     public static readonly TimeSpan Pause = TimeSpan.FromSeconds(1), Reminder = TimeSpan.FromMinutes(1);
 
     private ITimer? _heartbeat;
-    private long? _saidAt; // the publisher's
+    private long? _saidAt; // only the publisher's loop uses it
 
-    /// <summary>The last known time; null when none is.</summary>
+    /// <summary>The last known time; null when it is unknown.</summary>
     public DateTimeOffset? LastKnown => clock.LastKnown;
 
-    /// <summary>Why nothing is signed; null while all is well, and for a log that states no time.</summary>
+    /// <summary>Why nothing is signed; null while the clock is right, and for a log that states no time.</summary>
     public ClockTrouble? Trouble
     {
         get
@@ -49,7 +50,7 @@ internal sealed class LogClock(SigningClock clock, string origin, VerifierKey? k
         _heartbeat = time.CreateTimer(_ => Beat(), null, Heartbeat.Interval, Heartbeat.Interval);
     }
 
-    /// <summary>The stamp of the next statement; false when it may not be made now. 0 where no time is stated.</summary>
+    /// <summary>Returns the stamp of the next signature; 0 when no time is stated. False when nothing may be signed now.</summary>
     public bool TryNext(TreeHead? last, out ulong stamp)
     {
         stamp = 0;
@@ -57,7 +58,7 @@ internal sealed class LogClock(SigningClock clock, string origin, VerifierKey? k
         ClockTrouble? trouble = Trouble;
         if (trouble is null)
         {
-            // Where the clock is behind by a moment the last stamp is stated again: nothing waits for two seconds.
+            // When the clock is behind by two seconds at most, the last stamp is stated again, so that nothing waits for it.
             stamp = Math.Max(FloorOf(clock, origin, key, last), (ulong)time.GetUtcNow().ToUnixTimeSeconds());
             return true;
         }
@@ -74,7 +75,7 @@ internal sealed class LogClock(SigningClock clock, string origin, VerifierKey? k
     /// <summary>The least stamp that may follow a head.</summary>
     public static ulong FloorOf(SigningClock clock, string origin, VerifierKey key, TreeHead? last) => last is null ? 0 : clock.FloorOf(origin, StampOf(origin, key, last), last.Checkpoint.Span);
 
-    /// <summary>The stamp of a head; 0 where it has none.</summary>
+    /// <summary>The stamp of a head; 0 when it has none.</summary>
     public static ulong StampOf(string origin, VerifierKey key, TreeHead head)
     {
         if (!Note.TryParse(head.Checkpoint.Span, out Note? note)) return 0;
@@ -96,7 +97,7 @@ internal sealed class LogClock(SigningClock clock, string origin, VerifierKey? k
         }
         catch (StorageException failure)
         {
-            // The one before stays, and the next judgement is stricter for it.
+            // The previous heartbeat stays. Because it is older, the next judgement of the clock is stricter.
             logger.Clock($"the heartbeat could not be written: {failure.Message}");
         }
     }

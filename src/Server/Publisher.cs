@@ -1,5 +1,5 @@
-// The way of an entry, second half: consistency -> sign -> register -> witnesses -> public (spec/life-of-an-entry.md).
-// One loop. It signs one head at a time, and the next only when that one is public or has waited long enough for its quorum.
+// The path of an entry, second half: consistency -> sign -> register -> witnesses -> public (spec/life-of-an-entry.md).
+// One loop. It signs one head at a time. It signs the next only when that head is public or has waited long enough for its quorum.
 
 using System.Threading.Channels;
 using TransparencyLog.Client;
@@ -8,7 +8,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>What readers see: a checkpoint and a tree that covers it.</summary>
+/// <summary>The state that readers see: a checkpoint and a tree that covers it.</summary>
 /// <param name="Size">The published tree size.</param>
 /// <param name="Root">Its root hash.</param>
 /// <param name="Checkpoint">The signed note with its cosignatures.</param>
@@ -18,22 +18,23 @@ internal sealed record Published(long Size, Hash Root, ReadOnlyMemory<byte> Chec
 /// <summary>Signs the tree as it grows and makes it public when the policy is met.</summary>
 internal sealed class Publisher : IDisposable
 {
-    private const long Never = long.MaxValue; // a time that does not come by itself
+    private const long Never = long.MaxValue; // a time that never comes
 
     /// <summary>
-    /// At least once a minute one checkpoint stays public until every healthy witness has cosigned it, and a second longer, which is how long caches may keep one; but for
-    /// no longer than <see cref="HoldFor"/>. A log that publishes faster than an optional witness answers would never show its line. The first is less than a minute by more
-    /// than the last.
+    /// At least once a minute, one checkpoint stays public until every healthy witness has cosigned it, and then for one more second, which is how long
+    /// caches may keep a checkpoint. It is held for no longer than <see cref="HoldFor"/>. Without this, a log that publishes faster than an optional witness
+    /// answers would never show the lines of that witness. <see cref="WholeEvery"/> is less than a minute by more than <see cref="HoldFor"/>.
     /// </summary>
     private static readonly TimeSpan WholeEvery = TimeSpan.FromSeconds(57), StayFor = TimeSpan.FromSeconds(1), HoldFor = TimeSpan.FromSeconds(2);
 
     /// <summary>
-    /// At a start without a guard that agrees: how long a quorum that has cosigned waits for the first answers of the other witnesses that the policy counts. The word of one of them
-    /// decides whether the log opens, and the fastest answers should not decide for it. Longer than a healthy witness takes, and no burden once a start.
+    /// At a start without a guard that agrees: how long a quorum that has cosigned waits for the first answers of the other witnesses that the policy counts.
+    /// The word of one of them decides whether the log opens, and the fastest answers should not decide for it. A healthy witness answers sooner, and the
+    /// wait occurs once per start.
     /// </summary>
     private static readonly TimeSpan FirstAnswers = TimeSpan.FromSeconds(2);
 
-    /// <summary>How often a head is offered to a guard that is unavailable.</summary>
+    /// <summary>How often a head is offered again to a guard that is unavailable.</summary>
     private static readonly TimeSpan GuardRetry = TimeSpan.FromSeconds(1);
 
     private readonly string _origin;
@@ -55,25 +56,25 @@ internal sealed class Publisher : IDisposable
     private readonly Action _quorumMet;
     private readonly Func<bool> _mayAppend;
     private readonly Channel<WitnessEvent?> _events = Channel.CreateUnbounded<WitnessEvent?>(new UnboundedChannelOptions { SingleReader = true });
-    private int _grown;                 // 1 while the loop knows, or is about to be told, that the tree has grown
-    private (TreeHead? Last, TreeHead Next)? _unswapped; // made while the guard is unavailable: it leaves the process once the register holds it
+    private int _grown;                 // 1 while the loop knows that the tree has grown, or has an event queued that says so
+    private (TreeHead? Last, TreeHead Next)? _unswapped; // made while the guard was unavailable; it leaves the process only when the register holds it
     private Candidate? _candidate;      // signed, in the register, not public yet
     private Published? _public, _witnessed; // the newest, and the newest whose quorum is met
     private TaskCompletionSource _nextPublic = new(TaskCreationOptions.RunContinuationsAsynchronously); // completed and replaced whenever one of the two changes
     private CosignatureSet _publicLines;
     private bool _hasEnded;             // nothing more will be public; set before the waiters are woken
-    private TreeHead? _publicHead;      // what the public checkpoint is made of, with _publicLines
-    private bool _linesJoined;          // since it was shown last
-    private bool _isHeld;               // it stays for witnesses that have not answered
-    private Hold _hold;                 // what witnesses hold that contradict the log
+    private TreeHead? _publicHead;      // the head of the public checkpoint; _publicLines are its cosignatures
+    private bool _linesJoined;          // since the checkpoint was last shown
+    private bool _isHeld;               // the public checkpoint stays for witnesses that have not answered
+    private Hold _hold;                 // what is held because of witnesses that contradict the log
 
-    // Timestamps, of the loop:
-    private long _nextSigning;          // before it nothing is signed
-    private long _waitingSince = Never; // since when something signed is not public
-    private long _heldUntil;            // before it the public checkpoint stays
-    private long _wholeAt;              // when one was cosigned by all, or was held for them
+    // Timestamps, which belong to the loop:
+    private long _nextSigning;          // nothing is signed before it
+    private long _waitingSince = Never; // since when a signed head is not public
+    private long _heldUntil;            // the public checkpoint stays until then
+    private long _wholeAt;              // when all had cosigned a checkpoint, or one was held for them
     private long _renewAt;
-    private long _vouchedAt = Never;    // since when a quorum has cosigned since the start
+    private long _vouchedAt = Never;    // since when a quorum has cosigned after the start
     private bool _hasOpened;
 
     public Publisher(
@@ -103,10 +104,10 @@ internal sealed class Publisher : IDisposable
         Trust = trust;
     }
 
-    /// <summary>What was known at the start.</summary>
+    /// <summary>What was known at the start about the directory and the witnesses.</summary>
     public WitnessTrust Trust { get; }
 
-    /// <summary>What is held because of a witness that contradicts the log; null while nothing is.</summary>
+    /// <summary>What is held because of a witness that contradicts the log; null while nothing is held.</summary>
     public HeldState? Held => _holdAlarm.State;
 
     /// <summary>The public state; null before the first publication.</summary>
@@ -114,30 +115,30 @@ internal sealed class Publisher : IDisposable
 
     public IReadOnlyList<PolicyPeer> Peers => _witnesses.Peers;
 
-    /// <summary>Whether publication needs cosignatures, by the policy.</summary>
+    /// <summary>Whether the policy requires cosignatures for publication.</summary>
     public bool NeedsQuorum => _witnesses.NeedsQuorum;
 
-    /// <summary>Since when the public checkpoint lacks the quorum; null while it has it, or needs none.</summary>
+    /// <summary>Since when the public checkpoint lacks the quorum; null while it has the quorum or needs none.</summary>
     public DateTimeOffset? DegradedSince => _alarm.Since;
 
-    /// <summary>The size in the register: nothing larger was ever signed.</summary>
+    /// <summary>The size in the register. No signature on a larger tree has left the process.</summary>
     public long SignedSize => _register.Current?.Size ?? 0;
 
-    /// <summary>Tells the loop that there is a newer tree. Costs nothing while it knows.</summary>
+    /// <summary>Signals the loop that the tree has grown. Costs nothing while a signal is pending.</summary>
     public void Grown()
     {
         if (Interlocked.Exchange(ref _grown, 1) == 0) _events.Writer.TryWrite(null);
     }
 
     /// <summary>
-    /// A public state that covers an index, and whose quorum is met when that is asked for, as soon as there is one; null once there will be none (<see cref="EndWaits"/>). A caller that
-    /// stops waiting leaves nothing behind.
+    /// Waits for a public state that covers an index, and whose quorum is met if <paramref name="witnessed"/>. Null once no such state will come
+    /// (<see cref="EndWaits"/>). A caller that stops waiting leaves no memory in use.
     /// </summary>
     public async ValueTask<Published?> WaitAsync(long index, bool witnessed, CancellationToken stop)
     {
         while (true)
         {
-            // Taken before the look: a publication between the two is not missed.
+            // Read before the check, so that a publication between the two is not missed.
             Task next = Volatile.Read(ref _nextPublic).Task;
             Published? current = witnessed ? Volatile.Read(ref _witnessed) : Current;
             if (current?.Size > index) return current;
@@ -146,7 +147,7 @@ internal sealed class Publisher : IDisposable
         }
     }
 
-    /// <summary>The log has halted or failed: nothing more becomes public, and requests that wait for it are answered at once (N-12).</summary>
+    /// <summary>Called when the log has halted or failed: nothing more becomes public, and requests that wait for it are answered immediately (N-12).</summary>
     public void EndWaits()
     {
         Volatile.Write(ref _hasEnded, true);
@@ -157,18 +158,19 @@ internal sealed class Publisher : IDisposable
 
     public void Dispose() => _witnesses.Dispose();
 
-    /// <summary>Runs until stopped. Throws when the register fails or evidence against this log turns up: nothing is signed after that.</summary>
+    /// <summary>Runs until it is cancelled. Throws when the register fails or evidence against this log is found: nothing is signed after that.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
         using ITimer timer = _time.CreateTimer(_ => _events.Writer.TryWrite(null), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _wholeAt = _time.GetTimestamp();
         _renewAt = In(_settings.RenewInterval);
 
-        // A head that was signed before the restart is published as it is: signing another one at its size would be a second statement.
+        // A head that was signed before the restart is published unchanged: another head of its size would be a second statement. Without one, the empty tree
+        // is signed, so that witnesses can be asked.
         if (_register.Current is TreeHead signed) Offer(signed);
-        else while (!await SignAsync(TreeSnapshot.Empty, stop).ConfigureAwait(false)) await Task.Delay(LogClock.Pause, _time, stop).ConfigureAwait(false); // every tree extends the empty one, so this can contradict no one, and witnesses can be asked
+        else while (!await SignAsync(TreeSnapshot.Empty, stop).ConfigureAwait(false)) await Task.Delay(LogClock.Pause, _time, stop).ConfigureAwait(false); // every tree extends the empty tree, so this contradicts nothing
 
-        // What the journal held beyond that head.
+        // Entries that the journal held beyond that head are signed next.
         Grown();
 
         while (await _events.Reader.WaitToReadAsync(stop).ConfigureAwait(false))
@@ -183,31 +185,31 @@ internal sealed class Publisher : IDisposable
         }
     }
 
-    /// <summary>The consistency proof from an old size to a head of ours, out of the tiles.</summary>
+    /// <summary>Builds the consistency proof from an old size to a head of this log, from the tiles.</summary>
     private ValueTask<Hash[]> ProveAsync(long from, OfferedCheckpoint head, CancellationToken stop) =>
         _tiles.BuildAsync(ProofPlan.Consistency(from, head.Size), _latest(), stop);
 
-    /// <summary>The same with its first node written out (<see cref="ProofPlan.Prefix"/>).</summary>
+    /// <summary>Builds the same proof with its first node written out (<see cref="ProofPlan.Prefix"/>).</summary>
     public ValueTask<Hash[]> ProvePrefixAsync(long from, OfferedCheckpoint head, CancellationToken stop) =>
         _tiles.BuildAsync(ProofPlan.Prefix(from, head.Size), _latest(), stop);
 
-    /// <summary>The loops of the feeds, one a witness. Each throws what making a proof throws.</summary>
+    /// <summary>Starts the loops of the feeds, one per witness. Each throws what building a proof throws.</summary>
     public IEnumerable<Task> RunFeeds(CancellationToken stop) => Peers.Select(peer => peer.Feed.RunAsync(stop));
 
-    /// <summary>Wakes the loop at a time.</summary>
+    /// <summary>Sets the timer that wakes the loop.</summary>
     private void Arm(ITimer timer, long at)
     {
-        // Timers count whole milliseconds, and end early rather than late.
+        // Timers count whole milliseconds and may end early, so the time is rounded up.
         if (at == Never) timer.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         else if (at > _time.GetTimestamp()) timer.Change(TimeSpan.FromMilliseconds(Math.Max(0, Math.Ceiling(Until(at).TotalMilliseconds))), Timeout.InfiniteTimeSpan);
 
-        // It has come, or came between the look and the timer.
+        // The time has come, or came between the check and the timer.
         if (_time.GetTimestamp() >= at) _events.Writer.TryWrite(null);
     }
 
     /// <summary>
-    /// Does what has its time now, and signs at most once: on a disk that takes longer than the gap there is always another head to sign, and what witnesses answer has its turn
-    /// in between. Returns when there is more to do.
+    /// Runs whatever is due. Signs at most one head per call, so that witness answers are handled between signatures even when signing is slower than the
+    /// publish gap. Returns the time at which more is due.
     /// </summary>
     private async ValueTask<long> ActAsync(CancellationToken stop)
     {
@@ -217,7 +219,7 @@ internal sealed class Publisher : IDisposable
         if (_alarm.RemindAt <= now) _alarm.Raise(_public!.Size);
         if (OpenAt <= now)
         {
-            // A quorum has cosigned since the start, and nobody contradicts: this directory is the newest, as far as anybody can say.
+            // A quorum has cosigned since the start, and no witness contradicts: as far as anyone can know, this directory is the newest.
             _hasOpened = true;
             _quorumMet();
         }
@@ -234,7 +236,7 @@ internal sealed class Publisher : IDisposable
         return Math.Min(Math.Min(Math.Min(SignAt(now), DegradeAt), OpenAt), Math.Min(alarms, Peers.Count == 0 ? Never : _renewAt));
     }
 
-    /// <summary>When what is signed becomes public without its quorum; never while another branch could have one.</summary>
+    /// <summary>When a signed head becomes public without its quorum; never while another branch could have a quorum.</summary>
     private long DegradeAt => _settings.QuorumMode == QuorumMode.Degrade && _waitingSince != Never && _hold == Hold.None ? _waitingSince + Ticks(_settings.DegradeAfter) : Never;
 
     /// <summary>When the next head is to be signed.</summary>
@@ -245,12 +247,12 @@ internal sealed class Publisher : IDisposable
         if (!_mayAppend()) return Never;
         if (_latest().Size <= SignedSize)
         {
-            // From here on whoever appends says so; what came before is seen now.
+            // Cleared before the second check: a later append sends an event, and an earlier append is seen by the check.
             Interlocked.Exchange(ref _grown, 0);
             if (_latest().Size <= SignedSize) return Never;
         }
 
-        // A head that waits for its quorum is not overtaken at once: each head costs a signature and a request to every witness.
+        // A head that waits for its quorum is not replaced immediately: each head costs a signature and a request to every witness.
         long last = _candidate is Candidate waiting ? waiting.Since + Ticks(_settings.WitnessTimeout) : _heldUntil;
         return Math.Max(Math.Max(_nextSigning, last), now + Ticks(_witnesses.UntilQuorum()));
     }
@@ -267,12 +269,12 @@ internal sealed class Publisher : IDisposable
                 candidate.Lines.Add(cosigned.Lines);
                 break;
             case WitnessEvent.Cosigned cosigned when _publicHead is TreeHead head && IsOn(cosigned, head):
-                // 9. Late or renewed lines join the checkpoint that is public.
+                // 9. Late or renewed lines are added to the public checkpoint.
                 _publicLines.Add(cosigned.Lines);
                 _linesJoined = true;
                 break;
             case WitnessEvent.Ahead { Evidence: null } or WitnessEvent.WentBack { Regress.IsProven: true }:
-                // Its lines do not count. What is public stays: they were true when it was made.
+                // Its lines no longer count. The public checkpoint keeps them: they were true when it was made.
                 _candidate?.Lines.Remove(Peers.Single(peer => peer.Feed == witnessEvent.Feed).Lines);
                 break;
             case WitnessEvent.Ahead ahead:
@@ -290,9 +292,7 @@ internal sealed class Publisher : IDisposable
         LookWhetherWhole();
     }
 
-    /// <summary>
-    /// After the events: decides what is held, and makes the candidate public when its quorum is met and nothing is held.
-    /// </summary>
+    /// <summary>Runs after the events. Decides what is held, and publishes the candidate when its quorum is met and nothing is held.</summary>
     private void Review()
     {
         _hold = _claims.HoldOf(_candidate?.Lines ?? _publicLines, _mayAppend());
@@ -301,10 +301,13 @@ internal sealed class Publisher : IDisposable
         _vouchedAt = !_claims.HasQuorumVouched ? Never : _vouchedAt == Never ? _time.GetTimestamp() : _vouchedAt;
     }
 
-    /// <summary>When the log opens, where no guard has opened it at the start.</summary>
+    /// <summary>When the log opens, if neither a guard nor the policy has opened it at the start.</summary>
     private long OpenAt => _hasOpened || _mayAppend() || _hold != Hold.None || _vouchedAt == Never ? Never : _claims.HaveAllAnswered ? _vouchedAt : _vouchedAt + Ticks(FirstAnswers);
 
-    /// <summary>The alarm is on for what no further cosignature can end, and for what none has ended in the time in which a head may wait for its quorum.</summary>
+    /// <summary>
+    /// Raises the alarm when appends are held, when no further cosignature can end the hold of the publication, or when that hold has lasted for as long as a
+    /// head may wait for its quorum.
+    /// </summary>
     private void TellHold()
     {
         if (_hold == Hold.None || (_waitingSince == Never && _hold == Hold.Publication && !_claims.IsCertain)) _holdAlarm.Clear();
@@ -313,12 +316,12 @@ internal sealed class Publisher : IDisposable
 
     private void RaiseHold() => _holdAlarm.Raise(_hold, _claims.Describe(SignedSize));
 
-    /// <summary>When a head that waits for a held publication is worth an alarm.</summary>
+    /// <summary>When a head that waits for a held publication raises the alarm; never while the alarm is on.</summary>
     private long StuckAt => _hold == Hold.Publication && _holdAlarm.State is null && _waitingSince != Never ? _waitingSince + Ticks(_settings.WitnessTimeout) : Never;
 
     private static bool IsOn(WitnessEvent.Cosigned cosigned, TreeHead head) => cosigned.Checkpoint.Size == head.Size && cosigned.Checkpoint.Root == head.Root;
 
-    /// <summary>Steps 5 and 6. False when the clock forbids a statement: then nothing was done.</summary>
+    /// <summary>Steps 5 and 6. False when the clock allows no signature now: nothing was signed then.</summary>
     private async Task<bool> SignAsync(TreeSnapshot tree, CancellationToken stop)
     {
         (long size, Hash root) = (tree.Size, tree.Root);
@@ -331,11 +334,11 @@ internal sealed class Publisher : IDisposable
 
         _nextSigning = In(_settings.PublishGap);
 
-        // 5. The stored bytes, read back and hashed again, give this tree. Otherwise memory has changed on the way: nothing is signed, and the next start makes the
-        //    tree of what is stored.
+        // 5. The stored bytes, read back and hashed again, must produce this tree. Otherwise memory has changed on the way: nothing is signed, and the next
+        //    start rebuilds the tree from the stored bytes.
         await _stored.CheckAsync(tree, stop).ConfigureAwait(false);
 
-        //    And the verifier's own code says that the new tree extends the signed one. A crash here: nothing was signed.
+        //    The verifier's own code checks that the new tree extends the signed tree. A crash here: nothing was signed.
         if (last is not null)
         {
             Hash[] proof = await _tiles.BuildAsync(ProofPlan.Consistency(last.Size, size), tree, stop).ConfigureAwait(false);
@@ -346,7 +349,7 @@ internal sealed class Publisher : IDisposable
         }
 
         byte[] text = new Checkpoint(_origin, size, root).ToText();
-        List<NoteSignature> lines = [_signer.Sign(text)]; // each verified by its signer before it is returned; a failure of one ends the signing
+        List<NoteSignature> lines = [_signer.Sign(text)]; // each signer verifies its line before it returns it; a failure of one ends the signing
         if (_cosigner is not null) lines.Add(_cosigner.Cosign(text, stamp));
         TreeHead head = new(size, root, new Note(text, lines).ToBytes());
 
@@ -355,8 +358,8 @@ internal sealed class Publisher : IDisposable
     }
 
     /// <summary>
-    /// 6. Remembered before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers what it holds. While the guard
-    /// is unavailable the same head is tried again and again.
+    /// 6. Records the head before the signature can leave the process. A crash here: the register holds this head or the last, and a restart offers the head
+    /// that it holds. While the guard is unavailable, the same head is tried again and again.
     /// </summary>
     private async Task SwapAsync(TreeHead? last, TreeHead head, CancellationToken stop)
     {
@@ -377,7 +380,7 @@ internal sealed class Publisher : IDisposable
         Offer(head);
     }
 
-    /// <summary>Whether every key of the log has a line there that verifies.</summary>
+    /// <summary>Whether the note has a valid line of every key of the log.</summary>
     internal static bool IsOurs(Note note, INoteSigner signer, ICosigner? cosigner)
     {
         INoteVerifier[] own = [.. Keys(signer, cosigner)];
@@ -387,7 +390,7 @@ internal sealed class Publisher : IDisposable
     private static IEnumerable<INoteVerifier> Keys(INoteSigner signer, ICosigner? cosigner) =>
         ((VerifierKey[])(cosigner is null ? [signer.Key] : [signer.Key, cosigner.Key])).Select(key => Verifiers.TryCreate(key)!);
 
-    /// <summary>7. Asks the witnesses for a head that is in the register; makes it public at once when no cosignature is needed.</summary>
+    /// <summary>7. Asks the witnesses to cosign a head that is in the register. Publishes it immediately when no cosignature is needed.</summary>
     private void Offer(TreeHead head)
     {
         long now = _time.GetTimestamp();
@@ -397,14 +400,14 @@ internal sealed class Publisher : IDisposable
         if (!NeedsQuorum) Publish();
     }
 
-    /// <summary>8. The candidate becomes what readers see; those who waited for it are woken. A crash here: the restart publishes the same head.</summary>
+    /// <summary>8. Shows the candidate to readers and wakes the callers that wait for it. A crash here: the restart publishes the same head.</summary>
     private void Publish()
     {
         Candidate candidate = _candidate!;
         _candidate = null;
         _waitingSince = Never;
 
-        // Lines that were public on this very head, before a restart, stay so until newer ones of the same keys come.
+        // Cosignatures that were public on this same head before a restart stay until newer lines of the same keys come.
         bool again = _public is Published current && current.Size == candidate.Head.Size && current.Root == candidate.Head.Root;
         if (!again) _publicLines = new CosignatureSet(_policy);
         _publicLines.Add(candidate.Lines.Lines);
@@ -415,7 +418,9 @@ internal sealed class Publisher : IDisposable
         if (Peers.Count > 0 && _time.GetElapsedTime(_wholeAt) >= WholeEvery) (_isHeld, _wholeAt, _heldUntil) = (true, _time.GetTimestamp(), In(HoldFor));
     }
 
-    /// <summary>Whether all have cosigned the public checkpoint who may be expected to.</summary>
+    /// <summary>
+    /// Records when all witnesses that may be expected to answer have cosigned the public checkpoint, and shortens the time for which it stays.
+    /// </summary>
     private void LookWhetherWhole()
     {
         if (_public is null || !_witnesses.HaveAllAnswered(_public.Size)) return;
@@ -444,12 +449,12 @@ internal sealed class Publisher : IDisposable
     }
 
     /// <summary>
-    /// Shows the checkpoint that was public before the restart, when it still holds: it is a cache, verified like a stranger's.
-    /// Called before <see cref="RunAsync"/>.
+    /// Shows the checkpoint that was public before the restart, if it is still valid. Its file is a cache, and is verified like the checkpoint of another
+    /// party. Called before <see cref="RunAsync"/>.
     /// </summary>
     public async Task RestoreAsync(CancellationToken stop)
     {
-        // One that is too long is no checkpoint; fsck says so.
+        // A file that is too long is no checkpoint; fsck reports it.
         if (_cachePath is null || Paths.VersionOf(_cachePath) is null or { Length: > Note.MaxSize } || !DurableFile.TryRead(_cachePath, Note.MaxSize, out byte[] bytes)) return;
         if (!Note.TryParse(bytes, out Note? note) || !Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return;
         if (checkpoint.Origin != _origin || checkpoint.Size > SignedSize || !IsOurs(note, _signer, _cosigner)) return;
@@ -464,7 +469,7 @@ internal sealed class Publisher : IDisposable
             if (root[0] != checkpoint.Root) return;
         }
 
-        // What each witness has cosigned, so that one that went back meanwhile is noticed.
+        // The feeds remember what each witness has cosigned, so that they notice a witness that has gone back meanwhile.
         ReadOnlyMemory<byte> own = new Note(note.Text, [.. note.Verify([.. Keys(_signer, _cosigner)]).Verified.Select(line => line.Signature)]).ToBytes();
         foreach (PolicyPeer peer in Peers)
         {
@@ -480,14 +485,14 @@ internal sealed class Publisher : IDisposable
         else _alarm.Raise(restored.Size);
     }
 
-    /// <summary>While the log is halted: without a quorum to meet, what was signed last is what readers see. Nothing new is signed.</summary>
+    /// <summary>Called when the log is halted. If no quorum is needed, readers get the head that was signed last. Nothing new is signed.</summary>
     public void ShowSigned()
     {
         if (NeedsQuorum || Current is not null || _register.Current is not TreeHead head) return;
         Volatile.Write(ref _public, new Published(head.Size, head.Root, head.Checkpoint, _latest()));
     }
 
-    /// <summary>While nothing is appended cosignatures grow old: the newest head is offered again. Its own signature lines stay.</summary>
+    /// <summary>Offers the newest head again, because cosignatures grow old while nothing is appended. The log's own signature lines stay.</summary>
     private void Renew()
     {
         _renewAt = In(_settings.RenewInterval);
@@ -503,8 +508,8 @@ internal sealed class Publisher : IDisposable
     private TimeSpan Until(long at) => TimeSpan.FromSeconds((double)(at - _time.GetTimestamp()) / _time.TimestampFrequency);
 
     /// <param name="Head">Signed, in the register.</param>
-    /// <param name="Tree">Covers it.</param>
+    /// <param name="Tree">A snapshot that covers it.</param>
     /// <param name="Since">When the witnesses were asked: a timestamp.</param>
-    /// <param name="Lines">What they have answered.</param>
+    /// <param name="Lines">The cosignatures that they have answered with.</param>
     private sealed record Candidate(TreeHead Head, TreeSnapshot Tree, long Since, CosignatureSet Lines);
 }

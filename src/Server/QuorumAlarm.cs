@@ -1,24 +1,25 @@
 namespace TransparencyLog.Server;
 
 /// <summary>
-/// On while the public checkpoint lacks the quorum's cosignatures (<see cref="QuorumMode.Degrade"/>). It is told when it goes on, once a minute while it is, and when
-/// it goes off; however often that is, at most once a minute. <see cref="Since"/> may be read from any thread; all else belongs to the publisher's loop.
+/// On while the public checkpoint lacks the quorum's cosignatures (<see cref="QuorumMode.Degrade"/>). Logged when it is raised, every minute while it is on,
+/// and when it is cleared. However often it is raised, that is logged at most once a minute. Any thread may read <see cref="Since"/>; everything else belongs
+/// to the publisher's loop.
 /// </summary>
 internal sealed class QuorumAlarm(TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan Reminder = TimeSpan.FromMinutes(1);
 
     private long? _toldAt;
-    private bool _wasTold; // that it is on
+    private bool _wasTold; // whether it was logged that the alarm is on
     private long _since;   // Unix seconds; 0 while it is off
 
-    /// <summary>Since when it is on; null while it is off.</summary>
+    /// <summary>When the alarm was raised; null while it is off.</summary>
     public DateTimeOffset? Since => Volatile.Read(ref _since) is long since and not 0 ? DateTimeOffset.FromUnixTimeSeconds(since) : null;
 
-    /// <summary>When it has to be told again: a timestamp, the largest there is while it is off.</summary>
+    /// <summary>The timestamp at which the alarm must be logged again; <see cref="long.MaxValue"/> while it is off.</summary>
     public long RemindAt => _since == 0 ? long.MaxValue : _toldAt is long told ? told + (long)(Reminder.TotalSeconds * time.TimestampFrequency) : 0;
 
-    /// <summary>A checkpoint became public without its quorum, or still is.</summary>
+    /// <summary>Called when a checkpoint is public without its quorum.</summary>
     public void Raise(long size)
     {
         if (_since == 0) Volatile.Write(ref _since, time.GetUtcNow().ToUnixTimeSeconds());
@@ -27,7 +28,7 @@ internal sealed class QuorumAlarm(TimeProvider time, ILogger logger)
         logger.QuorumMissing(size, Since!.Value);
     }
 
-    /// <summary>The public checkpoint has its quorum.</summary>
+    /// <summary>Called when the public checkpoint has its quorum.</summary>
     public void Clear(long size)
     {
         if (_since == 0) return;

@@ -1,5 +1,5 @@
-// What the witnesses have said since the start, as far as it decides whether this log may go on: who has cosigned for it, who contradicts it, who has not answered yet. The decision
-// itself is in HoldDecision.cs.
+// The answers of the witnesses since the start, as far as they decide whether this log may go on: which have cosigned, which contradict, which have not
+// answered yet. The decision is in HoldDecision.cs.
 
 using System.Globalization;
 using TransparencyLog.Client;
@@ -7,9 +7,9 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>What is known at the start about whether to believe directory and witnesses.</summary>
+/// <summary>What is known at the start about the directory and the witnesses.</summary>
 /// <param name="GuardAgrees">A guard has confirmed that this directory is the newest.</param>
-/// <param name="Distrusted">Witnesses whose unsigned word holds nothing.</param>
+/// <param name="Distrusted">Witnesses whose unsigned claims hold nothing.</param>
 internal sealed record WitnessTrust(bool GuardAgrees, IReadOnlyList<DistrustedWitness> Distrusted)
 {
     public bool IsDistrusted(PolicyPeer peer) => Distrusted.Any(one => peer.Lines.Any(line => line.Name == one.Name));
@@ -22,9 +22,9 @@ internal sealed class WitnessClaims
     private readonly WitnessTrust _trust;
     private readonly Dictionary<WitnessFeed, PolicyPeer> _peers;
     private readonly Dictionary<PolicyWitness, PolicyPeer> _peerOf = [];
-    private readonly Dictionary<WitnessFeed, long> _claims = [];   // the size that each names
+    private readonly Dictionary<WitnessFeed, long> _claims = [];   // the size that each claims
     private readonly HashSet<WitnessFeed> _answered = [], _cosigned = [], _convicted = [];
-    private readonly CosignatureSet _vouched;                      // lines since the start, on whatever head: it was ours, and the newest then
+    private readonly CosignatureSet _vouched;                      // lines since the start, on any head of ours that was the newest at the time
 
     public WitnessClaims(Policy policy, IReadOnlyList<PolicyPeer> peers, WitnessTrust trust)
     {
@@ -39,19 +39,19 @@ internal sealed class WitnessClaims
         _vouched = new CosignatureSet(policy);
     }
 
-    /// <summary>Whether a quorum has cosigned what this log has signed, since the start.</summary>
+    /// <summary>Whether a quorum has cosigned heads of this log since the start.</summary>
     public bool HasQuorumVouched => _vouched.MeetsQuorum;
 
-    /// <summary>Whether every witness that the quorum counts has been reached, or could not be, at least once.</summary>
+    /// <summary>Whether every witness that the quorum counts has answered, or failed to, at least once.</summary>
     public bool HaveAllAnswered => _peers.Values.All(peer => !peer.IsRequired || _answered.Contains(peer.Feed));
 
-    /// <summary>Whether publication is held whatever the other witnesses cosign.</summary>
+    /// <summary>Whether publication is held even if all other witnesses cosign.</summary>
     public bool IsCertain => RivalQuorum.IsCertain(_policy, Holds);
 
-    /// <summary>Whether a witness's own lines prove that it broke its promise: its lines do not count any more.</summary>
+    /// <summary>Whether a witness's own lines prove that it broke its promise. Its lines no longer count then.</summary>
     public bool IsConvicted(WitnessFeed feed) => _convicted.Contains(feed);
 
-    /// <summary>Takes note of what a feed has reported.</summary>
+    /// <summary>Records an event that a feed has reported.</summary>
     public void Take(WitnessEvent reported)
     {
         PolicyPeer peer = _peers[reported.Feed];
@@ -74,9 +74,9 @@ internal sealed class WitnessClaims
         }
     }
 
-    /// <summary>What is held now.</summary>
+    /// <summary>Decides what is held now.</summary>
     /// <param name="newest">The lines on the newest signed head.</param>
-    /// <param name="isOpen">Whether entries have been taken since the start.</param>
+    /// <param name="isOpen">Whether the log has opened for entries.</param>
     public Hold HoldOf(CosignatureSet newest, bool isOpen) => _claims.Count == 0 ? Hold.None : HoldDecision.Of(
         _policy,
         witness => _peerOf.TryGetValue(witness, out PolicyPeer? peer)
@@ -84,7 +84,7 @@ internal sealed class WitnessClaims
             : new WitnessStanding(Contradicts: false, IsFirstContact: true, IsDistrusted: false, HasCosignedNewest: false),
         _trust.GuardAgrees, isOpen);
 
-    /// <summary>Who says what, in words that name no host.</summary>
+    /// <summary>Describes the claims, in words that name no host.</summary>
     public string Describe(long signed)
     {
         IEnumerable<string> said = _claims.Select(claim => (Peer: _peers[claim.Key], Size: claim.Value)).Where(claim => Holds(claim.Peer))
@@ -96,6 +96,6 @@ internal sealed class WitnessClaims
 
     private bool Holds(PolicyPeer peer) => _claims.ContainsKey(peer.Feed) && peer.IsRequired && !IsDistrusted(peer);
 
-    /// <summary>By the operator, or by its own lines.</summary>
+    /// <summary>Distrusted by the operator, or because of its own lines.</summary>
     private bool IsDistrusted(PolicyPeer peer) => _trust.IsDistrusted(peer) || IsConvicted(peer.Feed);
 }

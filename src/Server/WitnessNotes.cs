@@ -5,18 +5,18 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Server;
 
 /// <summary>
-/// Keeps what a log has noticed of witnesses that went back: files in the folder of evidence (spec/evidence.md, "Notes on witnesses"). A witness can go back as often as it likes, so
-/// there is an end: <see cref="MaxFiles"/> in all. Belongs to the publisher's loop.
+/// Keeps findings about witnesses that went back, as files in the folder of evidence (spec/evidence.md, "Notes on witnesses"). A witness can go back any
+/// number of times, so the number of files is bounded: <see cref="MaxFiles"/> in all. Belongs to the publisher's loop.
 /// </summary>
 internal sealed class WitnessNotes(string dataDirectory)
 {
-    /// <summary>Most files: one shows a fault, a few show its shape.</summary>
+    /// <summary>Limit of the files: one shows a fault, a few show its pattern.</summary>
     public const int MaxFiles = 16;
 
     private readonly string _directory = Path.Combine(dataDirectory, EvidenceFolder.Name);
     private HashSet<string>? _names;
 
-    /// <summary>Keeps the finding, once. Says where, in words to append to a line of the log.</summary>
+    /// <summary>Keeps a finding once. Returns where it is, as text to append to a log message.</summary>
     public string Keep(WitnessRegress regress, PolicyPeer peer)
     {
         string name = regress.FileName, path = Path.Combine(_directory, name);
@@ -40,7 +40,7 @@ internal sealed class WitnessNotes(string dataDirectory)
         }
         catch (Exception failure) when (failure is StorageException or IOException or UnauthorizedAccessException)
         {
-            // The log goes on: a witness has failed, not this log. The note itself is text, and the operator's log keeps it.
+            // The log goes on, because a witness has failed and not this log. The note is text, so the operator's log keeps it.
             return $"they could not be kept ({failure.Message}): {Encoding.UTF8.GetString(bytes).ReplaceLineEndings("|")}";
         }
     }

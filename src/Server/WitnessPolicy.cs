@@ -6,13 +6,13 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>The policy file as the log uses it: whom to ask, and when a checkpoint may be public.</summary>
+/// <summary>The policy file as the log uses it: which witnesses to ask, and when a checkpoint may be public.</summary>
 internal static class WitnessPolicy
 {
-    /// <summary>The policy of a log that has none: nobody is asked.</summary>
+    /// <summary>The policy of a log without a policy file: no witness is asked.</summary>
     private static readonly Policy Nobody = Policy.TryParse("quorum none\n"u8, out Policy? policy, out _) ? policy! : throw new System.Diagnostics.UnreachableException("this is a policy");
 
-    /// <summary>Reads --policy. Refuses a policy that this log cannot meet. Without a path: no witness, quorum none.</summary>
+    /// <summary>Reads --policy. Throws for a policy that this log cannot meet. Without a path: no witness, quorum none.</summary>
     public static Policy Read(string? path, LogIdentity identity)
     {
         if (path is null) return Nobody;
@@ -32,7 +32,7 @@ internal static class WitnessPolicy
             throw new ConfigurationException($"policy: {path} lists logs, but not this one: log {identity.VerifierKey}");
         }
 
-        // Whatever its name and type: a log that is its own witness has none.
+        // Only the key bytes are compared, whatever the key's name and type: a log that is its own witness has no witness.
         ReadOnlyMemory<byte>[] own = [.. identity.Keys.Select(one => VerifierKey.TryParse(Encoding.UTF8.GetBytes(one.VerifierKey), out VerifierKey? key) ? key!.PublicKey : default)];
         foreach (PolicyWitness witness in policy.Witnesses)
         {
@@ -49,7 +49,9 @@ internal static class WitnessPolicy
         return policy;
     }
 
-    /// <summary>What to say at the start about keys of the policy that nothing can be verified with. A policy may go on without them.</summary>
+    /// <summary>
+    /// Describes the keys of the policy with which nothing can be verified, for warnings at the start. They are fatal only where the quorum needs them.
+    /// </summary>
     public static IEnumerable<string> Unusable(Policy policy)
     {
         foreach (PolicyLog log in policy.Logs)

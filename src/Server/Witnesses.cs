@@ -6,25 +6,25 @@ namespace TransparencyLog.Server;
 
 /// <summary>One witness of the log's policy.</summary>
 /// <param name="Feed">Keeps it at the newest head.</param>
-/// <param name="Name">Its name in the policy; of its first line when it has several.</param>
+/// <param name="Name">Its name in the policy; the name of its first line when it has several.</param>
 /// <param name="Lines">Its lines in the policy.</param>
 /// <param name="IsRequired">Whether the quorum counts it; otherwise it is optional.</param>
 internal sealed record PolicyPeer(WitnessFeed Feed, string Name, IReadOnlyList<PolicyWitness> Lines, bool IsRequired);
 
 /// <summary>
-/// The witnesses of the policy, as the publisher sees them: whom it asks, whom it has to wait for, who has answered what. Belongs to the publisher's loop but for
+/// The witnesses of the policy for the publisher: which to ask, which to wait for, which have answered. Belongs to the publisher's loop, except
 /// <see cref="Peers"/> and the states of their feeds.
 /// </summary>
 internal sealed class Witnesses : IDisposable
 {
-    /// <summary>A failing witness is told of so often at most; its state says the newest all the time.</summary>
+    /// <summary>A failing witness is logged at most this often. Its state is always current.</summary>
     private static readonly TimeSpan Telling = TimeSpan.FromMinutes(1);
 
     private readonly Policy _policy;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly List<WitnessClient> _clients = [];
-    private readonly Dictionary<WitnessFeed, long> _answered = []; // the newest size it has cosigned for us
+    private readonly Dictionary<WitnessFeed, long> _answered = []; // the newest size that it has cosigned for this log
     private readonly Dictionary<(WitnessFeed, Type), long> _toldAt = [];
     private readonly WitnessNotes _notes;
     private readonly Func<long> _signedSize;
@@ -62,7 +62,7 @@ internal sealed class Witnesses : IDisposable
     /// <summary>Whether publication needs cosignatures.</summary>
     public bool NeedsQuorum => !_policy.QuorumIsNone;
 
-    /// <summary>Asks all of them.</summary>
+    /// <summary>Asks every witness to cosign a head.</summary>
     public void Offer(TreeHead head)
     {
         OfferedCheckpoint offered = new(head.Size, head.Root, head.Checkpoint);
@@ -70,8 +70,8 @@ internal sealed class Witnesses : IDisposable
     }
 
     /// <summary>
-    /// Time until witnesses enough for the quorum may be asked again, by our own limit of requests: signing sooner would give a head that nobody may be asked about.
-    /// Those that do not answer are not counted on; zero when the quorum cannot be met without them.
+    /// Time until our own rate limits allow requests to enough witnesses for the quorum. Signing earlier would make a head that no witness may be asked
+    /// about. Witnesses that do not answer are not counted; zero when the quorum cannot be met without them.
     /// </summary>
     public TimeSpan UntilQuorum()
     {
@@ -86,10 +86,10 @@ internal sealed class Witnesses : IDisposable
         return TimeSpan.Zero;
     }
 
-    /// <summary>Whether every witness from which an answer may be expected has cosigned this size, and nothing newer instead.</summary>
+    /// <summary>Whether every witness that may be expected to answer has cosigned this size, and no newer size.</summary>
     public bool HaveAllAnswered(long size) => Peers.All(peer => _answered.GetValueOrDefault(peer.Feed, -1) == size || !peer.Feed.IsHealthy);
 
-    /// <summary>Takes note of what a feed has reported, and tells the operator what is wrong.</summary>
+    /// <summary>Records an event that a feed has reported, and logs failures for the operator.</summary>
     public void Take(WitnessEvent reported)
     {
         switch (reported)
