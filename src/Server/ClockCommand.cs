@@ -1,4 +1,5 @@
-// tlog-server clock accept: an operator says that the clock is right, of a log that is stopped (spec/operations.md, "Time"). Recorded in `clock-accepted`, and in the history of heads.
+// tlog-server clock accept: the operator of a stopped log declares that the clock is right (spec/operations.md, "Time"). The decision is recorded in
+// `clock-accepted` and in the history of heads.
 
 using System.Text;
 using TransparencyLog.Hosting;
@@ -6,17 +7,17 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>What the command does.</summary>
+/// <summary>Implements the command.</summary>
 internal static class ClockCommand
 {
-    /// <summary>Records the acceptance; what it comes to, in words.</summary>
+    /// <summary>Records the acceptance. Returns a description of its effect for the operator.</summary>
     /// <param name="data">The data directory of a log that is stopped.</param>
-    /// <param name="guard">Its guard's directory; null where it has none.</param>
-    /// <param name="reason">Why, 1 to 1,000 characters.</param>
+    /// <param name="guard">The directory of its guard; null for a log without a guard.</param>
+    /// <param name="reason">The operator's reason, 1 to 1,000 characters.</param>
     /// <param name="time">The clock that is accepted.</param>
-    /// <param name="journal">The journal's options, where they are not those of the identity.</param>
-    /// <exception cref="ConfigurationException">There is no reason, or the clock cannot be right.</exception>
-    /// <exception cref="StorageException">The log runs, or is damaged, or there is nothing to accept.</exception>
+    /// <param name="journal">The journal's options; null for those in the log's identity.</param>
+    /// <exception cref="ConfigurationException">The reason is empty or too long, or the clock cannot be right.</exception>
+    /// <exception cref="StorageException">The log is running or damaged, or there is nothing to accept.</exception>
     public static async Task<string> AcceptAsync(string data, string? guard, string reason, TimeProvider time, JournalOptions? journal = null)
     {
         if (reason.Length is 0 or > ClockAcceptances.MaxReason) throw new ConfigurationException($"reason: 1 to {ClockAcceptances.MaxReason} characters");

@@ -1,4 +1,4 @@
-// The commands of tlog-server and their exit codes: 0 ok, 2 usage or configuration, 3 will not start or go on, 4 trouble that a restart may cure.
+// The commands of tlog-server and their exit codes: 0 ok, 2 usage or configuration, 3 will not start or continue, 4 failure that a restart may cure.
 
 using System.CommandLine;
 using System.Runtime.InteropServices;
@@ -20,7 +20,7 @@ internal static class Commands
 
     private static async Task<int> ParseAndRunAsync(string[] args, EngineSeams? seams)
     {
-        // First of all: each library that is loaded takes a descriptor, and in the end even a refusal could not be written.
+        // Checked first: each library that is loaded uses a descriptor. With none left, not even the refusal could be written.
         if (args is ["serve", ..] && Descriptors.Complaint is string complaint) return ProgramEnd.Report(Program, ExitCode.Usage, complaint);
 
         NativeSha256.TryUse();
@@ -66,7 +66,7 @@ internal static class Commands
         string? keyPath = values.Text(LogSettings.Key), mlDsaKeyPath = values.Text(LogSettings.MlDsaKey);
         bool mlDsa = values.IsOn(LogSettings.MlDsa), allowGroup = values.IsOn(LogSettings.AllowGroupReadableKeys);
 
-        // The same bound that ML-DSA-44 has for an origin and a name.
+        // ML-DSA-44 has the same limit for an origin and a name.
         if (!VerifierKey.IsKeyName(origin) || System.Text.Encoding.UTF8.GetByteCount(origin) > VerifierKey.MaxNameSize) throw values.Refusal(LogSettings.Origin, "is not a key name: 1 to 255 bytes, no white space, no +, no control characters");
         int fileBytes = values.Number(LogSettings.JournalFileBytes);
         string path = Path.GetFullPath(data);
@@ -79,7 +79,7 @@ internal static class Commands
             identity = identity with { MlDsa44 = new LogKey(new MlDsa44Cosigner(origin, second).Key.ToString(), secondPath) };
         }
 
-        // The keys last before anything says that they are the log's.
+        // The key files are durable before any file names them as the log's keys.
         DurableFile.CreateDirectory(path);
         LogDirectory.RequireEmpty(path);
         if (keyPath is null)
@@ -122,7 +122,7 @@ internal static class Commands
             }
             catch (OperationCanceledException)
             {
-                // Asked to end: requests in flight are answered, the engine closes behind them.
+                // The process was asked to stop: requests in flight are answered, then the engine closes.
             }
 
             await app.StopAsync(CancellationToken.None).ConfigureAwait(false);

@@ -1,4 +1,4 @@
-// The parts of a running log and what becomes of them when one fails: intake and sequencer stop, readers stay.
+// The parts of a running log, and what happens to them when one fails: intake and sequencer stop, readers stay.
 
 using System.Buffers;
 using System.Text;
@@ -8,35 +8,37 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>What the log does now. Only <see cref="Ready"/> takes entries.</summary>
+/// <summary>The state of the log. Only <see cref="Ready"/> accepts entries.</summary>
 internal enum EngineState
 {
     /// <summary>Reads are served; witnesses are being asked whether this directory is the newest.</summary>
     Starting,
 
-    /// <summary>Entries are taken.</summary>
+    /// <summary>Entries are accepted, unless the disk is nearly full or a witness's claim holds the log.</summary>
     Ready,
 
-    /// <summary>Evidence against ourselves, recorded: an operator has to resume.</summary>
+    /// <summary>Evidence against this log was found and recorded: an operator has to resume.</summary>
     Halted,
 
-    /// <summary>Storage failed: a restart decides.</summary>
+    /// <summary>Storage or a key failed: a restart decides.</summary>
     Failed,
 
     /// <summary>The process is ending.</summary>
     Stopping,
 }
 
-/// <summary>What an engine works with: the parts of its directory and its keys, or what a test has put around one of them. Without an ML-DSA-44 key there is no cosigner.</summary>
+/// <summary>
+/// The parts of an engine: those of its directory and its keys, or a test's replacement of one of them. Without an ML-DSA-44 key, the cosigner is null.
+/// </summary>
 internal sealed record EngineParts(IJournal Journal, ITileStore Tiles, ITreeRegister Register, INoteSigner Signer, ICosigner? Cosigner);
 
-/// <summary>Where a test gets in: a small journal, and a fault in one part. Null is what is served.</summary>
+/// <summary>For tests: a small journal, and a replacement of one part. Null in production.</summary>
 internal sealed record EngineSeams(JournalOptions? Journal = null, Func<EngineParts, EngineParts>? Replace = null);
 
-/// <summary>A log that runs: opened from its directory, until disposed.</summary>
+/// <summary>A running log: opened from its directory, until it is disposed.</summary>
 internal sealed class Engine : IAsyncDisposable
 {
-    /// <summary>How often a log that has stopped says so again: whoever looks at the newest lines has to see it.</summary>
+    /// <summary>How often a log that has stopped logs that again, so that the newest lines always show it.</summary>
     private static readonly TimeSpan Reminder = TimeSpan.FromMinutes(1);
 
     private readonly LogDirectory _directory;
@@ -50,16 +52,16 @@ internal sealed class Engine : IAsyncDisposable
     private Sequencer _sequencer = null!;
     private StoredTree? _stored;
     private Task _sequencing = Task.CompletedTask, _publishing = Task.CompletedTask, _feeding = Task.CompletedTask, _indexing = Task.CompletedTask, _scrubbing = Task.CompletedTask, _watching = Task.CompletedTask;
-    private readonly Lock _stopping = new(); // so that one reason wins
-    private long _sealedAtStart; // segments that the journal's tail did not bring
+    private readonly Lock _stopping = new(); // so that only the first reason counts
+    private long _sealedAtStart; // segments at the start, without those that the journal's tail adds
     private readonly ITimer _reminder;
-    private string? _stopped; // why it takes no entries any more, for the operator
+    private string? _stopped; // why it accepts no entries any more, for the operator
     private bool _flushFailed;
-    private int _full; // 1 once it was said that the disk is nearly full
+    private int _full; // 1 once it was logged that the disk is nearly full
     private bool _haltRecorded;
     private bool _disposed;
-    private bool _running; // the loops were started: a start that refuses leaves the directory as it is
-    private bool _opened;  // it was ready once: until then nothing is signed, also while it stops
+    private bool _running; // the loops were started; a start that refuses leaves the directory unchanged
+    private bool _opened;  // it was ready once; until then only the empty tree is signed, even while it stops
     private int _state = (int)EngineState.Starting;
 
     private Engine(LogDirectory directory, EngineParts parts, SigningClock clock, Settings settings, TimeProvider time, ILogger logger, JournalOptions? journal)
@@ -88,42 +90,42 @@ internal sealed class Engine : IAsyncDisposable
 
     public Publisher Publisher { get; private set; } = null!;
 
-    /// <summary>The clock, and whether it keeps the log from signing.</summary>
+    /// <summary>The clock, and whether it prevents signing.</summary>
     public LogClock Clock { get; }
 
-    /// <summary>The disk. Below its reserve no entries are taken; what was taken is written, signed and published.</summary>
+    /// <summary>The disk. Below its reserve no entries are accepted; accepted entries are still written, signed and published.</summary>
     public DiskSpace Space { get; }
 
-    /// <summary>Whether nothing new is taken for want of room: the reserve is touched, or the journal waits for its next file.</summary>
+    /// <summary>Whether new entries are refused for lack of room: free space is below the reserve, or the journal waits for its next file.</summary>
     private bool IsFull => Space.IsLow || _directory.Journal.WaitsForRoom;
 
-    /// <summary>Whether entries are taken now.</summary>
+    /// <summary>Whether entries are accepted now.</summary>
     public bool TakesEntries => State is EngineState.Ready && !IsFull && Publisher.Held is not { What: Hold.Signing };
 
-    /// <summary>Since when and why the guard does not answer; null while it does. Nothing is signed then.</summary>
+    /// <summary>Since when and why the guard does not answer; null while it answers. Nothing is signed while it does not.</summary>
     public GuardTrouble? GuardTrouble => _guard?.Trouble;
 
     /// <summary>The check of the store in the background.</summary>
     public Scrub Scrub { get; }
 
-    /// <summary>What is kept of the log's own contradictions.</summary>
+    /// <summary>The evidence of the log's own contradictions.</summary>
     public EvidenceFolder Evidence { get; }
 
-    /// <summary>Who is told of them.</summary>
+    /// <summary>Sends that evidence to the operator's webhooks.</summary>
     public EvidenceWebhooks Webhooks { get; }
 
-    /// <summary>Which entries are in the log already.</summary>
+    /// <summary>Finds entries that are already in the log.</summary>
     public Duplicates Duplicates { get; }
 
     public EngineState State => (EngineState)Volatile.Read(ref _state);
 
-    /// <summary>Whether it has stopped, by evidence or by failure, and will not go on by itself.</summary>
+    /// <summary>Whether the log has stopped, by evidence or by failure. It does not continue before a restart.</summary>
     public bool HasStopped => State is EngineState.Halted or EngineState.Failed;
 
-    /// <summary>Whether storage or key failed before the end, or at it.</summary>
+    /// <summary>Whether storage or a key failed, while the log ran or while it closed.</summary>
     public bool HasFailed => State is EngineState.Failed || _flushFailed;
 
-    /// <summary>Why it is not ready, in words for a stranger. What was found, with paths and hosts, is in the operator's log.</summary>
+    /// <summary>Why the log is not ready, in words for clients. Details with paths and hosts are in the operator's log.</summary>
     public string Reason => State switch
     {
         EngineState.Starting when Publisher?.Held is HeldState held => held.Reason,
@@ -138,18 +140,18 @@ internal sealed class Engine : IAsyncDisposable
         _ => "entries are taken",
     };
 
-    /// <summary>Appends that wait for a frame to go.</summary>
+    /// <summary>Appends that wait for the sequencer to take their frame.</summary>
     public int Waiting => _intake.Count;
 
     /// <summary>Entries that are durable.</summary>
     public long Size => _sequencer.Latest.Size;
 
-    /// <summary>Frames that the journal has written since the start, and their bytes.</summary>
+    /// <summary>The number of frames that the journal has written since the start, and their bytes.</summary>
     public (long Frames, long Bytes) Journalled => (_directory.Journal.Syncs, _directory.Journal.FrameBytes);
 
     /// <summary>
-    /// Opens the directory, rebuilds the tree, checks it against what was signed, and starts. Throws <see cref="StorageException"/> (exit 3) when the
-    /// directory is not what it was, and <see cref="ConfigurationException"/> (exit 2) for the policy.
+    /// Opens the directory, rebuilds the tree, checks it against the signed head, and starts the log. Throws <see cref="StorageException"/> (exit 3) when the
+    /// directory has changed or is damaged, and <see cref="ConfigurationException"/> (exit 2) for the policy.
     /// </summary>
     public static async Task<Engine> StartAsync(Settings settings, TimeProvider time, ILogger logger, CancellationToken stop, EngineSeams? seams = null)
     {
@@ -201,8 +203,8 @@ internal sealed class Engine : IAsyncDisposable
     }
 
     /// <summary>
-    /// Takes one entry of 1 to 65,535 bytes, or finds it in the log. Its bytes are copied by the time the task has completed. Throws
-    /// <see cref="UnavailableException"/> while the log takes none.
+    /// Accepts one entry of 1 to 65,535 bytes, or finds it in the log. Its bytes are copied by the time the task has completed. Throws
+    /// <see cref="UnavailableException"/> while the log accepts no entries.
     /// </summary>
     public ValueTask<Append> AddAsync(ReadOnlySequence<byte> entry, Hash leaf, CancellationToken stop)
     {
@@ -216,7 +218,7 @@ internal sealed class Engine : IAsyncDisposable
         Append Take(long known) => known < 0 ? _intake.Add(entry, leaf, tree.Size) : Answered(new Append(known), 1);
     }
 
-    /// <summary>Takes the entries of a bundle, all or none; those that are in the log already are found. As above otherwise.</summary>
+    /// <summary>Accepts the entries of a bundle, all or none; entries that are already in the log are found. The copy and the exception are as above.</summary>
     public async ValueTask<Append> AddAsync(ReadOnlyMemory<byte> bundle, ReadOnlyMemory<Hash> leaves, CancellationToken stop)
     {
         Check();
@@ -225,7 +227,7 @@ internal sealed class Engine : IAsyncDisposable
         return known is not null && !known.AsSpan().Contains(-1) ? Answered(new Append(known), known.Length) : _intake.Add(bundle.Span, leaves.Span, known, tree.Size);
     }
 
-    /// <summary>Takes no more entries, answers those that wait, makes what is sealed durable, and closes. Bounded by the caller's patience, not ours.</summary>
+    /// <summary>Accepts no more entries, answers those that wait, makes the sealed segments durable, and closes. Sets no time limit; the caller may.</summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, true)) return;
@@ -254,7 +256,7 @@ internal sealed class Engine : IAsyncDisposable
             }
             catch (StorageException failure)
             {
-                // The journal still has these entries; the next start seals them again.
+                // The journal still has these entries. The next start seals them again.
                 _flushFailed = true;
                 _logger.EngineFailed(failure.Message);
             }
@@ -269,7 +271,7 @@ internal sealed class Engine : IAsyncDisposable
         _stopWaiting.Dispose();
     }
 
-    /// <summary>The table with a chance of its own at every start, which no stranger learns. Null when there is no room for one.</summary>
+    /// <summary>Seeds the table with a random value per process, so that clients cannot aim at a bucket. Null when the size allows no table.</summary>
     private static DuplicateTable? MakeTable(int bytes) =>
         bytes < DuplicateTable.MinBytes ? null : new DuplicateTable(bytes, BitConverter.ToUInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8)));
 
@@ -294,7 +296,7 @@ internal sealed class Engine : IAsyncDisposable
                 // A witness that was out of reach at the start may know a newer history.
                 if (Publisher.Held is { What: Hold.Signing }) throw new UnavailableException(Reason, 30);
 
-                // Before a write can fail: a log that has failed half-way needs a restart, one that waits for room does not.
+                // Checked before a write can fail: a log with a failed write needs a restart, a log that waits for room does not.
                 if (!IsFull) return;
                 if (Interlocked.Exchange(ref _full, 1) == 0)
                 {
@@ -312,7 +314,10 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    /// <summary>Opens the directory. Two signed heads of one size are kept before the start is refused: who looks into it will need both.</summary>
+    /// <summary>
+    /// Opens the directory. When it holds two different signed heads of one size, both are kept as evidence before the start is refused: the investigation
+    /// needs both.
+    /// </summary>
     private static async Task<LogDirectory> OpenAsync(Settings settings, VerifierKey key, TimeProvider time, JournalOptions? journal)
     {
         try
@@ -343,7 +348,7 @@ internal sealed class Engine : IAsyncDisposable
     private static StorageException AnotherKey(string path, string expected, VerifierKey given) =>
         new($"{path} is another key: this log belongs to {expected}, the key gives {given}");
 
-    /// <summary>The checkpoint in the register says what the register says, and is ours: otherwise refuse.</summary>
+    /// <summary>Throws unless the checkpoint in the register states the register's size and root and has valid signatures of all keys of the log.</summary>
     private void CheckCheckpoint()
     {
         if (_parts.Register.Current is not TreeHead head) return;
@@ -361,7 +366,7 @@ internal sealed class Engine : IAsyncDisposable
         policy.Witnesses.Count > 0 ? Path.Combine(_directory.Root, "published") : null, _settings, time, _logger, trust,
         quorumMet: Open, mayAppend: () => Volatile.Read(ref _opened) && State is EngineState.Ready or EngineState.Stopping);
 
-    /// <summary>This directory is the newest, as far as anybody can say.</summary>
+    /// <summary>Opens the log for entries: as far as anyone can know, this directory is the newest.</summary>
     private void Open()
     {
         Volatile.Write(ref _opened, true);
@@ -374,13 +379,13 @@ internal sealed class Engine : IAsyncDisposable
         Clock.Start();
         if (_parts.Register.Halted is string evidence)
         {
-            // Readers get what was public; with the quorum none that is what was signed.
+            // Readers get the checkpoint that was public; with quorum none, the checkpoint that was signed last.
             Stop(EngineState.Halted, evidence);
             Publisher.ShowSigned();
             return;
         }
 
-        // A guard that agrees, or a policy that asks no one, opens the log at once; otherwise the first quorum does.
+        // A guard that agrees, or a policy without a quorum, opens the log immediately; otherwise the first quorum does.
         if (!Publisher.NeedsQuorum || _directory.Register.GuardAgrees) Open();
         if (!Publisher.NeedsQuorum && !_directory.Register.GuardAgrees)
         {
@@ -398,9 +403,9 @@ internal sealed class Engine : IAsyncDisposable
         _feeding = Task.WhenAll(Publisher.RunFeeds(_stopPublishing.Token).Select(feeding => Guarded(feeding, _publishing)));
     }
 
-    /// <summary>The one place where a failed loop ends up: nothing is retried, appends answer 503, readers stay.</summary>
+    /// <summary>Every loop that fails ends here: nothing is retried, appends answer 503, readers stay.</summary>
     /// <param name="loop">The loop.</param>
-    /// <param name="registerIsIdle">Completes when nobody else uses the register: it has one writer.</param>
+    /// <param name="registerIsIdle">Completes when nothing else uses the register, which has one writer.</param>
     private async Task Guarded(Task loop, Task registerIsIdle)
     {
         try
@@ -409,11 +414,11 @@ internal sealed class Engine : IAsyncDisposable
         }
         catch (OperationCanceledException) when (_stopPublishing.IsCancellationRequested)
         {
-            // The orderly end.
+            // The loop was cancelled because the engine closes.
         }
         catch (UnavailableException) when (State == EngineState.Stopping)
         {
-            // The end of a log whose guard does not answer.
+            // The engine closes while its guard does not answer.
         }
         catch (ConflictException conflict)
         {
@@ -428,13 +433,13 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops for good: recorded, until an operator resumes.</summary>
+    /// <summary>Halts the log. The halt is recorded and lasts until an operator resumes.</summary>
     private async Task HaltAsync(string reason, Task registerIsIdle)
     {
         Stop(EngineState.Halted, reason);
         await _stopPublishing.CancelAsync().ConfigureAwait(false);
         await registerIsIdle.ConfigureAwait(false);
-        if (Interlocked.Exchange(ref _haltRecorded, true)) return; // a fence is found by several loops at once
+        if (Interlocked.Exchange(ref _haltRecorded, true)) return; // several loops may find a fence at the same time
         try
         {
             await _parts.Register.HaltAsync(reason, CancellationToken.None).ConfigureAwait(false);
@@ -445,7 +450,7 @@ internal sealed class Engine : IAsyncDisposable
         }
     }
 
-    /// <summary>Keeps what was found, before the halt that names it; says where, in words to append.</summary>
+    /// <summary>Keeps evidence, before the halt that names it. Returns where it is, as text to append to a message.</summary>
     private static string Keep(EvidenceFolder folder, TlogEvidence evidence)
     {
         string path = folder.PathOf(evidence.FileName);
@@ -456,12 +461,12 @@ internal sealed class Engine : IAsyncDisposable
         }
         catch (StorageException failure)
         {
-            // The halt matters more; the file itself is text, and the operator's log keeps it.
+            // The halt matters more than the file. The evidence is text, so the operator's log keeps it.
             return $"; the signed notes could not be kept ({failure.Message}): {Encoding.UTF8.GetString(evidence.ToBytes()).ReplaceLineEndings("|")}";
         }
     }
 
-    /// <summary>What the check finds is not read any more, and nothing is signed on top of it.</summary>
+    /// <summary>Runs the check of the store. Damage that it finds is no longer read, and nothing is signed after it.</summary>
     private async Task ScrubAsync(CancellationToken stop)
     {
         Damage damage = await Scrub.RunAsync(stop).ConfigureAwait(false);
@@ -469,7 +474,7 @@ internal sealed class Engine : IAsyncDisposable
         await HaltAsync($"scrub: {damage}", _publishing).ConfigureAwait(false);
     }
 
-    /// <summary>Runs in the background until the engine closes: also when it takes no entries any more, for readers.</summary>
+    /// <summary>Runs in the background until the engine closes. Continues after the log has stopped accepting entries, because readers stay.</summary>
     private async Task ReadingAsync(Func<CancellationToken, Task> work)
     {
         try
@@ -478,7 +483,7 @@ internal sealed class Engine : IAsyncDisposable
         }
         catch (OperationCanceledException) when (_stopReading.IsCancellationRequested)
         {
-            // The orderly end.
+            // The work was cancelled because the engine closes.
         }
     }
 
@@ -486,7 +491,7 @@ internal sealed class Engine : IAsyncDisposable
     {
         lock (_stopping)
         {
-            // The first reason counts: what follows is its consequence.
+            // The first reason counts: later reasons are its consequences.
             if (HasStopped) return;
             _stopped = reason;
             Volatile.Write(ref _state, (int)state);
@@ -522,7 +527,7 @@ internal sealed class Engine : IAsyncDisposable
         Task sequencing = Task.Factory.StartNew(() => _sequencer.Run(stop, _stopWaiting.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         await Guarded(sequencing, _publishing).ConfigureAwait(false);
 
-        // The intake has one reader, and it has just ended: whoever still waits gets an answer.
+        // The intake has one reader, which has just ended. Callers that still wait get an answer.
         _intake.Fail(new UnavailableException("the log has stopped before the entry was stored", 5));
     }
 }

@@ -1,6 +1,9 @@
 namespace TransparencyLog.Server;
 
-/// <summary>Every line the server logs, with its number. No entry content, no keys.</summary>
+/// <summary>
+/// The log messages of the server's own code, with their event ids. Messages of shared code are in Hosting. No message contains entry content or key
+/// material.
+/// </summary>
 internal static partial class Events
 {
     [LoggerMessage(1, LogLevel.Information, "log {Origin}: {Entries} entries durable, size {Signed} signed")]

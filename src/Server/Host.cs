@@ -7,7 +7,7 @@ namespace TransparencyLog.Server;
 /// <summary>The web server around an engine: limits and routes.</summary>
 internal static class Host
 {
-    /// <summary>How long requests may take to end after SIGTERM: the engine needs the rest of the ten seconds that a container has.</summary>
+    /// <summary>How long requests may take to end after SIGTERM. The engine needs the rest of the ten seconds that a container gets.</summary>
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(5);
 
     public static WebApplication Build(Settings settings, Engine engine) => Build(settings, app =>
@@ -22,16 +22,16 @@ internal static class Host
         ApiDocument.Map(app);
     });
 
-    /// <summary>The same server with other routes: what the benchmarks measure against.</summary>
+    /// <summary>Builds the same server with other routes: the baseline of the benchmarks.</summary>
     public static WebApplication Build(Settings settings, Action<WebApplication> map)
     {
         WebApplicationBuilder builder = WebHost.CreateBuilder(
             "tlog-server", settings.LogLevel, TimeProvider.System, settings.Listen, settings.MaxConnections, settings.MaxConnectionsPerAddress, StopLimit);
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 0); // each route that takes a body says how much
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 0); // each route that accepts a body sets its limit
         builder.Services.AddRoutingCore();
 
-        // A request is read, handled and answered on one thread of the pool, without a hop between each two: a fifth more appends a second. What waits for
-        // the disk in a handler keeps a thread of the pool waiting either way.
+        // A request is read, handled and answered on one thread of the pool, without a change of thread in between: a fifth more appends a second. A handler
+        // that waits for the disk blocks a thread of the pool either way.
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
         ApiDocument.Add(builder.Services);
         WebApplication app = builder.Build();

@@ -3,7 +3,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>Every setting of tlog-server. The table of spec/operations.md is compared with this one by a test.</summary>
+/// <summary>Every setting of tlog-server. A test compares this table with that of spec/operations.md.</summary>
 internal static class LogSettings
 {
     public static readonly TextSetting Data = new("data", "The log's directory, made by tlog-server create.") { IsPath = true, HelpName = "DIR", Commands = ["create", "serve", "resume", "accept"] };
@@ -39,7 +39,7 @@ internal static class LogSettings
     public static readonly SwitchSetting AllowGroupReadableKeys = new("allow-group-readable-keys", "Read key files to which their group has access, as a mounted secret of mode 0440. Files to which every user has access are refused in any case.") { Commands = ["create", "serve"] };
     public static readonly NumberSetting JournalFileBytes = new("journal-file-bytes", JournalOptions.MinFileBytes, JournalOptions.MaxFileBytes, JournalOptions.DefaultFileBytes, "Size of each journal file. Fixed for the life of the log.", multiple: 4096) { Commands = ["create"] };
 
-    /// <summary>All of them, in the order of the documents.</summary>
+    /// <summary>All settings, in the order of the documents.</summary>
     public static SettingTable Table { get; } = new(
         "tlog-server",
         "TLOG_",

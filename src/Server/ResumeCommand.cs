@@ -1,4 +1,4 @@
-// tlog-server resume: the decisions of an operator that outlive restarts. Each is recorded in `heads` with its reason before it takes effect.
+// tlog-server resume: decisions of an operator that survive restarts. Each is recorded in `heads` with its reason before it takes effect.
 
 using System.Text;
 using TransparencyLog.Hosting;
@@ -10,7 +10,10 @@ internal static class ResumeCommand
 {
     private const int MaxReason = 1000;
 
-    /// <summary>Ends a halt, and changes whose unsigned word may hold the log. Without <paramref name="distrust"/> and <paramref name="trust"/> there has to be a halt to end.</summary>
+    /// <summary>
+    /// Ends a halt, and changes which witnesses' unsigned claims may hold the log. Without <paramref name="distrust"/> and <paramref name="trust"/>, the log
+    /// must be halted.
+    /// </summary>
     public static async Task<int> RunAsync(string data, string? guard, string reason, string? distrust, string? trust, JournalOptions? journal = null)
     {
         if (reason.Length is 0 or > MaxReason) throw new ConfigurationException("reason: 1 to 1,000 characters");
@@ -50,13 +53,16 @@ internal static class ResumeCommand
             await register.RecordAsync($"distrusted: witness {distrust}: {reason}", CancellationToken.None).ConfigureAwait(false);
         }
 
-        // A crash here: the history has the decision and the list does not; the command is repeated.
+        // After a crash here, the history has the decision and the list does not. The operator repeats the command.
         DistrustedWitnesses.Write(data, list);
         if (distrust is not null) StandardStreams.Say("tlog-server", $"the unsigned word of witness {distrust} does not hold this log from the next start on");
         if (trust is not null) StandardStreams.Say("tlog-server", $"the word of witness {trust} may hold this log again from the next start on");
     }
 
-    /// <summary>A name as <see cref="PolicyWitness.Name"/> has it, one character for each byte. Refuses what cannot be a name in a policy: white space and control characters.</summary>
+    /// <summary>
+    /// Converts a name to the form of <see cref="PolicyWitness.Name"/>, one character for each byte. Refuses a name that no policy can contain: an empty or
+    /// overlong name, white space, control characters.
+    /// </summary>
     private static string? PolicyName(string option, string? name)
     {
         if (name is null) return null;

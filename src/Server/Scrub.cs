@@ -3,36 +3,38 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>How far the check of the store has come.</summary>
-/// <param name="Entries">Entries that the pass under way, or the last one, has checked.</param>
-/// <param name="Passes">Passes that found nothing, since the start.</param>
-/// <param name="LastClean">When the last of them ended; null when none has.</param>
-/// <param name="Damage">What was found last; null for nothing.</param>
+/// <summary>The progress of the check of the store.</summary>
+/// <param name="Entries">Entries that the current pass has checked; those of the last pass when none is running.</param>
+/// <param name="Passes">Passes since the start that found no damage.</param>
+/// <param name="LastClean">When the last such pass ended; null before the first.</param>
+/// <param name="Damage">The damage that was found last; null when none was, or when a later pass found none.</param>
 internal sealed record ScrubStatus(long Entries = 0, long Passes = 0, DateTimeOffset? LastClean = null, Damage? Damage = null);
 
 /// <summary>
-/// Reads the whole store again and again, from the disk, at a bounded rate, and rebuilds everything from entry bytes: the check that <c>tlog fsck</c> makes, beside the
-/// running log. Ends at the first damage; files that do not belong there are told and left.
+/// Checks the whole store again and again while the log runs, as <c>tlog fsck</c> does: reads it from the disk at a bounded rate and rebuilds everything from
+/// the entry bytes. Ends at the first damage. Files that do not belong to the log are logged and left in place.
 /// </summary>
 /// <param name="directory">The data directory.</param>
-/// <param name="journal">The journal's layout, when it is not the usual one.</param>
-/// <param name="bytesPerSecond">Most bytes of segments in a second; 0 for no check at all.</param>
-/// <param name="interval">From the beginning of a pass to that of the next; a pass that takes longer is followed by the next at once.</param>
+/// <param name="journal">The journal's options; null for those in the log's identity.</param>
+/// <param name="bytesPerSecond">Limit of the bytes of segments that are read in a second; 0 turns the check off.</param>
+/// <param name="interval">From the start of a pass to the start of the next. After a pass that takes longer, the next starts immediately.</param>
 /// <param name="time">The clock.</param>
-/// <param name="logger">Is told of each pass.</param>
+/// <param name="logger">Logs the result of each pass.</param>
 internal sealed class Scrub(string directory, JournalOptions? journal, long bytesPerSecond, TimeSpan interval, TimeProvider time, ILogger logger)
 {
-    /// <summary>From a pass that could not be finished, for want of descriptors say, to the next: at most, where the interval is longer.</summary>
+    /// <summary>
+    /// From the start of a pass that could not finish, for lack of descriptors for example, to the start of the next. A shorter interval applies instead.
+    /// </summary>
     private static readonly TimeSpan Retry = TimeSpan.FromMinutes(10);
 
     private ScrubStatus _status = new();
 
-    /// <summary>Whether the store is checked at all.</summary>
+    /// <summary>Whether the store is checked.</summary>
     public bool IsOn => bytesPerSecond > 0;
 
     public ScrubStatus Status => Volatile.Read(ref _status);
 
-    /// <summary>Runs until it is stopped, or until it has found damage, which it returns. Only where it is on.</summary>
+    /// <summary>Runs until it is cancelled, or until it finds damage, which it returns. Called only when <see cref="IsOn"/>.</summary>
     public async Task<Damage> RunAsync(CancellationToken stop)
     {
         while (true)
@@ -48,7 +50,7 @@ internal sealed class Scrub(string directory, JournalOptions? journal, long byte
             }
             catch (DamageException failure) when (failure.Damage.Kind == "stray-file")
             {
-                // Looked for last, when all that belongs to the log was found whole: no reason to stop it.
+                // Stray files are checked last, after everything that belongs to the log was found whole. So they are no reason to stop the log.
                 Found(failure.Damage);
                 logger.ScrubFailed(failure.Message);
             }

@@ -3,13 +3,13 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Server;
 
-/// <summary>Which entries duplicates are looked for in.</summary>
+/// <summary>Which entries a new entry is compared with to find duplicates.</summary>
 internal enum DuplicateHistory
 {
-    /// <summary>The newest, as many as the table holds.</summary>
+    /// <summary>The newest entries, as many as the table holds.</summary>
     Recent,
 
-    /// <summary>All of them: an index on disk behind the table.</summary>
+    /// <summary>All entries: an index on disk in addition to the table.</summary>
     Full,
 }
 
@@ -19,14 +19,16 @@ internal enum QuorumMode
     /// <summary>It is not published.</summary>
     Require,
 
-    /// <summary>It is published without, after a time limit, and the alarm is on.</summary>
+    /// <summary>It is published without the quorum after a time limit, and an alarm is raised.</summary>
     Degrade,
 }
 
-/// <summary>What <c>serve</c> runs with, checked. Names, ranges and defaults of the settings are in LogSettings.cs.</summary>
+/// <summary>The checked settings of <c>serve</c>. Their names, ranges and defaults are in LogSettings.cs.</summary>
 internal sealed record Settings
 {
-    /// <summary>The index on disk takes entries by whole segments a moment after they are sealed: 1 MiB is room for 80,000 in between.</summary>
+    /// <summary>
+    /// The index on disk receives whole segments, a moment after they are sealed. A table of 1 MiB has room for the 80,000 entries in between.
+    /// </summary>
     private const int LeastTableBytesOfFull = 1024 * 1024;
 
     public required string Data { get; init; }
@@ -37,10 +39,12 @@ internal sealed record Settings
 
     public string? Guard { get; init; }
 
-    /// <summary>Least time between two signed heads: it bounds signatures, register syncs and the partial tiles readers meet.</summary>
+    /// <summary>Minimum time between two signed heads. It bounds the number of signatures, register syncs and partial tiles that readers meet.</summary>
     public TimeSpan PublishGap { get; init; } = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>How long an append waits for the disk before it answers 503, and then for wait=published or wait=witnessed before it answers 202.</summary>
+    /// <summary>
+    /// How long an append waits for the disk before it answers 503. After that, how long it waits for wait=published or wait=witnessed before it answers 202.
+    /// </summary>
     public TimeSpan WaitLimit { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How old cosignatures may get while nothing is appended.</summary>
@@ -49,68 +53,80 @@ internal sealed record Settings
     /// <summary>What happens to a checkpoint that the policy's quorum does not cosign.</summary>
     public QuorumMode QuorumMode { get; init; } = QuorumMode.Require;
 
-    /// <summary>With <see cref="QuorumMode.Degrade"/>: how long what is signed waits for the quorum before it is public without.</summary>
+    /// <summary>With <see cref="QuorumMode.Degrade"/>: how long a signed head waits for the quorum before it becomes public without it.</summary>
     public TimeSpan DegradeAfter { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>One request to a witness; also how long a signed head waits for its quorum before a newer one takes its place.</summary>
+    /// <summary>Time limit of one request to a witness. Also how long a signed head waits for its quorum before a newer head replaces it.</summary>
     public TimeSpan WitnessTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>A request to a witness and those that its 409 leads to.</summary>
+    /// <summary>Time limit of a request to a witness together with the requests that its 409 leads to.</summary>
     public TimeSpan WitnessTotalTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Most requests a day to each witness, evenly: what public witness lists grant a log. It paces publication.</summary>
+    /// <summary>
+    /// Limit of the requests a day to each witness, spread evenly. The default is what public witness lists grant a log. It limits how often the log publishes.
+    /// </summary>
     public int WitnessRequestsPerDay { get; init; } = 86_400;
 
-    /// <summary>How many of them may come at once after a quiet time.</summary>
+    /// <summary>How many of these requests may follow each other immediately after a quiet time.</summary>
     public int WitnessBurst { get; init; } = 60;
 
-    /// <summary>Bytes of entries that may wait for a frame: 16 full frames, so at most a few hundred milliseconds of a slow disk.</summary>
+    /// <summary>
+    /// Limit of the bytes of entries that wait for a frame. The default is 16 full frames: at most a few hundred milliseconds of a slow disk.
+    /// </summary>
     public int IntakeBytes { get; init; } = 32 * 1024 * 1024;
 
-    /// <summary>Requests that may wait for a frame: no more than there may be connections, times a batch each.</summary>
+    /// <summary>Limit of the requests that wait for a frame. The default is four times the default number of connections.</summary>
     public int IntakeCount { get; init; } = 16 * 1024;
 
-    /// <summary>Most bytes of the table of the newest entries, from which duplicates get their first index: 8 an entry when full. Less than one pair of buckets: none.</summary>
+    /// <summary>
+    /// Limit, in bytes, of the table of the newest entries, from which duplicates get their first index: 8 bytes an entry when full. Below one pair of
+    /// buckets (128 bytes) the log has no table.
+    /// </summary>
     public int DuplicateTableBytes { get; init; } = 64 * 1024 * 1024;
 
-    /// <summary>Which entries duplicates are looked for in.</summary>
+    /// <summary>Which entries a new entry is compared with to find duplicates.</summary>
     public DuplicateHistory DuplicateIndex { get; init; } = DuplicateHistory.Recent;
 
     /// <summary>
-    /// Memory for sealed tiles and bundles that are asked for often: some 1,900 tiles with their inner hashes, those of the newest 490,000 entries, or 950 bundles of 128-byte
-    /// entries; and the server as a whole stays below 250 MB.
+    /// Memory for sealed tiles and bundles that are requested often. The default holds about 1,900 tiles with their inner hashes, those of the newest 490,000
+    /// entries, or 950 bundles of 128-byte entries. With it the whole server stays below 250 MB.
     /// </summary>
     public int ReadCacheBytes { get; init; } = 32 * 1024 * 1024;
 
-    /// <summary>Most bytes a second that the check of the store reads, in MB: a few percent of a disk, and of a core. 0: no check.</summary>
+    /// <summary>
+    /// Limit of the MB a second that the check of the store reads. The default is a few percent of a disk and of a core; 0 turns the check off.
+    /// </summary>
     public int ScrubMegabytes { get; init; } = 8;
 
-    /// <summary>From the beginning of a check of the whole store to that of the next.</summary>
+    /// <summary>From the start of one check of the whole store to the start of the next.</summary>
     public TimeSpan ScrubInterval { get; init; } = TimeSpan.FromDays(1);
 
-    /// <summary>How long the body of an append may take from its first byte to its last: 2 MiB at 140 kB/s.</summary>
+    /// <summary>Time limit of the body of an append. The body gets a second more for each 16 KiB received (N-19).</summary>
     public TimeSpan BodyLimit { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>How far the clock may be ahead of the last known time at a start, 1 to 3,650 days: beyond it an operator has to accept it (spec/operations.md, "Time").</summary>
+    /// <summary>
+    /// How far the clock may be ahead of the last known time at a start, 1 to 3,650 days. Beyond that, an operator has to accept the clock
+    /// (spec/operations.md, "Time").
+    /// </summary>
     public TimeSpan ClockLimit { get; init; } = TimeSpan.FromDays(30);
 
-    /// <summary>Where evidence of this log's own contradictions is sent; none by default.</summary>
+    /// <summary>URLs to which evidence of this log's own contradictions is sent; none by default.</summary>
     public IReadOnlyList<Uri> EvidenceWebhooks { get; init; } = [];
 
-    /// <summary>Whether key files to which their group has access are read.</summary>
+    /// <summary>Whether the log reads key files to which their group has access.</summary>
     public bool AllowGroupReadableKeys { get; init; }
 
-    /// <summary>Most open connections: at most half of the process's descriptors, which is the default too, up to 4,096.</summary>
+    /// <summary>Limit of open connections: at most half of the process's descriptors. The default is that half, but no more than 4,096.</summary>
     public int MaxConnections { get; init; } = 4096;
 
-    /// <summary>Most of them from one address; by default half of them, so that no one address takes all.</summary>
+    /// <summary>Limit of open connections from one address. The default is half of all connections, so that one address cannot use them all.</summary>
     public int MaxConnectionsPerAddress { get; init; } = 2048;
 
-    /// <summary>The least severe messages that are written to standard error.</summary>
+    /// <summary>The least severe level that is written to standard error.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
     /// <summary>Reads the settings of <c>serve</c>.</summary>
-    /// <exception cref="ConfigurationException">A setting is missing, or values do not fit together.</exception>
+    /// <exception cref="ConfigurationException">A setting is missing, or two values contradict each other.</exception>
     public static Settings Read(SettingValues values)
     {
         int connections = values.Number(LogSettings.MaxConnections, Descriptors.Half(4096));
