@@ -1,4 +1,4 @@
-// Both servers listen through this; tlog-witness compiles this file too (witness/TransparencyLog.Witness.csproj).
+// The transport that both servers listen through.
 
 using System.Net;
 using System.Threading.Tasks;
@@ -8,12 +8,13 @@ using Microsoft.AspNetCore.Http.Features;
 namespace TransparencyLog.Hosting;
 
 /// <summary>
-/// A transport that never has more than <paramref name="most"/> connections open, counted from the accept to the closed socket (O-09, A-04). Kestrel counts only those it
-/// serves: one that it refuses keeps its descriptor until a thread of the pool comes to it, and it accepts the next ones meanwhile, so that strangers in a hurry could take
-/// every descriptor of the process, and with the last one the runtime ends. Who comes when all are taken waits in the queue of the listening socket.
+/// Limits the number of open connections (O-09, A-04). A connection counts from its accept until its socket is closed. Kestrel's own limit counts only the
+/// connections that it serves. It goes on accepting while refused connections wait for a thread of the pool to close them, and each of these keeps its
+/// descriptor. So clients that connect fast enough could use up every descriptor of the process, and the runtime ends the process when none is left. At the
+/// limit, new connections wait in the queue of the listening socket.
 /// </summary>
-/// <param name="inner">The transport that accepts.</param>
-/// <param name="most">Most open connections, over all addresses that are listened on.</param>
+/// <param name="inner">The transport that accepts connections.</param>
+/// <param name="most">Most open connections, over all listening addresses.</param>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "a connection may end after the transport: its place has nobody to wait for it any more, and nothing to dispose of")]
 internal sealed class BoundedTransport(IConnectionListenerFactory inner, int most) : IConnectionListenerFactory
 {
@@ -65,7 +66,7 @@ internal sealed class BoundedTransport(IConnectionListenerFactory inner, int mos
         }
     }
 
-    /// <summary>The inner one, which gives its place back when it is disposed: by then its socket is closed.</summary>
+    /// <summary>A connection that frees its place when it is disposed. By then its socket is closed.</summary>
     private sealed class Connection(ConnectionContext inner, SemaphoreSlim free) : ConnectionContext
     {
         private SemaphoreSlim? _free = free;

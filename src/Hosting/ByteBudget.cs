@@ -1,8 +1,9 @@
-// A bound on the memory that slow clients can hold in total. Memory is counted before it is used: what does not fit is refused with 503, and costs nothing.
+// Bounds the memory that slow clients can hold in total. Bytes are counted before they are used. A request that does not fit is refused with 503 and uses no
+// memory.
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>Counts bytes that are in use, up to a limit. An array that several requests share counts once. Thread-safe.</summary>
+/// <summary>Counts the bytes in use, up to a limit. An array that several requests share counts once. Thread-safe.</summary>
 /// <param name="most">Most bytes in use.</param>
 internal sealed class ByteBudget(long most)
 {
@@ -19,7 +20,7 @@ internal sealed class ByteBudget(long most)
         }
     }
 
-    /// <summary>Counts bytes that are not allocated yet; null when there is no room for them.</summary>
+    /// <summary>Counts bytes that are not allocated yet. Returns null when there is no room for them.</summary>
     public Share? TryTake(long bytes)
     {
         lock (_counting)
@@ -30,7 +31,10 @@ internal sealed class ByteBudget(long most)
         }
     }
 
-    /// <summary>Counts an array that exists, unless another request holds it already; null when there is no room for it. All of the array counts, whatever is sent of it.</summary>
+    /// <summary>
+    /// Counts an existing array, unless another request already holds it. Returns null when there is no room for it. The whole array counts, even when only
+    /// part of it is sent.
+    /// </summary>
     public Share? TryHold(byte[] array)
     {
         lock (_counting)
@@ -61,11 +65,11 @@ internal sealed class ByteBudget(long most)
         _taken -= array.Length;
     }
 
-    /// <summary>What one request has counted; disposing it returns the bytes.</summary>
+    /// <summary>The bytes that one request has counted. Disposing it frees them.</summary>
     public sealed class Share : IDisposable
     {
         private readonly ByteBudget _budget;
-        private long _bytes;    // guarded by the lock of the budget, as is the next
+        private long _bytes;    // guarded by the lock of the budget, as is _array
         private byte[]? _array;
 
         internal Share(ByteBudget budget, long bytes, byte[]? array)
@@ -75,7 +79,7 @@ internal sealed class ByteBudget(long most)
             _array = array;
         }
 
-        /// <summary>From now on the share counts this array in the place of the bytes that were reserved for it.</summary>
+        /// <summary>From now on counts this array instead of the bytes that were reserved for it. The limit is not checked again.</summary>
         public void Become(byte[] array)
         {
             lock (_budget._counting)
@@ -101,10 +105,10 @@ internal sealed class ByteBudget(long most)
     }
 }
 
-/// <summary>There is no room for a large body or answer now. Answered with 503; the message is for the client.</summary>
+/// <summary>There is no room for a large body or answer now. The server answers 503. The message is for the client.</summary>
 internal sealed class NoRoomException(string message) : Exception(message)
 {
-    /// <summary>Slow peers end within seconds to minutes, fast ones at once.</summary>
+    /// <summary>Value of Retry-After. Slow clients free their memory within seconds to minutes, fast ones immediately.</summary>
     public const int RetryAfterSeconds = 1;
 
     public static NoRoomException ForAnswers() => new("as many large answers are under way as there is memory for");

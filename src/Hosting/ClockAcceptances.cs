@@ -1,10 +1,11 @@
-// What operators have accepted of the clock, `clock-accepted` in a data directory (spec/storage.md): one line each time, the newest last.
+// The file `clock-accepted` in a data directory (spec/storage.md). It records each time an operator has accepted the clock, one line each, the newest last:
 //
 //     tlog-clock v1 <seconds> <heartbeat before, seconds or -> <reason, base64> [<origin hash> <stamp> <SHA-256 of the note>]... <CRC-32C, 8 hex digits>\n
 //
-// The line says at which time the clock was accepted, and for which origins the time may go back once: below the stamp of exactly that note, which was the newest one then. It may
-// not go below the time of the line. The next note that is released for the origin is another one, so the permission ends with it, in the same write: nothing has to be removed,
-// and no crash can leave a permission that was used. The file is written before `clock accept` answers, and only by it.
+// A line records the time at which the clock was accepted. It also names the origins whose time may go back once: below the stamp of exactly the named note,
+// which was then the newest note of its origin, but not below the time of the line. The next note that is released for the origin has another hash, so the
+// write that stores it also ends the permission. Nothing has to be removed, and no crash can leave a permission that was used. Only `clock accept` writes the
+// file, before it answers.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -14,20 +15,20 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>An origin whose time may go back once.</summary>
+/// <summary>The permission for the time of one origin to go back once.</summary>
 /// <param name="OriginHash">SHA-256 of its origin line.</param>
-/// <param name="Stamp">The stamp that may be gone below, in seconds since the Epoch.</param>
+/// <param name="Stamp">The next note may have an earlier stamp than this, in seconds since the Epoch.</param>
 /// <param name="NoteHash">SHA-256 of the newest note, which has that stamp.</param>
 internal readonly record struct ClockPermission(Hash OriginHash, ulong Stamp, Hash NoteHash)
 {
-    /// <summary>The permission for a note.</summary>
+    /// <summary>Makes the permission for a note.</summary>
     public static ClockPermission Of(string origin, ulong stamp, ReadOnlySpan<byte> note) => new(Checkpoint.HashOrigin(origin), stamp, new Hash(SHA256.HashData(note)));
 }
 
-/// <summary>One line.</summary>
-/// <param name="Seconds">The clock at that moment, in seconds since the Epoch: not negative.</param>
-/// <param name="Heartbeat">The last known time until then, in the same unit; null when none was known.</param>
-/// <param name="Reason">Why, in the operator's words.</param>
+/// <summary>One line of the file.</summary>
+/// <param name="Seconds">The time of the accepted clock, in seconds since the Epoch: not negative.</param>
+/// <param name="Heartbeat">The last known time before the acceptance, in the same unit; null when none was known.</param>
+/// <param name="Reason">Why the operator accepted the clock.</param>
 /// <param name="Permissions">The origins whose time may go back once.</param>
 internal sealed record ClockAcceptance(long Seconds, long? Heartbeat, string Reason, IReadOnlyList<ClockPermission> Permissions)
 {
@@ -75,20 +76,23 @@ internal sealed record ClockAcceptance(long Seconds, long? Heartbeat, string Rea
     }
 }
 
-/// <summary>The file of them.</summary>
+/// <summary>Reads and writes the file.</summary>
 internal static class ClockAcceptances
 {
     /// <summary>The name of the file.</summary>
     public const string Name = "clock-accepted";
 
-    /// <summary>Most characters of a reason.</summary>
+    /// <summary>Longest reason in characters.</summary>
     public const int MaxReason = 1000;
 
-    /// <summary>Largest file: a line with all 4,096 logs of a witness has 600 kB, and one without any about 100 bytes. Beyond it the oldest lines go.</summary>
+    /// <summary>
+    /// Largest file in bytes. A line with all 4,096 logs of a witness has 600 kB, and a line without logs about 100 bytes. When a new line would exceed the
+    /// limit, the oldest lines are dropped.
+    /// </summary>
     private const int MaxSize = 4 * 1024 * 1024;
 
-    /// <summary>All of them, the newest last; none where there is no file.</summary>
-    /// <exception cref="StorageException">It cannot be read, or is not what was written.</exception>
+    /// <summary>Reads all lines, the newest last. Returns an empty list when there is no file.</summary>
+    /// <exception cref="StorageException">The file cannot be read or is damaged.</exception>
     public static IReadOnlyList<ClockAcceptance> Read(string directory)
     {
         string path = Path.Combine(directory, Name);
@@ -110,7 +114,7 @@ internal static class ClockAcceptances
         return all;
     }
 
-    /// <summary>Adds one; durable when it returns.</summary>
+    /// <summary>Adds a line. Durable on return.</summary>
     public static void Add(string directory, ClockAcceptance acceptance)
     {
         List<byte[]> lines = [.. Read(directory).Append(acceptance).Select(one => one.ToBytes())];

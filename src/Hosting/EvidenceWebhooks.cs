@@ -1,5 +1,5 @@
-// Evidence on its way to whoever has to hear of it (spec/evidence.md, "Webhooks"): POST of the file, at least once. The files themselves are the queue, and a small file
-// beside each says that it has arrived: so nothing is lost with the process, and nothing waits for a receiver but its own loop.
+// Delivers evidence to webhooks (spec/evidence.md, "Webhooks"): POST of each file, at least once. The evidence files themselves are the queue, and a small
+// marker file next to each one records that it has arrived. So no delivery is lost when the process ends, and a slow receiver delays only its own loop.
 
 using System.Globalization;
 using System.Net.Http.Headers;
@@ -13,21 +13,23 @@ namespace TransparencyLog.Hosting;
 /// <summary>Limits of the deliveries.</summary>
 internal sealed record EvidenceWebhookOptions
 {
-    /// <summary>Most receivers: the operator, a colleague, a public collector, and room.</summary>
+    /// <summary>Most receivers: enough for the operator, a colleague and a public collector, with some to spare.</summary>
     public const int MaxUrls = 8;
 
-    /// <summary>Time for one try, from the connection to the status, and a second more for every 16 KiB of the file: the largest, 2 MiB, has 138 s.</summary>
+    /// <summary>
+    /// Time for one attempt, from the connection to the status. Each 16 KiB of the file add a second: the largest file, 2 MiB, has 138 s.
+    /// </summary>
     public TimeSpan TryLimit { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Pause after the first failure; doubled with each one that follows.</summary>
+    /// <summary>Pause after the first failure. It doubles with each further failure.</summary>
     public TimeSpan FirstPause { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Longest pause: a receiver that comes back has everything within this time, and a dead one costs a few hundred tries a day.</summary>
+    /// <summary>Longest pause. A receiver that recovers has everything within this time, and a dead one costs a few hundred attempts a day.</summary>
     public TimeSpan LongestPause { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>
-    /// Reads the setting: http and https URLs with white space between them, at most <see cref="MaxUrls"/>, none twice, without credentials and fragment. When it answers
-    /// false, the error says what is allowed.
+    /// Reads the setting: http and https URLs separated by white space, at most <see cref="MaxUrls"/>, no URL twice, without credentials or fragment. When it
+    /// returns false, the error says what is allowed.
     /// </summary>
     public static bool TryParse(string text, out IReadOnlyList<Uri> urls, out string error)
     {
@@ -48,8 +50,8 @@ internal sealed record EvidenceWebhookOptions
         return read.Count is > 0 and <= MaxUrls;
     }
 
-    /// <summary>The URLs of the setting of that name, which both programs have; none when it is not set.</summary>
-    /// <exception cref="ConfigurationException">They cannot be used.</exception>
+    /// <summary>The URLs of the setting, which both programs have; none when it is not set.</summary>
+    /// <exception cref="ConfigurationException">The value is not valid.</exception>
     public static IReadOnlyList<Uri> Read(SettingValues values, TextSetting setting)
     {
         if (values.Text(setting) is not string text) return [];
@@ -57,7 +59,7 @@ internal sealed record EvidenceWebhookOptions
     }
 }
 
-/// <summary>Delivers every file of a folder to every URL. Started once; whoever keeps a file calls <see cref="Wake"/>.</summary>
+/// <summary>Delivers every file of a folder to every URL. Starts when it is constructed. Call <see cref="Wake"/> after keeping a file.</summary>
 internal sealed class EvidenceWebhooks : IAsyncDisposable
 {
     private readonly EvidenceFolder _folder;
@@ -79,7 +81,7 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
         _running = Task.WhenAll(_receivers.Select(receiver => Task.Run(() => receiver.RunAsync(_stop.Token))));
     }
 
-    /// <summary>The series of both programs: files by kind, deliveries that are not done yet, those that were, tries that failed.</summary>
+    /// <summary>Writes the metrics that both programs have: files by kind, pending deliveries, deliveries made, failed attempts.</summary>
     public void WriteMetrics(StringBuilder text)
     {
         text.Append("# TYPE tlog_evidence_files gauge\n");
@@ -93,13 +95,13 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
             .Append(CultureInfo.InvariantCulture, $"# TYPE tlog_evidence_failed_total counter\ntlog_evidence_failed_total {_receivers.Sum(receiver => receiver.Failed)}\n");
     }
 
-    /// <summary>There is a new file. Never waits.</summary>
+    /// <summary>Announces a new file. Never blocks.</summary>
     public void Wake()
     {
         foreach (Receiver receiver in _receivers) receiver.Wake();
     }
 
-    /// <summary>Ends at once: what is under way is tried again after the next start.</summary>
+    /// <summary>Stops immediately. A delivery that was under way is repeated after the next start.</summary>
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
@@ -108,10 +110,10 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
         _stop.Dispose();
     }
 
-    /// <summary>One URL and its loop.</summary>
+    /// <summary>One URL and its delivery loop.</summary>
     private sealed class Receiver(Uri url, EvidenceFolder folder, HttpClient http, Connections connections, EvidenceWebhookOptions options, TimeProvider time, ILogger logger)
     {
-        /// <summary>Scheme, host and port: paths of webhooks often are secrets.</summary>
+        /// <summary>Scheme, host and port only: the path of a webhook is often a secret.</summary>
         private readonly string _name = url.GetLeftPart(UriPartial.Authority);
         private readonly Channel<bool> _signal = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
         private long _delivered, _failed;
@@ -138,18 +140,21 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
                         continue;
                     }
 
-                    // Half of it at least and all of it at most, by chance: many senders that lost one receiver do not come back in step.
+                    // At random between half of the pause and all of it, so that many senders that lost the same receiver do not retry in step.
                     await Task.Delay(pause * (0.5 + (Random.Shared.NextDouble() / 2)), time, stop).ConfigureAwait(false);
                     pause = pause * 2 < options.LongestPause ? pause * 2 : options.LongestPause;
                 }
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)
             {
-                // The orderly end.
+                // Normal shutdown.
             }
         }
 
-        /// <summary>Tries each file once. False when one of them has not arrived. A file that is refused keeps none behind it waiting.</summary>
+        /// <summary>
+        /// Attempts each file once. Returns false when a file has not arrived. A refused file does not hold up the files after it. When the receiver does not
+        /// answer, the remaining files wait for the next round.
+        /// </summary>
         private async Task<bool> DeliverAllAsync(CancellationToken stop)
         {
             bool all = true;
@@ -162,7 +167,7 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
                     if (!DurableFile.TryRead(folder.PathOf(name), TlogEvidence.MaxSize, out byte[] file)) continue;
                     (reached, failure) = await PostAsync(file, stop).ConfigureAwait(false);
 
-                    // A crash here: it is sent again. Once more is allowed, never is not.
+                    // After a crash here the file is sent again. Sending it twice is allowed, losing it is not.
                     if (failure is null) folder.MarkSent(name, url.AbsoluteUri, time.GetUtcNow());
                 }
                 catch (StorageException disk)
@@ -180,7 +185,8 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
                 all = false;
                 Interlocked.Increment(ref _failed);
                 logger.EvidenceNotSent(name, _name, failure);
-                if (!reached) return false; // nobody is there: the other files would only wait for the same time limit
+                // Without an answer, each remaining file would only wait for the same time limit. A file that cannot be read ends the round too.
+                if (!reached) return false;
             }
 
             return all;
@@ -209,7 +215,7 @@ internal sealed class EvidenceWebhooks : IAsyncDisposable
     }
 }
 
-/// <summary>What both programs say of it.</summary>
+/// <summary>The log events of the deliveries, in both programs.</summary>
 internal static partial class EvidenceEvents
 {
     [LoggerMessage(30, LogLevel.Information, "{File} was sent to {Receiver}")]

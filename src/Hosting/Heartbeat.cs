@@ -1,9 +1,10 @@
-// The last time that a program believed, `heartbeat` in its data directory (spec/storage.md):
+// The file `heartbeat` in a data directory (spec/storage.md) holds the last time that the program believed:
 //
-//     tlog-heartbeat v1 <seconds since the Epoch> <CRC-32C of what stands before it, 8 hex digits>\n
+//     tlog-heartbeat v1 <seconds since the Epoch> <CRC-32C of everything before it, 8 hex digits>\n
 //
-// One line, replaced as a whole. It is written at a start, every hour after that, and when an operator accepts the clock; never while the clock is not believed. A directory of
-// the version before has none.
+// The file has one line and is replaced as a whole. It is written when the directory is created, at every start, every hour after that, and when an operator
+// accepts the clock. It is not written while the clock is not believed, except that a program that states no time also writes a time that is ahead
+// (SigningClock.Beat). A directory of the previous version has no such file.
 
 using System.Globalization;
 using System.Text;
@@ -22,11 +23,11 @@ internal static class Heartbeat
 
     private const string Header = "tlog-heartbeat v1 ";
 
-    /// <summary>The header, 12 digits of seconds (the last second of the calendar has 12), the CRC: 40 bytes.</summary>
+    /// <summary>The header, 12 digits of seconds (as many as the last second of the calendar has), a space, the CRC and a newline have 40 bytes.</summary>
     private const int MaxSize = 64;
 
-    /// <summary>The last time; null where there is no file.</summary>
-    /// <exception cref="StorageException">It cannot be read, or is not what was written.</exception>
+    /// <summary>The last known time; null when there is no file.</summary>
+    /// <exception cref="StorageException">The file cannot be read or is damaged.</exception>
     public static DateTimeOffset? Read(string directory)
     {
         string path = Path.Combine(directory, Name);
@@ -36,7 +37,7 @@ internal static class Heartbeat
             : throw new DamageException(new Damage(Name, path, null, null, "the last time that this program knew", "something else; once the clock is known to be right, remove the file: the next start then writes a new one"));
     }
 
-    /// <summary>Replaces it; durable when it returns.</summary>
+    /// <summary>Replaces the file. Durable on return.</summary>
     public static void Write(string directory, DateTimeOffset time) => DurableFile.Replace(Path.Combine(directory, Name), ToBytes(time));
 
     internal static byte[] ToBytes(DateTimeOffset time)

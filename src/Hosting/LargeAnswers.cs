@@ -4,36 +4,36 @@ using System.Runtime.InteropServices;
 namespace TransparencyLog.Hosting;
 
 /// <summary>
-/// Sends answers. Kestrel would copy a large one whole into buffers of its own, for a reader that may take none of it. So an answer of more than 64 KiB is sent in pieces, from
-/// memory that is counted against one bound for all readers together (H-03, A-05, N-06), and for a limited time.
+/// Sends answers. Kestrel would copy a large answer whole into its own buffers, even for a client that reads none of it. So an answer of more than 64 KiB is
+/// sent in pieces, within a time limit, from memory that is counted against one bound for all clients together (H-03, A-05, N-06).
 /// </summary>
 internal static class LargeAnswers
 {
-    /// <summary>Smaller answers are not counted: as many connections as there may be, with one each, hold 256 MiB.</summary>
+    /// <summary>Answers up to this size are not counted. One of them on each of 4,096 connections, the default limit, holds 256 MiB.</summary>
     public const int Least = 64 * 1024;
 
     /// <summary>
-    /// A large answer is sent in pieces of this size, and a connection buffers no more of it (<see cref="Wire"/>): each piece is copied, and with 1,500 slow readers 64 KiB for
-    /// each were 100 MB.
+    /// Size of the pieces of a large answer, and the most of it that a connection buffers (<see cref="Wire"/>). Each piece is copied: pieces of 64 KiB for
+    /// 1,500 slow readers would take 100 MB.
     /// </summary>
     public const int Piece = 16 * 1024;
 
-    /// <summary>Most bytes of large answers: eight of the largest bundle, 256 entries of 64 KiB.</summary>
+    /// <summary>Most bytes that large answers may hold: eight of the largest bundle, 256 entries of 64 KiB.</summary>
     private const long MostBytes = 128 * 1024 * 1024;
 
-    /// <summary>The slowest reader that gets every answer is on a line of about 0.5 Mbit/s. <see cref="LeastTime"/> comes on top.</summary>
+    /// <summary>The rate of the slowest reader that gets every answer, about 0.5 Mbit/s. <see cref="LeastTime"/> is added to the time at this rate.</summary>
     private const int LeastBytesPerSecond = 64 * 1024;
 
     private static readonly TimeSpan LeastTime = TimeSpan.FromSeconds(30);
 
-    /// <summary>What large answers of this process hold.</summary>
+    /// <summary>The memory that large answers of this process hold.</summary>
     public static ByteBudget Budget { get; } = new(MostBytes);
 
-    /// <summary>Room for an answer that is made next; null when it is a small one, which needs none.</summary>
+    /// <summary>Reserves room for an answer before it is made. Returns null for a small answer, which needs no room.</summary>
     /// <exception cref="NoRoomException">There is no room now.</exception>
     public static ByteBudget.Share? Reserve(long bytes, ByteBudget? budget = null) => bytes <= Least ? null : (budget ?? Budget).TryTake(bytes) ?? throw NoRoomException.ForAnswers();
 
-    /// <summary>Room for bytes that exist, and that other requests may be sent at the same time; null when they are few.</summary>
+    /// <summary>Counts bytes that exist, and that may be sent to other requests at the same time. Returns null when they are few.</summary>
     /// <exception cref="NoRoomException">There is no room now.</exception>
     public static ByteBudget.Share? Hold(ReadOnlyMemory<byte> bytes, ByteBudget? budget = null)
     {
@@ -42,15 +42,15 @@ internal static class LargeAnswers
         return (MemoryMarshal.TryGetArray(bytes, out ArraySegment<byte> segment) ? budget.TryHold(segment.Array!) : budget.TryTake(bytes.Length)) ?? throw NoRoomException.ForAnswers();
     }
 
-    /// <summary>How long an answer may take.</summary>
+    /// <summary>How long sending an answer may take.</summary>
     public static TimeSpan TimeFor(long bytes) => LeastTime + TimeSpan.FromSeconds((double)bytes / LeastBytesPerSecond);
 
-    /// <summary>Sends an answer with its length; a HEAD gets the headers alone.</summary>
+    /// <summary>Sends an answer with its length. A HEAD request gets the headers alone.</summary>
     /// <param name="context">The request.</param>
     /// <param name="status">The status.</param>
-    /// <param name="contentType">What the body is.</param>
+    /// <param name="contentType">The media type of the body.</param>
     /// <param name="body">The body.</param>
-    /// <param name="room">The room that the caller has for it; without it a large body is held here.</param>
+    /// <param name="room">The room that the caller has reserved for it. Without it, a large body is counted here.</param>
     /// <exception cref="NoRoomException">There is no room now; nothing was sent.</exception>
     public static async Task SendAsync(HttpContext context, int status, string contentType, ReadOnlyMemory<byte> body, ByteBudget.Share? room = null)
     {
@@ -62,7 +62,9 @@ internal static class LargeAnswers
         else await context.Response.Body.WriteAsync(body, context.RequestAborted).ConfigureAwait(false);
     }
 
-    /// <summary>The same with a body of two small parts and a middle, which may be a part of something larger that other requests are sent too.</summary>
+    /// <summary>
+    /// Sends a body of two small parts with a middle between them. The middle may be part of a larger array that is sent to other requests too.
+    /// </summary>
     /// <exception cref="NoRoomException">There is no room now; nothing was sent.</exception>
     public static async Task SendAsync(HttpContext context, int status, string contentType, ReadOnlyMemory<byte> head, ReadOnlyMemory<byte> middle, ReadOnlyMemory<byte> end)
     {
@@ -84,7 +86,7 @@ internal static class LargeAnswers
         context.Response.ContentLength = length;
     }
 
-    /// <summary>A reader that has not taken the body in time loses the connection.</summary>
+    /// <summary>Sends bytes in pieces. Aborts the connection of a client that does not read the body in time.</summary>
     private static async Task PiecesAsync(HttpContext context, ReadOnlyMemory<byte> bytes, int length)
     {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);

@@ -3,15 +3,16 @@ using System.Text;
 namespace TransparencyLog.Hosting;
 
 /// <summary>
-/// N-09: a Content-Length is digits and nothing else (RFC 9112 section 6.2). Kestrel parses it as a number, and reads <c>+1</c> as 1 and <c>-0</c> as 0, where a proxy may read something
-/// else; the text itself is not kept. The one place where Kestrel shows it is the encoding it asks for to decode the value: this one decodes digits, and anything else to what is no number,
-/// which Kestrel refuses with 400 and the end of the connection.
+/// N-09: enforces that a Content-Length is digits and nothing else (RFC 9112 section 6.2). Kestrel parses the value as a number and does not keep its text: it
+/// reads <c>+1</c> as 1 and <c>-0</c> as 0, where a proxy may read something else. The only hook is the encoding that Kestrel asks for to decode the value.
+/// This encoding decodes digits as digits and every other byte as a character that is not part of a number. Kestrel refuses that with 400 and ends the
+/// connection.
 /// </summary>
 internal sealed class LengthDigits : Encoding
 {
     private const char NoDigit = '?';
 
-    /// <summary>What Kestrel is to ask: this encoding for Content-Length, and for all other headers its own.</summary>
+    /// <summary>The encoding for a header: this one for Content-Length. Null for all other headers, for which Kestrel then uses its own.</summary>
     public static Encoding? Select(string header) => string.Equals(header, "Content-Length", StringComparison.OrdinalIgnoreCase) ? Instance : null;
 
     private static readonly LengthDigits Instance = new();
@@ -20,7 +21,7 @@ internal sealed class LengthDigits : Encoding
     {
         if (bytes.Length > chars.Length)
         {
-            // More digits than any length has.
+            // Longer than any valid length.
             chars[0] = NoDigit;
             return 1;
         }

@@ -1,11 +1,11 @@
-// Where a server listens: the setting `listen` of both programs, and what is said when it cannot be.
+// The setting `listen` of both programs: where a server listens, and the error when it cannot listen there.
 //
-//     http://127.0.0.1:2025      an address and a port; port 0 is a free one
+//     http://127.0.0.1:2025      an address and a port; for port 0 the system picks a free one
 //     http://[::1]:2025
 //     http://localhost:2025      both loopback addresses
 //
-// An error of a socket is an error of this setting: one line with the setting, the address and the reason, and exit code 2 where no
-// restart helps, 4 where one may.
+// A socket error is reported as an error of this setting: one line with the setting, the address and the reason. The exit code is 2 where no restart helps, and
+// 4 where a restart may help.
 
 using System.Globalization;
 using System.Net;
@@ -16,26 +16,26 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>An address that was read and checked.</summary>
+/// <summary>A listen address, read and checked.</summary>
 /// <param name="Text">As the operator wrote it.</param>
 /// <param name="Address">The address; null for localhost.</param>
-/// <param name="Port">0 to 65535; 0 is a free one, which localhost does not have.</param>
+/// <param name="Port">0 to 65535. For 0 the system picks a free port; localhost cannot have 0.</param>
 internal sealed record ListenAddress(string Text, IPAddress? Address, int Port)
 {
     private const string Form = "http://ADDRESS:PORT, with an IP address or localhost, a port from 0 to 65535, and no path. TLS is the matter of a proxy in front";
 
     /// <summary>Reads the setting.</summary>
-    /// <exception cref="ConfigurationException">It is not of the form, or no server can listen there.</exception>
+    /// <exception cref="ConfigurationException">It does not have the form, or no server can listen there.</exception>
     public static ListenAddress Read(SettingValues values, TextSetting setting)
     {
         string text = values.Text(setting) ?? setting.Default;
         return TryParse(text, out ListenAddress? address, out string reason) ? address! : throw values.Refusal(setting, reason);
     }
 
-    /// <summary>The same of a text that is no setting, as tests have one.</summary>
+    /// <summary>Reads a text that does not come from a setting, such as a default or an address in a test.</summary>
     public static ListenAddress Parse(string text) => TryParse(text, out ListenAddress? address, out string reason) ? address! : throw new ConfigurationException($"listen: '{text}' {reason}");
 
-    /// <summary>Reads a text. When it answers false, the reason continues a sentence that begins with the text.</summary>
+    /// <summary>Reads a text. When it returns false, the reason continues a sentence that begins with the text.</summary>
     private static bool TryParse(string text, out ListenAddress? address, out string reason)
     {
         address = null;
@@ -53,7 +53,7 @@ internal sealed record ListenAddress(string Text, IPAddress? Address, int Port)
             return url.Port != 0;
         }
 
-        // The web server would take any other name for "all addresses".
+        // The web server would listen on all addresses for any other name.
         if (url.HostNameType is not (UriHostNameType.IPv4 or UriHostNameType.IPv6) || !IPAddress.TryParse(url.Host.Trim('[', ']'), out IPAddress? ip)) return false;
         address = new ListenAddress(text, ip, url.Port);
         reason = ip switch
@@ -67,7 +67,7 @@ internal sealed record ListenAddress(string Text, IPAddress? Address, int Port)
         return reason.Length == 0;
     }
 
-    /// <summary>Tells the web server.</summary>
+    /// <summary>Configures the web server to listen here.</summary>
     public void Apply(KestrelServerOptions kestrel)
     {
         if (Address is null) kestrel.ListenLocalhost(Port);
@@ -75,7 +75,7 @@ internal sealed record ListenAddress(string Text, IPAddress? Address, int Port)
     }
 
     /// <summary>Opens the socket and starts the web server.</summary>
-    /// <returns>The URL it listens on, with the real port.</returns>
+    /// <returns>The URL that it listens on, with the actual port.</returns>
     /// <exception cref="ConfigurationException">No restart helps.</exception>
     /// <exception cref="IOException">A restart may help.</exception>
     public async Task<string> StartAsync(WebApplication app, CancellationToken stop)
@@ -105,7 +105,7 @@ internal sealed record ListenAddress(string Text, IPAddress? Address, int Port)
         _ => (error.Message, true),
     };
 
-    /// <summary>The web server wraps it once or more; for two addresses in an aggregate.</summary>
+    /// <summary>The socket error in an exception. The web server wraps it at least once; for two addresses it wraps it in an aggregate.</summary>
     private static SocketException? SocketErrorOf(Exception failure)
     {
         for (Exception? one = failure; one is not null; one = one.InnerException)

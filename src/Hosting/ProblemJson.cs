@@ -4,14 +4,14 @@ using System.Text.Json;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>Writes the object that both servers refuse with.</summary>
+/// <summary>Writes the problem object of both servers.</summary>
 internal static class ProblemJson
 {
     public const string ContentType = "application/problem+json";
 
     /// <param name="status">The status of the answer.</param>
-    /// <param name="name">The last part of the type; with spaces it is the title.</param>
-    /// <param name="detail">What was wrong, and what is allowed, for people.</param>
+    /// <param name="name">The last part of the type. With spaces instead of hyphens it is the title.</param>
+    /// <param name="detail">What was wrong and what is allowed, for people.</param>
     public static byte[] ToBytes(int status, string name, string detail)
     {
         using MemoryStream body = new();

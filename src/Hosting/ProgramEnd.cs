@@ -4,10 +4,10 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>The one door by which both programs end: every failure becomes a code and one line on standard error.</summary>
+/// <summary>How both programs end: every failure becomes an exit code and one line on standard error.</summary>
 internal static class ProgramEnd
 {
-    /// <summary>Checks the standard streams, runs the program, and writes what is still queued.</summary>
+    /// <summary>Checks the standard streams, runs the program, and writes the lines that are still queued.</summary>
     /// <returns>The exit code.</returns>
     public static async Task<int> RunAsync(string program, Func<Task<int>> main)
     {
@@ -22,8 +22,8 @@ internal static class ProgramEnd
         }
     }
 
-    /// <summary>Runs a command.</summary>
-    /// <returns>Its exit code, or that of its failure.</returns>
+    /// <summary>Runs a command, and reports its failure.</summary>
+    /// <returns>Its exit code, or the exit code of its failure.</returns>
     public static async Task<int> GuardAsync(string program, Func<Task<int>> command)
     {
         try
@@ -32,7 +32,7 @@ internal static class ProgramEnd
         }
         catch (OperationCanceledException)
         {
-            return ExitCode.Ok; // asked to end before it had begun
+            return ExitCode.Ok; // stopped before it had started
         }
         catch (Exception failure)
         {
@@ -41,7 +41,7 @@ internal static class ProgramEnd
     }
 
     /// <summary>Writes one line to standard error.</summary>
-    /// <returns>The exit code, handed back.</returns>
+    /// <returns>The given exit code.</returns>
     public static int Report(string program, int code, string message)
     {
         StandardStreams.Say(program, message);

@@ -2,12 +2,12 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>What a request asks for, byte for byte as it came over the socket: nothing is decoded, so that every resource has one spelling.</summary>
+/// <summary>The request target, byte for byte as it came over the socket. Nothing is decoded, so every resource has exactly one spelling.</summary>
 internal static class RequestTarget
 {
     /// <summary>
-    /// Path and query. RFC 9112 section 3.2.2: a server accepts the absolute form, <c>GET http://host/checkpoint HTTP/1.1</c>, though clients send it to proxies only. The host in it is not
-    /// looked at, nor is the Host header: one process serves one log or witness.
+    /// Path and query. A server has to accept the absolute form, <c>GET http://host/checkpoint HTTP/1.1</c>, though clients send it to proxies only (RFC 9112
+    /// section 3.2.2). The host in it is ignored, and so is the Host header: one process serves one log or witness.
     /// </summary>
     public static string Of(HttpContext context)
     {

@@ -1,5 +1,6 @@
-// The clock of a program that states times in signatures: the witness in its cosignatures, the log in its ML-DSA-44 signature (type 0x06). It stands between them and the
-// TimeProvider, and says of each time whether it may be stated (ClockJudgement.cs), from what the data directory remembers (Heartbeat.cs, ClockAcceptances.cs).
+// The clock of a program that states times in signatures: the witness in its cosignatures, the log in its ML-DSA-44 signature (type 0x06). The signing code
+// asks it instead of the TimeProvider. It decides whether a time may be stated (ClockJudgement.cs), from the files in the data directory (Heartbeat.cs,
+// ClockAcceptances.cs).
 
 using System.Globalization;
 using System.Security.Cryptography;
@@ -14,7 +15,7 @@ internal sealed class SigningClock
     private readonly TimeSpan _limit;
     private readonly TimeProvider _time;
     private readonly Dictionary<Hash, (ClockPermission Permission, ulong At)> _permissions = [];
-    private readonly Lock _gate = new(); // guards the two below
+    private readonly Lock _gate = new(); // guards _lastKnown and _start
     private (DateTimeOffset Wall, long Monotonic)? _lastKnown; // the heartbeat, and when it was read or written
     private (DateTimeOffset Wall, long Monotonic)? _start;     // the first time that was believed
 
@@ -25,7 +26,7 @@ internal sealed class SigningClock
         _time = time;
     }
 
-    /// <summary>What is to be thought of the clock now; never <see cref="ClockState.Behind"/>, which is a matter of each origin.</summary>
+    /// <summary>The present verdict on the clock. Never <see cref="ClockState.Behind"/>, which depends on the origin.</summary>
     public ClockState State
     {
         get
@@ -34,14 +35,14 @@ internal sealed class SigningClock
             {
                 DateTimeOffset now = _time.GetUtcNow();
                 ClockState state = ClockJudgement.Judge(now, MovedOn(_lastKnown), _limit, MovedOn(_start));
-                // A time that is not believed is no beginning: when the clock is set right, it has not jumped.
+                // A time that is not believed is not taken as the start. Otherwise setting the clock right would count as a jump.
                 if (state == ClockState.Right) _start ??= (now, _time.GetTimestamp());
                 return state;
             }
         }
     }
 
-    /// <summary>The last known time; null when none is.</summary>
+    /// <summary>The last known time; null when none is known.</summary>
     public DateTimeOffset? LastKnown
     {
         get
@@ -53,11 +54,11 @@ internal sealed class SigningClock
     /// <summary>How far ahead of the last known time the clock may be.</summary>
     public TimeSpan Limit => _limit;
 
-    /// <summary>Reads what a data directory remembers.</summary>
+    /// <summary>Reads the clock's files in a data directory.</summary>
     /// <param name="directory">The data directory, locked by the caller.</param>
     /// <param name="limit">How far ahead of the last known time the clock may be.</param>
     /// <param name="time">The clock.</param>
-    /// <exception cref="StorageException">One of the files cannot be read, or is not what was written.</exception>
+    /// <exception cref="StorageException">One of the files cannot be read or is damaged.</exception>
     public static SigningClock Open(string directory, TimeSpan limit, TimeProvider time)
     {
         SigningClock clock = new(directory, limit, time);
@@ -70,13 +71,13 @@ internal sealed class SigningClock
         return clock;
     }
 
-    /// <summary>Writes the first heartbeat of a new directory, if the clock can be right.</summary>
+    /// <summary>Writes the first heartbeat of a new directory, unless the clock is before <see cref="ClockJudgement.Earliest"/>.</summary>
     public static void Begin(string directory, TimeProvider time)
     {
         if (time.GetUtcNow() >= ClockJudgement.Earliest) Heartbeat.Write(directory, time.GetUtcNow());
     }
 
-    /// <summary>The least stamp that may follow a note.</summary>
+    /// <summary>The smallest stamp that may follow a note.</summary>
     /// <param name="origin">The origin.</param>
     /// <param name="released">The stamp of its newest note; 0 when there is none.</param>
     /// <param name="note">That note.</param>
@@ -87,14 +88,14 @@ internal sealed class SigningClock
         return ClockJudgement.Floor(released, holds ? given.At : null);
     }
 
-    /// <summary>Until when a stamp has to wait; null when it need not, or only for a moment.</summary>
+    /// <summary>Until when a stamp has to wait for the clock; null when it need not wait, or at most for <see cref="ClockJudgement.Tolerance"/>.</summary>
     public DateTimeOffset? WaitsUntil(ulong floor)
     {
         DateTimeOffset now = _time.GetUtcNow();
         return ClockJudgement.IsBehind(now, floor) ? now + ClockJudgement.TimeUntil(now, floor) : null;
     }
 
-    /// <summary>The present second, if it may be stated.</summary>
+    /// <summary>Reads the present second. Returns whether it may be stated.</summary>
     public bool TryNow(ulong floor, out ulong timestamp)
     {
         long now = _time.GetUtcNow().ToUnixTimeSeconds();
@@ -103,7 +104,7 @@ internal sealed class SigningClock
         return timestamp > 0 && timestamp >= floor && State == ClockState.Right;
     }
 
-    /// <summary>The present second, after a wait if the clock is a little behind; null when it is too far behind, or not right.</summary>
+    /// <summary>The present second, after a wait if the clock is slightly behind. Null when the clock is too far behind, or not right.</summary>
     public async Task<ulong?> NextAsync(ulong floor)
     {
         if (TryNow(floor, out ulong timestamp)) return timestamp;
@@ -113,8 +114,11 @@ internal sealed class SigningClock
         return TryNow(floor, out timestamp) ? timestamp : null;
     }
 
-    /// <summary>Writes the heartbeat; nothing while the clock is not right. A heartbeat that is old makes the next judgement stricter, so a failure is for the caller to report.</summary>
-    /// <param name="evenIfAhead">Whether a clock that is ahead is taken as it is: of a program that states no time.</param>
+    /// <summary>
+    /// Writes the heartbeat. Does nothing while the clock is not right. An old heartbeat only makes the next judgement stricter, so the caller may just report
+    /// a failure.
+    /// </summary>
+    /// <param name="evenIfAhead">Whether a time that is ahead is written too: for a program that states no time.</param>
     /// <exception cref="StorageException">It could not be written.</exception>
     public void Beat(bool evenIfAhead = false)
     {
@@ -125,11 +129,11 @@ internal sealed class SigningClock
     }
 
     /// <summary>
-    /// Records that an operator takes the clock for right, and that the time of these notes may go back once. In this order: a crash in between leaves a clock that is
-    /// still ahead, and the operator accepts it again.
+    /// Records that an operator accepts the clock, and that the time of these notes may go back once. The heartbeat is written last: after a crash before it,
+    /// the clock is still ahead, and the operator accepts it again.
     /// </summary>
-    /// <param name="reason">Why.</param>
-    /// <param name="permissions">For which notes.</param>
+    /// <param name="reason">Why the operator accepts it.</param>
+    /// <param name="permissions">The notes whose time may go back.</param>
     /// <exception cref="StorageException">It could not be recorded.</exception>
     public void Accept(string reason, IReadOnlyList<ClockPermission> permissions)
     {
@@ -140,7 +144,7 @@ internal sealed class SigningClock
 
     /// <summary>What is wrong with the clock, and what to do, for an operator.</summary>
     /// <param name="state">The state, not Right.</param>
-    /// <param name="program">The program, which has the command to accept it.</param>
+    /// <param name="program">The program whose command accepts the clock.</param>
     public string Describe(ClockState state, string program)
     {
         string now = Format(_time.GetUtcNow()), accept = $"stop it and run {program} clock accept --data {_directory} --reason TEXT";
@@ -154,7 +158,7 @@ internal sealed class SigningClock
         };
     }
 
-    /// <summary>A time as people read it.</summary>
+    /// <summary>Formats a time for people.</summary>
     public static string Format(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
 
     private DateTimeOffset? MovedOn((DateTimeOffset Wall, long Monotonic)? time)

@@ -1,6 +1,6 @@
 namespace TransparencyLog.Hosting;
 
-/// <summary>What both programs log of their start.</summary>
+/// <summary>The events that both programs log at their start.</summary>
 internal static partial class StartEvents
 {
     [LoggerMessage(60, LogLevel.Warning, "environment: {Variables}: not settings of {Program}, not read")]

@@ -1,4 +1,4 @@
-// What both servers ask of every connection and request, before anything of a log or a witness is known: spec/reliability.md, rows H.
+// The limits that both servers put on every connection and request, before they know anything of a log or a witness: spec/reliability.md, rows H.
 
 using System.Collections.Generic;
 using System.Net;
@@ -9,22 +9,28 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>The limits of the web server, and the one rule of framing that it does not have.</summary>
+/// <summary>The limits of the web server, and a rule of framing that it lacks.</summary>
 internal static class Wire
 {
-    /// <summary>Most bytes that a connection may send ahead of what is read of it; Kestrel's own number is a megabyte, and there may be thousands of connections.</summary>
+    /// <summary>
+    /// Most bytes that a connection may send before they are read. Kestrel's default is a megabyte, and there may be thousands of connections.
+    /// </summary>
     private const int MostAhead = 128 * 1024;
 
-    /// <summary>Connections that were accepted beyond the limit, and are about to be closed: closing one takes microseconds, and 64 are few beside the descriptors that are left for files.</summary>
+    /// <summary>
+    /// Connections that may be accepted above the limit, only to be closed. Closing one takes microseconds, and 64 are few compared with the descriptors that
+    /// are left for files.
+    /// </summary>
     private const int Refused = 64;
 
-    /// <summary>Sets everything but the size of bodies and where to listen.</summary>
+    /// <summary>Sets everything except the size of bodies and the listening address.</summary>
     /// <param name="web">The web server.</param>
-    /// <param name="connections">Most open connections. Below the descriptor limit, or strangers could take the descriptors that storage needs.</param>
-    /// <param name="connectionsPerAddress">Most of them from one address.</param>
+    /// <param name="connections">Most open connections. Has to be below the descriptor limit, so that clients cannot use up the descriptors that storage
+    /// needs.</param>
+    /// <param name="connectionsPerAddress">Most open connections from one address.</param>
     public static void Limit(IWebHostBuilder web, int connections, int connectionsPerAddress)
     {
-        // H-07: a line ends with CR LF. Servers that also take LF alone and proxies that do not disagree about where a request ends.
+        // H-07: a line ends with CR LF. A server that also accepts LF alone and a proxy that does not would disagree about where a request ends.
         AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
         web.ConfigureKestrel(kestrel => Limit(kestrel, connections, connectionsPerAddress));
         web.ConfigureServices(services =>
@@ -35,8 +41,8 @@ internal static class Wire
     }
 
     /// <summary>
-    /// Whether reading a body failed because its sender has gone. Then the connection has to be aborted: Kestrel would try to read the rest, and write of each that it cannot
-    /// into the operator's log.
+    /// Whether reading a body failed because the client has gone. The connection then has to be aborted. Otherwise Kestrel would try to read the rest, and
+    /// write each failure into the operator's log.
     /// </summary>
     public static bool IsGone(Exception failure) => failure is ConnectionResetException or ConnectionAbortedException or OperationCanceledException;
 
@@ -45,12 +51,12 @@ internal static class Wire
         kestrel.AddServerHeader = false;
         kestrel.RequestHeaderEncodingSelector = header => LengthDigits.Select(header)!; // null: Kestrel's own
 
-        // RFC 9112 section 3.2.2: with a target in absolute form the Host header is ignored, whatever it says.
+        // RFC 9112 section 3.2.2: with a target in absolute form the Host header is ignored, whatever it contains.
         kestrel.AllowHostHeaderOverride = true;
         AddressLimit addresses = new(connectionsPerAddress);
         kestrel.ConfigureEndpointDefaults(listen =>
         {
-            // H-10: HTTP/1.1 alone. Without TLS there is no other, and a proxy in front speaks what it likes to the world.
+            // H-10: HTTP/1.1 alone. Clients use other versions only over TLS, which is left to a proxy in front.
             listen.Protocols = HttpProtocols.Http1;
             listen.Use(next => connection => addresses.PassAsync(connection, next));
         });
@@ -67,8 +73,8 @@ internal static class Wire
     }
 
     /// <summary>
-    /// H-06: whether a request says once how long it is. With two lengths, or a coding around the chunks, servers and proxies disagree about where it ends. Kestrel goes by the
-    /// chunks, puts a length beside them aside under another name, and looks at the last coding only.
+    /// H-06: whether a request states its length exactly once. With two lengths, or another coding around the chunks, servers and proxies disagree about where
+    /// the request ends. Kestrel goes by the chunks, moves a Content-Length next to them to another header name, and checks the last coding only.
     /// </summary>
     public static bool IsFramedOnce(HttpRequest request)
     {
@@ -80,12 +86,12 @@ internal static class Wire
 }
 
 /// <summary>
-/// Closes a connection at once when its address has as many already (H-01, H-14): nobody can take all the connections there are from one place. Addresses of IPv6 count by
-/// their first 64 bits, which is the least that anybody is given. Holds as many counts as there are connections. Thread-safe.
+/// Closes a connection immediately when its address already has the most allowed (H-01, H-14), so that no single place can take all connections. IPv6 addresses
+/// count by their first 64 bits, the smallest range that anybody is assigned. Holds at most one count for each connection. Thread-safe.
 /// </summary>
 internal sealed class AddressLimit(int most)
 {
-    private readonly Dictionary<UInt128, int> _open = []; // guarded by itself
+    private readonly Dictionary<UInt128, int> _open = []; // guarded by a lock on itself
 
     public async Task PassAsync(ConnectionContext connection, ConnectionDelegate next)
     {

@@ -1,4 +1,4 @@
-// The command line of a program: options made from its table of settings, and what is said when it does not parse.
+// The command line of a program: options made from its table of settings, and the message for a command line that does not parse.
 
 using System.Collections.Generic;
 using System.CommandLine;
@@ -15,7 +15,7 @@ internal sealed class CommandSettings
     /// <summary>Adds an option for each setting to the command, and --config.</summary>
     /// <param name="command">The command.</param>
     /// <param name="table">The table of the program.</param>
-    /// <param name="settings">The settings; null for all those that the table has for a command of this name.</param>
+    /// <param name="settings">The settings; null for all settings that the table has for a command of this name.</param>
     public CommandSettings(Command command, SettingTable table, IEnumerable<Setting>? settings = null)
     {
         _table = table;
@@ -34,8 +34,8 @@ internal sealed class CommandSettings
         }
     }
 
-    /// <summary>The values of the command line, the environment of the process and the file of --config.</summary>
-    /// <exception cref="ConfigurationException">A name is not known, or a value cannot be used.</exception>
+    /// <summary>Reads the values from the command line, the environment of the process and the file of --config.</summary>
+    /// <exception cref="ConfigurationException">A name is unknown, or a value is not valid.</exception>
     public SettingValues Read(ParseResult result)
     {
         Dictionary<string, string> given = new(StringComparer.Ordinal);
@@ -54,10 +54,10 @@ internal sealed class CommandSettings
         return _table.Read(given, SettingTable.ProcessEnvironment());
     }
 
-    /// <summary>Parses a command line. An argument that begins with @ is an argument like others: no file is read that is not named by an option.</summary>
+    /// <summary>Parses a command line. An argument that begins with @ has no special meaning: only files that an option names are read.</summary>
     /// <param name="root">The commands.</param>
     /// <param name="args">The arguments of the process.</param>
-    /// <param name="complaint">What is wrong with them, in one line; null when they parse.</param>
+    /// <param name="complaint">The error, in one line; null when the arguments parse.</param>
     public static ParseResult Parse(RootCommand root, string[] args, out string? complaint)
     {
         ParseResult result = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
@@ -75,7 +75,7 @@ internal sealed class CommandSettings
         return result;
     }
 
-    /// <summary>The parser takes the next option for the value of one that has none.</summary>
+    /// <summary>Describes an option that the parser took for the value of the option before it; null when there is none.</summary>
     private static string? OptionAsValue(CommandResult command)
     {
         HashSet<string> options = [.. OptionsOf(command)];

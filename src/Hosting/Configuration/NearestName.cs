@@ -1,11 +1,11 @@
-// The known name that somebody who misspelt one may have meant. The command line tlog, which does not use this library, compiles this file too.
+// Suggests the known name for a misspelt one. The command line tlog does not use this library, so it compiles this file too.
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>Finds the nearest of known names.</summary>
+/// <summary>Finds the nearest of the known names.</summary>
 internal static class NearestName
 {
-    /// <summary>The known name with the fewest letters changed, added or left out; the first of several.</summary>
+    /// <summary>The known name that needs the fewest letters changed, added or left out. Of several, the first.</summary>
     public static (string Name, int Letters) Of(string name, IEnumerable<string> known) =>
         known.Select(one => (Name: one, Letters: LettersBetween(name, one))).MinBy(one => one.Letters);
 

@@ -1,6 +1,6 @@
-// The rows of a program's table of settings (SettingTable.cs). A row says how a setting is named, what it may be, what it is
-// when nobody sets it, and what it does. The options of the command line, the keys of the file of --config, the environment
-// variables, the text of --help and the tables of spec/operations.md all follow from the row.
+// The rows of a program's table of settings (SettingTable.cs). A row has the name of a setting, its allowed values, its default and its description. The
+// options of the command line, the keys of the file of --config, the environment variables, the text of --help and the tables of spec/operations.md are all
+// derived from the rows.
 
 using System.Collections.Generic;
 using System.Globalization;
@@ -10,48 +10,48 @@ using System.Text.Json;
 namespace TransparencyLog.Hosting;
 
 /// <summary>One setting of a program.</summary>
-/// <param name="Name">Its name: lower-case words with hyphens between them, the key of the file.</param>
-/// <param name="Description">What it does, in whole sentences without marks of a format.</param>
+/// <param name="Name">Its name: lower-case words with hyphens between them. It is also the key in the file.</param>
+/// <param name="Description">Its effect, in whole sentences without markup.</param>
 internal abstract record Setting(string Name, string Description)
 {
-    /// <summary>The commands whose option it is.</summary>
+    /// <summary>The commands that have it as an option.</summary>
     public IReadOnlyList<string> Commands { get; init; } = ["serve"];
 
-    /// <summary>What stands for the value in the help; null for a switch, which has none.</summary>
+    /// <summary>The placeholder for the value in the help; null for a switch, which has no value.</summary>
     public string? HelpName { get; init; }
 
-    /// <summary>What it may be, for people; empty where <see cref="HelpName"/> says it.</summary>
+    /// <summary>The allowed values, for people; empty where <see cref="HelpName"/> says it.</summary>
     public string Range { get; init; } = "";
 
-    /// <summary>What it is when it is not set, for people; empty for nothing.</summary>
+    /// <summary>The value when it is not set, for people; empty when there is none.</summary>
     public string Default { get; init; } = "";
 
-    /// <summary>The option of the command line.</summary>
+    /// <summary>The option on the command line.</summary>
     public string Option => $"--{Name}";
 
-    /// <summary>How a JSON file writes it, for a message.</summary>
+    /// <summary>How a JSON file writes the value, for a message.</summary>
     internal abstract string JsonForm { get; }
 
     /// <summary>The text of a JSON value; null when the value has another type.</summary>
     internal abstract string? FromJson(JsonElement value);
 
-    /// <summary>What a value has to be, for a message.</summary>
+    /// <summary>The allowed values, for a message.</summary>
     internal abstract string Allowed { get; }
 
-    /// <summary>Whether a value is that.</summary>
+    /// <summary>Whether a value is allowed.</summary>
     internal abstract bool IsAllowed(string text);
 }
 
-/// <summary>A text: a path, a URL, a name. What it has to be beyond that is checked where it is used.</summary>
+/// <summary>A text: a path, a URL, a name. Any further rules are checked where the value is used.</summary>
 internal sealed record TextSetting(string Name, string Description) : Setting(Name, Description)
 {
     /// <summary>Whether the option may be given several times. The values are then joined with commas, as the file and the environment write them.</summary>
     public bool Repeats { get; init; }
 
-    /// <summary>Whether it names files or directories, which the working directory may be needed to find.</summary>
+    /// <summary>Whether it names files or directories, which may be relative to the working directory.</summary>
     public bool IsPath { get; init; }
 
-    /// <summary>Whether a value has a path that starts at the working directory.</summary>
+    /// <summary>Whether a value has a path that is relative to the working directory.</summary>
     internal bool IsRelative(string text) => IsPath && (Repeats ? text.Split(',') : [text]).Any(path => path is not ['/', ..] && !path.Contains("://", StringComparison.Ordinal));
 
     internal override string JsonForm => "in quotes";
@@ -69,11 +69,12 @@ internal sealed record NumberSetting : Setting
     private readonly int _least, _most, _multiple;
 
     /// <param name="name">The name of the setting.</param>
-    /// <param name="least">The least value.</param>
+    /// <param name="least">The smallest value.</param>
     /// <param name="most">The largest value.</param>
-    /// <param name="standard">The value when it is not set; null when it depends on something, which <see cref="Setting.Default"/> then says.</param>
-    /// <param name="description">What it does.</param>
-    /// <param name="multiple">The value is a multiple of this.</param>
+    /// <param name="standard">The value when it is not set; null when it depends on something else, and then <see cref="Setting.Default"/> describes
+    /// it.</param>
+    /// <param name="description">Its effect.</param>
+    /// <param name="multiple">The value has to be a multiple of this.</param>
     public NumberSetting(string name, int least, int most, int? standard, string description, int multiple = 1) : base(name, description)
     {
         (_least, _most, _multiple, Standard) = (least, most, multiple, standard);
@@ -102,7 +103,7 @@ internal sealed record NumberSetting : Setting
 }
 
 /// <summary>One of several words.</summary>
-/// <typeparam name="T">The words are its names, in lower case where <see cref="AnyCase"/> is false.</typeparam>
+/// <typeparam name="T">The words are the names of its values in lower case. With <see cref="AnyCase"/>, input in any letter case is accepted.</typeparam>
 internal sealed record WordSetting<T> : Setting where T : struct, Enum
 {
     public WordSetting(string name, T standard, string description) : base(name, description)
@@ -116,7 +117,7 @@ internal sealed record WordSetting<T> : Setting where T : struct, Enum
     /// <summary>The value when it is not set.</summary>
     public T Standard { get; }
 
-    /// <summary>Whether capitals and small letters are the same.</summary>
+    /// <summary>Whether letter case is ignored.</summary>
     public bool AnyCase { get; init; }
 
     internal override string JsonForm => "in quotes";
@@ -144,7 +145,7 @@ internal sealed record WordSetting<T> : Setting where T : struct, Enum
     private static string WordOf(T value) => value.ToString().ToLowerInvariant();
 }
 
-/// <summary>On or off: an option alone is on; the file and the environment write true or false.</summary>
+/// <summary>On or off. On the command line, the option alone means on; the file and the environment write true or false.</summary>
 internal sealed record SwitchSetting : Setting
 {
     public SwitchSetting(string name, string description) : base(name, description)

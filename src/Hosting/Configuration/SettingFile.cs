@@ -1,5 +1,5 @@
-// The file of --config: one JSON object (RFC 8259, UTF-8) whose keys are names of settings. Numbers stand without quotes, texts with
-// them, switches are true or false. Comments and a comma after the last member are allowed, for people; the same key twice is not.
+// The file of --config: one JSON object (RFC 8259, UTF-8) whose keys are names of settings. Numbers are written without quotes, texts with quotes, and switches
+// as true or false. Comments and a comma after the last member are allowed, for people. A key that occurs twice is refused.
 //
 //     { "data": "/var/lib/log", "listen": "http://127.0.0.1:2025", "publish-gap-ms": 50 }
 
@@ -9,18 +9,18 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>Reads the file.</summary>
+/// <summary>Reads the file of --config.</summary>
 internal static class SettingFile
 {
     /// <summary>Largest file in bytes: all settings together need a few thousand.</summary>
     private const int MaxBytes = 64 * 1024;
 
-    /// <summary>Most letters of a value that a message repeats.</summary>
+    /// <summary>Most characters of a value that a message repeats.</summary>
     private const int MostQuoted = 60;
 
     private static readonly JsonDocumentOptions Rules = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, MaxDepth = 8 };
 
-    /// <exception cref="ConfigurationException">It cannot be read, is not JSON, or a key or the type of a value is wrong.</exception>
+    /// <exception cref="ConfigurationException">The file cannot be read, is not JSON, or has an unknown key or a value of the wrong type.</exception>
     public static IReadOnlyDictionary<string, GivenValue> Read(string path, SettingTable table)
     {
         try
@@ -37,7 +37,7 @@ internal static class SettingFile
         }
         catch (Exception failure) when (failure is JsonException or InvalidOperationException)
         {
-            // The second is how the reader says that a text is not Unicode: bytes that are not UTF-8, or half of a surrogate pair.
+            // The JSON reader throws InvalidOperationException for text that is not Unicode: bytes that are not UTF-8, or half of a surrogate pair.
             throw new ConfigurationException($"config: {path} is not JSON: {failure.Message}", failure);
         }
     }

@@ -1,11 +1,11 @@
-// All settings of a program, and how values are found for them. Three sources, later ones win: the JSON file of --config, the
-// environment, the command line. Every value of every source is checked, also one that a later source replaces.
+// All settings of a program, and how their values are found. There are three sources, and later ones win: the JSON file of --config, the environment, the
+// command line. Every value of every source is checked, even when a later source replaces it.
 //
-// A name that the program does not know must never be a setting that is silently not in force:
-//   * on the command line and in the file it is refused, with the nearest known name;
-//   * in the environment it is refused when it is within two letters of a known name. Other programs may own what is further
-//     away, so that is listed once in the program's log;
-//   * names as container platforms make them from the names of services (TLOG_PORT=tcp://..., TLOG_SERVICE_HOST) are never read.
+// A misspelt setting must never be ignored silently. So a name that the program does not know
+//   * is refused on the command line and in the file, with the nearest known name;
+//   * is refused in the environment when it is within two letters of a known name. Names further away may belong to other programs, so they are only listed
+//     once in the program's log;
+//   * is never read when it has the form that container platforms derive from the names of services (TLOG_PORT=tcp://..., TLOG_SERVICE_HOST).
 
 using System.Collections;
 using System.Collections.Generic;
@@ -14,23 +14,23 @@ namespace TransparencyLog.Hosting;
 
 /// <summary>The settings of one program.</summary>
 /// <param name="program">The name of the program, for messages.</param>
-/// <param name="prefix">What its environment variables begin with: TLOG_, or TLOG_ and more.</param>
+/// <param name="prefix">The prefix of its environment variables: TLOG_, or TLOG_ and more.</param>
 /// <param name="settings">The settings, in the order of the documents.</param>
 internal sealed class SettingTable(string program, string prefix, params IReadOnlyList<Setting> settings)
 {
-    /// <summary>What the variables of all our programs begin with. Others are not looked at.</summary>
+    /// <summary>The prefix of the variables of all our programs. Other variables are ignored.</summary>
     private const string Family = "TLOG_";
 
-    /// <summary>How many letters a variable may differ from a known one and still be taken for a misspelling of it.</summary>
+    /// <summary>How many letters a variable may differ from a known one and still count as a misspelling of it.</summary>
     private const int MisspeltLetters = 2;
 
-    /// <summary>Where the file of settings is: an option and a variable, but no key of the file itself.</summary>
+    /// <summary>The path of the file of settings: an option and a variable, but not a key of the file itself.</summary>
     public static TextSetting Config { get; } = new("config", "A JSON file of settings: one object with the names of settings as keys. The environment and the command line come before it.") { HelpName = "FILE", IsPath = true };
 
     /// <summary>The name of the program.</summary>
     public string Program => program;
 
-    /// <summary>All settings but <see cref="Config"/>.</summary>
+    /// <summary>All settings except <see cref="Config"/>.</summary>
     public IReadOnlyList<Setting> Settings => settings;
 
     /// <summary>The settings that are options of a command.</summary>
@@ -48,9 +48,9 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
     }
 
     /// <summary>Finds and checks the values of all three sources.</summary>
-    /// <param name="options">What the command line has, by the names of settings.</param>
+    /// <param name="options">The values of the command line, by the names of settings.</param>
     /// <param name="environment">The variables of the process.</param>
-    /// <exception cref="ConfigurationException">A name is not known, or a value cannot be used.</exception>
+    /// <exception cref="ConfigurationException">A name is unknown, or a value is not valid.</exception>
     public SettingValues Read(IReadOnlyDictionary<string, string> options, IReadOnlyDictionary<string, string> environment)
     {
         Dictionary<string, GivenValue> variables = new(StringComparer.Ordinal), given = new(StringComparer.Ordinal);
@@ -83,8 +83,8 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
     }
 
     /// <summary>
-    /// Kubernetes and others set NAME_PORT, NAME_PORT_80_TCP, NAME_SERVICE_HOST and more for every service of a namespace. One that is called tlog, or tlog-something,
-    /// gets names of our family.
+    /// Kubernetes and others set NAME_PORT, NAME_PORT_80_TCP, NAME_SERVICE_HOST and more for every service of a namespace. For a service that is called tlog,
+    /// or tlog-something, the names of these variables begin with TLOG_.
     /// </summary>
     private static bool IsInjected(string variable) => variable.Contains("_PORT", StringComparison.Ordinal) || variable.Contains("_SERVICE_", StringComparison.Ordinal);
 
@@ -119,5 +119,5 @@ internal sealed class SettingTable(string program, string prefix, params IReadOn
     }
 }
 
-/// <summary>A value and where it stands: an option, a variable, or a file.</summary>
+/// <summary>A value and its source: an option, a variable, or a file.</summary>
 internal readonly record struct GivenValue(string Text, string Source);

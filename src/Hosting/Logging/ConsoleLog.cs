@@ -2,31 +2,31 @@
 //
 //     2026-11-30T19:14:47.123Z warn: tlog-server[3] no witness and no guard: ...
 //
-// time in UTC, level, source, number of the event, message in printable ASCII (PrintableText.cs).
+// The parts are the time in UTC, the level, the source, the event number, and the message in printable ASCII (PrintableText.cs).
 
 using System.Globalization;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>Sets up the log, and writes it.</summary>
-/// <param name="lines">Where lines go.</param>
+/// <summary>Sets up the log and writes its lines.</summary>
+/// <param name="lines">The queue of the lines.</param>
 /// <param name="time">The clock.</param>
 internal sealed class ConsoleLog(LineQueue lines, TimeProvider time) : ILoggerProvider
 {
-    /// <summary>Everything goes to standard error: standard output is for programs.</summary>
+    /// <summary>Sends everything to standard error: standard output is for programs.</summary>
     public static void Configure(ILoggingBuilder logging, LogLevel least, TimeProvider time)
     {
         logging.ClearProviders();
         logging.AddProvider(new ConsoleLog(StandardStreams.Error, time));
         logging.SetMinimumLevel(least);
 
-        // What the framework has to say about requests of clients is not for the operator.
+        // Framework messages about requests of clients are not for the operator.
         logging.AddFilter("Microsoft", AtLeast(LogLevel.Warning));
 
-        // A line for each connection too many would let clients fill our log.
+        // A line for each connection above the limit would let clients fill our log.
         logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.Connections", AtLeast(LogLevel.Error));
 
-        // A start that fails is one line of ours; the host would add its stack.
+        // This program reports a failed start in one line. The host would add a stack trace.
         logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
 
         LogLevel AtLeast(LogLevel level) => least < level ? level : least;
@@ -36,7 +36,7 @@ internal sealed class ConsoleLog(LineQueue lines, TimeProvider time) : ILoggerPr
 
     public void Dispose()
     {
-        // The queue is the process's.
+        // The queue belongs to the process.
     }
 
     private static string NameOf(LogLevel level) => level switch

@@ -1,11 +1,11 @@
-// write(2) on standard output and standard error. The streams of System.Console share one lock: a write to a full pipe at one of them keeps the other
-// waiting. A FileStream keeps its own offset into a file, and would overwrite what another process appends to it.
+// Calls write(2) on standard output and standard error. The streams of System.Console share one lock, so a write to a full pipe on one of them blocks the
+// other. A FileStream keeps its own offset into a file, and would overwrite what another process appends to it.
 
 using System.Runtime.InteropServices;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>A descriptor that this process was started with.</summary>
+/// <summary>A descriptor that this process has inherited.</summary>
 internal static partial class Descriptor
 {
     public const int Output = 1, Error = 2;
@@ -14,8 +14,8 @@ internal static partial class Descriptor
 
     private const short Writable = 4; // POLLOUT
 
-    /// <summary>Writes all of it. Waits as long as the reader lets it.</summary>
-    /// <exception cref="IOException">It cannot be written: nobody has the other end any more, or the disk is full.</exception>
+    /// <summary>Writes all bytes. Blocks for as long as the reader does not read.</summary>
+    /// <exception cref="IOException">The write failed: the other end is closed, or the disk is full.</exception>
     public static unsafe void Write(int descriptor, ReadOnlySpan<byte> bytes)
     {
         fixed (byte* start = bytes)
@@ -32,7 +32,7 @@ internal static partial class Descriptor
                 int errno = Marshal.GetLastPInvokeError();
                 if (errno == ErrnoWouldBlock)
                 {
-                    // Another process has made the pipe non-blocking for all that share it.
+                    // Another process has made the pipe non-blocking for all processes that share it.
                     Waiting one = new() { Descriptor = descriptor, Events = Writable };
                     _ = poll(&one, 1, -1);
                 }

@@ -1,5 +1,5 @@
-// Lines on their way out of the process, to standard output or standard error. A pipe whose reader has stopped takes no more, and a write to it
-// then waits for ever. So nothing but the thread of this queue writes: all others put their line into the queue, or lose it when that is full.
+// A queue of lines for standard output or standard error. Once the reader of a pipe has stopped and the pipe is full, a write to it blocks for ever. So only
+// the thread of this queue writes. All other threads put their line into the queue, or drop it when the queue is full.
 
 using System.Collections.Generic;
 using System.Diagnostics;
@@ -7,23 +7,25 @@ using System.Text;
 
 namespace TransparencyLog.Hosting;
 
-/// <summary>A bounded queue of lines with a thread that writes them. Thread-safe. No member waits for the reader but <see cref="Flush"/>, for a limited time.</summary>
-/// <param name="write">Writes bytes, and may wait as long as it likes; an <see cref="IOException"/> when it cannot. Called on the thread of the queue.</param>
-/// <param name="note">The line that says how many lines were dropped; null for none.</param>
+/// <summary>
+/// A bounded queue of lines with a thread that writes them. Thread-safe. Only <see cref="Flush"/> waits for the reader, and only for a limited time.
+/// </summary>
+/// <param name="write">Writes bytes and may block for any time. Throws <see cref="IOException"/> when it fails. Called on the thread of the queue.</param>
+/// <param name="note">Makes the line that says how many lines were dropped; null for none.</param>
 internal sealed class LineQueue(Action<ReadOnlySpan<byte>> write, Func<long, string>? note = null)
 {
-    /// <summary>Most lines that wait, and most characters of them: the messages of minutes of trouble, in 8 MB.</summary>
+    /// <summary>Most lines in the queue, and most characters of them: enough for the messages of minutes of trouble, in 8 MB.</summary>
     public const int MaxLines = 8192, MaxCharacters = 4 * 1024 * 1024;
 
-    // One lock for all of it, which is also what the thread of the queue and those that flush wait for.
+    // One lock guards the fields below, except _dropped. The thread of the queue and the callers of Flush wait on it.
     private readonly Queue<string> _lines = [];
     private Thread? _thread;
     private int _characters;
-    private long _unsaid; // dropped since the last line that said so
+    private long _unsaid; // lines dropped since the last line that reported it
     private bool _isWriting;
     private long _dropped;
 
-    /// <summary>How many lines were dropped since the start, because nobody read them or they could not be written.</summary>
+    /// <summary>Lines dropped since the start, because the queue was full or the write failed.</summary>
     public long Dropped => Interlocked.Read(ref _dropped);
 
     /// <summary>Queues a line, or drops it when the queue is full. Never waits.</summary>
@@ -42,7 +44,7 @@ internal sealed class LineQueue(Action<ReadOnlySpan<byte>> write, Func<long, str
             _characters += line.Length;
             if (_thread is null)
             {
-                // A background thread: what cannot be written does not keep the process.
+                // A background thread: lines that cannot be written do not keep the process alive.
                 _thread = new Thread(Run) { IsBackground = true, Name = "lines" };
                 _thread.Start();
             }
@@ -51,8 +53,8 @@ internal sealed class LineQueue(Action<ReadOnlySpan<byte>> write, Func<long, str
         }
     }
 
-    /// <summary>Waits until everything that is queued has been written, or the time is over.</summary>
-    /// <returns>Whether all of it was written or dropped.</returns>
+    /// <summary>Waits until all queued lines have been written, or the time is over.</summary>
+    /// <returns>Whether every line was written or dropped.</returns>
     public bool Flush(TimeSpan limit)
     {
         long start = Stopwatch.GetTimestamp();
@@ -81,13 +83,13 @@ internal sealed class LineQueue(Action<ReadOnlySpan<byte>> write, Func<long, str
             }
             catch (IOException)
             {
-                // The reader has gone, or the disk is full. There is nobody to tell; the count is a metric.
+                // The reader has gone, or the disk is full. No message can report that, but the count is a metric.
                 Interlocked.Increment(ref _dropped);
             }
         }
     }
 
-    /// <summary>Waits for a line. Says before that the one before it is done.</summary>
+    /// <summary>Signals that the previous line is done, then waits for the next.</summary>
     private (string Line, long Unsaid) Next()
     {
         lock (_lines)
