@@ -1,5 +1,5 @@
-// What goes back over HTTP: the bodies that c2sp.org/tlog-witness fixes as plain text, everything else as application/problem+json as the
-// log server's (ProblemJson.cs). Nothing of a request is repeated in an answer.
+// Answers over HTTP. Bodies that c2sp.org/tlog-witness defines are plain text. All others are application/problem+json, as in the log server (ProblemJson.cs).
+// No part of a request is repeated in an answer.
 
 using System.Text;
 using Microsoft.AspNetCore.Http.Features;
@@ -7,16 +7,16 @@ using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness.Http;
 
-/// <summary>Writes answers with their length; a HEAD gets the headers alone.</summary>
+/// <summary>Writes answers with their length. A HEAD request gets the headers alone.</summary>
 internal static class Answers
 {
     public const string PlainText = "text/plain; charset=utf-8";
 
-    /// <summary>A body of text.</summary>
+    /// <summary>Sends a body of text.</summary>
     public static Task Text(HttpContext context, int status, string text, string contentType = PlainText) => Bytes(context, status, Encoding.UTF8.GetBytes(text), contentType);
 
-    /// <summary>A body of bytes.</summary>
-    /// <exception cref="NoRoomException">It is a large one, and there is no room for it now; nothing was sent.</exception>
+    /// <summary>Sends a body of bytes.</summary>
+    /// <exception cref="NoRoomException">The body is large, and there is no room for it now; nothing was sent.</exception>
     public static Task Bytes(HttpContext context, int status, ReadOnlyMemory<byte> body, string contentType) => LargeAnswers.SendAsync(context, status, contentType, body);
 
     /// <summary>A refusal that the C2SP text does not define. The detail is for people and says what is allowed.</summary>
@@ -26,29 +26,32 @@ internal static class Answers
         return Bytes(context, status, ProblemJson.ToBytes(status, name, detail), ProblemJson.ContentType);
     }
 
-    /// <summary>The method is not one of this resource.</summary>
+    /// <summary>The resource does not have this method.</summary>
     public static Task MethodNotAllowed(HttpContext context, string allow)
     {
         context.Response.Headers.Allow = allow;
-        if (context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true) context.Response.Headers.Connection = "close"; // what nobody reads is not drained
+        // The body is not read, and closing the connection avoids draining it.
+        if (context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true) context.Response.Headers.Connection = "close";
         return Problem(context, StatusCodes.Status405MethodNotAllowed, "method-not-allowed", $"allowed here: {allow}");
     }
 
-    /// <summary>Too many requests of one log: 429, and when the next one would be taken, in whole seconds.</summary>
+    /// <summary>The log has asked too often: 429, with the time until its next request is accepted, in whole seconds.</summary>
     public static Task TooOften(HttpContext context, TimeSpan wait)
     {
         context.Response.Headers.RetryAfter = Math.Max(1, Math.Ceiling(wait.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture);
         return Problem(context, StatusCodes.Status429TooManyRequests, "too-often", "this log has asked more often than it may; Retry-After says when it may ask again");
     }
 
-    /// <summary>There is no room for a large body or answer now: 503, and once more in a moment.</summary>
+    /// <summary>There is no room for a large body or answer now: 503. The client should try again in a moment.</summary>
     public static Task NoRoom(HttpContext context, NoRoomException full)
     {
         context.Response.Headers.RetryAfter = NoRoomException.RetryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
         return Problem(context, StatusCodes.Status503ServiceUnavailable, "busy", full.Message);
     }
 
-    /// <summary>Our own state: 503, and how long a client does well to wait; where an operator has to come that is a minute.</summary>
+    /// <summary>
+    /// The witness cannot answer because of its state: 503, with the time that a client should wait. It is a minute where an operator has to act.
+    /// </summary>
     public static Task Unavailable(HttpContext context, Unavailability why)
     {
         (string name, int retryAfterSeconds) = why switch
@@ -64,7 +67,7 @@ internal static class Answers
         return Problem(context, StatusCodes.Status503ServiceUnavailable, name, Describe(why));
     }
 
-    /// <summary>In words, for strangers and operators.</summary>
+    /// <summary>The reason in words, for clients and operators.</summary>
     public static string Describe(Unavailability why) => why switch
     {
         Unavailability.Halted => "this witness has halted and cosigns nothing until its operator has looked",

@@ -5,16 +5,16 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness.Http;
 
-/// <summary>Answers by their status. Safe for concurrent use.</summary>
+/// <summary>Counts answers by their status. Safe for concurrent use.</summary>
 internal sealed class StatusCounter
 {
     private const int Statuses = 600;
     private readonly long[] _answers = new long[Statuses];
 
-    /// <summary>One request was answered with this status.</summary>
+    /// <summary>Counts one answer with this status.</summary>
     public void Count(int status) => Interlocked.Increment(ref _answers[status]);
 
-    /// <summary>A counter for each status that there was.</summary>
+    /// <summary>Writes a counter for each status that has occurred.</summary>
     public void Write(StringBuilder text, string name)
     {
         text.Append(CultureInfo.InvariantCulture, $"# TYPE {name} counter\n");
@@ -25,7 +25,7 @@ internal sealed class StatusCounter
     }
 }
 
-/// <summary>Counters in the text format that Prometheus reads. Labels come from a fixed set: nothing a stranger sends makes a new series.</summary>
+/// <summary>Metrics in the text format of Prometheus. Labels come from a fixed set, so no request can create a new series.</summary>
 internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, LogLists lists, EvidenceWebhooks webhooks)
 {
     /// <summary>Answers to add-checkpoint.</summary>
@@ -34,7 +34,7 @@ internal sealed class Metrics(CheckpointWitness witness, WitnessedLogs logs, Log
     /// <summary>Answers to sign-subtree.</summary>
     public StatusCounter SignSubtree { get; } = new();
 
-    /// <summary>All of it.</summary>
+    /// <summary>Writes all metrics.</summary>
     public string Write()
     {
         StringBuilder text = new();

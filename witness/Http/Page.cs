@@ -1,4 +1,4 @@
-// GET /: what a person wants to know of a witness, as a page that needs nothing else: no script, no image, nothing from elsewhere. What is not ours to say
+// GET /: the state of a witness as a page for people. The page is self-contained: no script, no image, nothing from another site. Text that others have chosen
 // (origins) is escaped.
 
 using System.Globalization;
@@ -12,7 +12,7 @@ internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, Eviden
 {
     public const string ContentType = "text/html; charset=utf-8";
 
-    /// <summary>The browser is told to load nothing and to run nothing, whatever stands in the page.</summary>
+    /// <summary>Forbids the browser to load or run anything, whatever the page contains.</summary>
     public const string SecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
     private const string Head = """
@@ -22,10 +22,10 @@ internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, Eviden
 
         """;
 
-    /// <summary>Logs of one page where the request does not say: what a person may scroll through.</summary>
+    /// <summary>Logs on one page when the request does not say: as many as a person may scroll through.</summary>
     public const int UsualLimit = 500;
 
-    /// <summary>The page as of now.</summary>
+    /// <summary>Makes the page from the present state.</summary>
     public PagedAnswer Write()
     {
         DateTimeOffset now = time.GetUtcNow();
@@ -36,7 +36,7 @@ internal sealed class Page(CheckpointWitness witness, WitnessedLogs logs, Eviden
         WitnessedLog[] all = [.. logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)];
         page.Append(CultureInfo.InvariantCulture, $"</ul>\n<h2>{all.Length} {(all.Length == 1 ? "log" : "logs")}</h2>\n<table><tr><th>Origin</th><th class=\"n\">Size</th><th>Cosigned</th><th class=\"n\">Age</th><th>Refused since the start</th></tr>\n");
 
-        // Text before bytes: where each row ends is known in bytes only.
+        // The end of each row is needed in bytes, so each piece of text is converted to bytes when it is complete.
         using MemoryStream bytes = new();
         int[] ends = new int[all.Length + 1];
         for (int i = 0; i <= all.Length; i++)

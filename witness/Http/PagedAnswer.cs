@@ -1,8 +1,8 @@
-// An answer that lists the logs, as one array from which every page of it is sent: a beginning, the items in their order, and an end.
+// An answer that lists logs. One array has the beginning and all items in their order. Every page of the answer is sent from that array, with an end added.
 //
 //     GET /status?from=<origin hash>&limit=<count>
 //
-// from is the origin hash of the first log of the page, limit the most logs of it. What comes next is named at the end of a page.
+// from is the origin hash of the first log of the page, and limit is the most logs on it. The end of a page names the first log of the next page.
 
 using System.Globalization;
 using System.Text;
@@ -10,13 +10,15 @@ using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness.Http;
 
-/// <summary>What a query asks for: at most <see cref="Limit"/> items from the one of a log on; null for the first.</summary>
+/// <summary>The page that a query asks for: at most <see cref="Limit"/> items, starting with the log <see cref="From"/>; null for the first log.</summary>
 internal readonly record struct PageRequest(Hash? From, int Limit)
 {
-    /// <summary>As many as there may be logs.</summary>
+    /// <summary>The largest limit: as many logs as the lists may name.</summary>
     public const int MostItems = TlogList.MaxLogs;
 
-    /// <summary>Reads a target with or without a query: <c>from</c> and <c>limit</c>, each at most once, in either order, nothing decoded.</summary>
+    /// <summary>
+    /// Reads a target with or without a query. The query may have <c>from</c> and <c>limit</c>, each at most once and in either order. Nothing is decoded.
+    /// </summary>
     public static bool TryParse(ReadOnlySpan<char> target, int usual, out PageRequest request)
     {
         request = new PageRequest(null, usual);
@@ -46,7 +48,7 @@ internal readonly record struct PageRequest(Hash? From, int Limit)
     private static bool TryReadLimit(ReadOnlySpan<char> text, out int limit)
     {
         limit = 0;
-        Span<byte> ascii = stackalloc byte[4]; // no limit has more digits
+        Span<byte> ascii = stackalloc byte[4]; // the largest limit has four digits
         if (text.Length > ascii.Length || System.Text.Ascii.FromUtf16(text, ascii, out int length) != System.Buffers.OperationStatus.Done) return false;
         if (!Strict.TryReadSize(ascii[..length], out long value) || value is < 1 or > MostItems) return false;
         limit = (int)value;
@@ -54,18 +56,19 @@ internal readonly record struct PageRequest(Hash? From, int Limit)
     }
 }
 
-/// <summary>All of such an answer at one moment. Never changes.</summary>
+/// <summary>The whole answer at one moment. Immutable.</summary>
 /// <param name="keys">The origin hash of each item.</param>
 /// <param name="bytes">The beginning and the items.</param>
-/// <param name="ends">Where each item ends in <paramref name="bytes"/>; first of all, where the beginning ends.</param>
-/// <param name="between">How many bytes at the begin of an item only separate it from the one before.</param>
-/// <param name="end">What comes after the last item of a page, by the origin hash of the first item of the next page.</param>
+/// <param name="ends">Offsets in <paramref name="bytes"/>: first where the beginning ends, then where each item ends.</param>
+/// <param name="between">How many bytes at the start of an item only separate it from the item before.</param>
+/// <param name="end">Makes the text after the last item of a page, from the origin hash of the first item of the next page; null when there is no next
+/// page.</param>
 internal sealed class PagedAnswer(IReadOnlyList<Hash> keys, byte[] bytes, int[] ends, int between, Func<Hash?, string> end)
 {
-    /// <summary>How long it is with all items.</summary>
+    /// <summary>Length in bytes with all items, without the end.</summary>
     public int Length => bytes.Length;
 
-    /// <summary>Sends one page; false when the log it begins with is not in here.</summary>
+    /// <summary>Sends one page. Returns false when the log with which it should begin is not listed here.</summary>
     public async ValueTask<bool> TrySendAsync(HttpContext context, PageRequest page, string contentType)
     {
         int from = 0;

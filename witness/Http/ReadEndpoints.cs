@@ -2,13 +2,15 @@ using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness.Http;
 
-/// <summary>Everything that is only read: the checkpoints for monitors, and what operators and their machines ask.</summary>
+/// <summary>The resources that are only read: checkpoints for monitors, and state for operators and their machines.</summary>
 internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs logs, Page page, Status status, Metrics metrics, TimeProvider time)
 {
     private readonly SharedAnswer<PagedAnswer> _page = new(page.Write, answer => answer.Length, time), _status = new(status.Write, answer => answer.Length, time);
     private readonly SharedAnswer<byte[]> _metrics = new(() => System.Text.Encoding.UTF8.GetBytes(metrics.Write()), answer => answer.Length, time);
 
-    /// <summary>GET /&lt;origin hash&gt;/checkpoint (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"). A log taken off the list is still shown.</summary>
+    /// <summary>
+    /// GET /&lt;origin hash&gt;/checkpoint (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"). A log that was taken off the list is still served.
+    /// </summary>
     public Task Checkpoint(HttpContext context, in Hash originHash)
     {
         // SPEC TW-74: never cosigned, 404.
@@ -19,7 +21,7 @@ internal sealed class ReadEndpoints(CheckpointWitness witness, WitnessedLogs log
         return Answers.Bytes(context, StatusCodes.Status200OK, latest.Note, Answers.PlainText);
     }
 
-    /// <summary>200 while all is well, 503 when nothing is cosigned (O-03). It is ready where no log waits for the clock either (N-03).</summary>
+    /// <summary>Answers 503 when nothing is cosigned (O-03), otherwise 200. Readiness is also 503 when a log waits for the clock (N-03).</summary>
     public Task Health(HttpContext context, bool ready)
     {
         context.Response.Headers.CacheControl = "no-store";

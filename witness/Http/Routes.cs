@@ -1,8 +1,8 @@
-// Which request goes where. Paths are compared as they came on the wire: one spelling for each resource, no percent-decoding, no letter
-// case, no trailing slash, no query but where one is named. Everything else is 404.
+// The routes. Paths are compared as they came over the socket, so each resource has one spelling: no percent-decoding, no case folding, no trailing slash, and
+// a query only where the table has it. Everything else is 404.
 //
-//     POST      /add-checkpoint  /sign-subtree (where there is a key for it)
-//     GET HEAD  /<64 lower-case hex digits>/checkpoint    with any query or none: caches and fetchers add them (N-09)
+//     POST      /add-checkpoint  /sign-subtree (with a key that signs subtrees)
+//     GET HEAD  /<64 lower-case hex digits>/checkpoint    with any query or none: caches and fetchers add queries (N-09)
 //     GET HEAD  /  /status                                with the query of PagedAnswer.cs or none
 //     GET HEAD  /healthz  /readyz  /metrics
 
@@ -12,7 +12,7 @@ using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness.Http;
 
-/// <summary>The one request handler.</summary>
+/// <summary>The only request handler.</summary>
 internal sealed class Routes(SubmissionEndpoint add, SubmissionEndpoint? subtree, ReadEndpoints read)
 {
     private const string Tail = "/checkpoint";
@@ -78,11 +78,11 @@ internal sealed class Routes(SubmissionEndpoint add, SubmissionEndpoint? subtree
     private static Task Get(HttpContext context, Func<Task> answer)
     {
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method)) return Answers.MethodNotAllowed(context, "GET, HEAD");
-        // Nothing to read in a body here: one that comes anyway ends the connection.
+        // These resources read no body: a request that has one ends its connection.
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } body) body.MaxRequestBodySize = 0;
         return answer();
     }
 
-    /// <summary>spec/conformance.md, section 8, point 6: pages of any site may verify.</summary>
+    /// <summary>spec/conformance.md, section 8, point 6: web pages of any site may read this and verify it.</summary>
     private static void AllowOrigins(IHeaderDictionary headers) => headers.AccessControlAllowOrigin = "*";
 }

@@ -3,19 +3,19 @@ using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness.Http;
 
-/// <summary>GET /status: what the page says, as JSON for the operator's machines (spec/witness-api.md).</summary>
+/// <summary>GET /status: the content of the page as JSON, for the operator's machines (spec/witness-api.md).</summary>
 internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evidence evidence, LogLists lists, IReadOnlyList<VerifierKey> keys)
 {
-    /// <summary>A plus stays a plus, so that a vkey can be copied: the answer is never taken for HTML.</summary>
+    /// <summary>Writes a plus as a plus, so that a vkey can be copied. That is safe because the answer is never interpreted as HTML.</summary>
     private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>Logs of a page where the request does not say: an answer of some 550 kB.</summary>
+    /// <summary>Logs on one page when the request does not say: an answer of about 550 kB.</summary>
     public const int UsualLimit = 1000;
 
-    /// <summary>Most logs named as waiting for the clock: an operator looks at the first of them.</summary>
+    /// <summary>Most logs that are named as waiting for the clock. An operator needs only the first of them.</summary>
     private const int MaxWaiting = 100;
 
-    /// <summary>The object as of now.</summary>
+    /// <summary>Makes the object from the present state.</summary>
     public PagedAnswer Write()
     {
         WitnessedLog[] all = [.. logs.All.OrderBy(log => log.Origin, StringComparer.Ordinal)];
@@ -53,12 +53,12 @@ internal sealed class Status(CheckpointWitness witness, WitnessedLogs logs, Evid
             json.WriteEndObject();
         }
 
-        // The end of the object follows each page.
+        // PagedAnswer adds the end of the object after each page.
         byte[] items = bytes.GetBuffer().AsSpan(0, ends[^1]).ToArray();
         return new PagedAnswer([.. all.Select(log => log.OriginHash)], items, ends, ",".Length, next => $"{(all.Length == 0 ? "" : "\n  ")}],\n  \"next\": {(next is Hash hash ? $"\"{hash.ToHex()}\"" : "null")}\n}}");
     }
 
-    /// <summary>What is thought of the clock, and which logs wait for it: the first hundred of them.</summary>
+    /// <summary>Writes the verdict on the clock, and the first hundred of the logs that wait for it.</summary>
     private void WriteClock(Utf8JsonWriter json)
     {
         (WitnessedLog Log, DateTimeOffset Until)[] waiting = [.. witness.Waiting().OrderBy(one => one.Log.Origin, StringComparer.Ordinal)];

@@ -6,15 +6,15 @@ using TransparencyLog.Hosting;
 namespace TransparencyLog.Witness.Http;
 
 /// <summary>
-/// POST /add-checkpoint and POST /sign-subtree: reads a bounded body in bounded time, and gives every outcome its status (c2sp.org/tlog-witness).
+/// POST /add-checkpoint and POST /sign-subtree. Reads a body of bounded size in bounded time, and maps each outcome to its status (c2sp.org/tlog-witness).
 /// </summary>
-/// <param name="judge">Decides about a body.</param>
+/// <param name="judge">Decides on a body.</param>
 /// <param name="answers">Counts the answers by status.</param>
-/// <param name="bodyTime">How long a body may take.</param>
+/// <param name="bodyTime">How long a body may take before its rate counts: see <see cref="BodyDeadline"/>.</param>
 /// <param name="time">The clock.</param>
 internal sealed class SubmissionEndpoint(Func<ReadOnlyMemory<byte>, CancellationToken, Task<CosignOutcome>> judge, StatusCounter answers, TimeSpan bodyTime, TimeProvider time)
 {
-    /// <summary>Largest body of either.</summary>
+    /// <summary>Largest body of either request, in bytes.</summary>
     public const int MaxBody = AddCheckpointRequest.MaxSize;
 
     public async Task HandleAsync(HttpContext context)
@@ -40,12 +40,12 @@ internal sealed class SubmissionEndpoint(Func<ReadOnlyMemory<byte>, Cancellation
         }
         catch (ConnectionAbortedException)
         {
-            context.Abort(); // or Kestrel would try to read the rest of the body
+            context.Abort(); // otherwise Kestrel would try to read the rest of the body
             return;
         }
         catch (BadHttpRequestException bad)
         {
-            // The client's framing, or too slow a body.
+            // The client's framing is wrong, or its body was too slow.
             bool isLate = bad.StatusCode == StatusCodes.Status408RequestTimeout;
             await Refuse(context, bad.StatusCode, isLate ? "request-timeout" : "bad-request", isLate ? "the body took too long" : "the body could not be read");
             return;
@@ -69,7 +69,7 @@ internal sealed class SubmissionEndpoint(Func<ReadOnlyMemory<byte>, Cancellation
         outcome.Log?.Refusals.Count(context.Response.StatusCode);
     }
 
-    /// <summary>One status for each outcome.</summary>
+    /// <summary>Maps each outcome to one status.</summary>
     private static Task ToHttp(HttpContext context, CosignOutcome outcome) => outcome switch
     {
         // SPEC TW-34: signature lines. SPEC TW-59: for a subtree too.
@@ -85,7 +85,7 @@ internal sealed class SubmissionEndpoint(Func<ReadOnlyMemory<byte>, Cancellation
         _ => throw new System.Diagnostics.UnreachableException($"an outcome without a status: {outcome.GetType().Name}"),
     };
 
-    /// <summary>The whole body, or null when it is larger than allowed.</summary>
+    /// <summary>Reads the whole body. Returns null when it is larger than allowed.</summary>
     private async Task<ReadOnlyMemory<byte>?> ReadAsync(HttpContext context)
     {
         if (await RequestBody.ReadAsync(context, MaxBody, bodyTime, time) is not ReadOnlySequence<byte> body) return null;
@@ -94,17 +94,18 @@ internal sealed class SubmissionEndpoint(Func<ReadOnlyMemory<byte>, Cancellation
         return copy;
     }
 
-    /// <summary>A refusal before the end of the body.</summary>
+    /// <summary>Refuses a request before the end of its body.</summary>
     private static Task Refuse(HttpContext context, int status, string name, string detail)
     {
         Unread(context);
         return Answers.Problem(context, status, name, detail);
     }
 
-    /// <summary>The rest of the body is not read: the connection ends with the answer.</summary>
+    /// <summary>Leaves the rest of the body unread: the connection ends after the answer.</summary>
     private static void Unread(HttpContext context)
     {
         context.Response.Headers.Connection = "close";
-        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = 0; // or Kestrel would wait 5 s for it
+        // Otherwise Kestrel would wait 5 s for the rest of the body.
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size) size.MaxRequestBodySize = 0;
     }
 }
