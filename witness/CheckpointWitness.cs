@@ -1,5 +1,5 @@
-// add-checkpoint (c2sp.org/tlog-witness, "add-checkpoint"): from the bytes of a request to a cosignature or a refusal, in one order that
-// satisfies every row of spec/conformance.md 5.2 at once:
+// add-checkpoint (c2sp.org/tlog-witness, "add-checkpoint"): from the bytes of a request to a cosignature or a refusal. This order of checks satisfies all rows
+// of spec/conformance.md 5.2:
 //
 //     framing 400, origin 404, note 400, signatures 403, checkpoint 400, sizes 400, root of size 0 422
 //     [lock of the origin]  old size 409, consistency 422, rate 429, clock, sign, store, show to monitors  [unlock]  200
@@ -9,17 +9,20 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>The witness: what it may sign, and in which order of effects. Safe for concurrent use.</summary>
+/// <summary>The witness: decides what it may sign, and in which order the effects happen. Safe for concurrent use.</summary>
 internal sealed class CheckpointWitness(
     WitnessedLogs logs, IReadOnlyList<ICosigner> cosigners, WitnessStore store, Evidence evidence, DiskSpace space, SigningClock clock, TimeProvider time, TimeSpan limit, ILogger log)
 {
     private readonly OncePerMinute _clockLog = new(time);
     private Exception? _halted;
 
-    /// <summary>Why nothing is cosigned any more, until a restart; null while all is well.</summary>
+    /// <summary>Why nothing is cosigned any more, until a restart; null while the witness has not halted.</summary>
     public Exception? Halted => Volatile.Read(ref _halted) ?? store.Failure;
 
-    /// <summary>Why nothing is cosigned now; null while all is well. All but a halt passes by itself.</summary>
+    /// <summary>
+    /// Why nothing is cosigned now; null while nothing prevents it. A halt lasts until a restart. A wrong clock lasts until the clock is set right, or until an
+    /// operator accepts it or restarts the program (<see cref="ClockState"/>). The other states end together with their cause.
+    /// </summary>
     public Unavailability? Hindrance => Halted is not null ? Unavailability.Halted : store.GuardTrouble is not null ? Unavailability.GuardUnavailable : space.IsLow ? Unavailability.DiskFull : clock.State switch
     {
         ClockState.Right => null,
@@ -27,13 +30,16 @@ internal sealed class CheckpointWitness(
         _ => Unavailability.ClockWrong,
     };
 
-    /// <summary>Why a log of the lists gets no cosignature now; null while each could have one. A clock that is behind the last cosignature of some logs hinders those alone.</summary>
+    /// <summary>
+    /// Why at least one listed log gets no cosignature now; null while every log can get one. A clock that is behind the last cosignatures of some logs affects
+    /// only those logs.
+    /// </summary>
     public Unavailability? Trouble => Hindrance ?? (Waiting().Any() ? Unavailability.ClockBehind : null);
 
-    /// <summary>The clock, for whoever reports it.</summary>
+    /// <summary>The clock, for reports on it.</summary>
     public SigningClock Clock => clock;
 
-    /// <summary>The logs of the lists whose last cosignature is later than the clock, and until when they wait.</summary>
+    /// <summary>The listed logs whose last cosignature is later than the clock, and until when they wait.</summary>
     public IEnumerable<(WitnessedLog Log, DateTimeOffset Until)> Waiting()
     {
         foreach (WitnessedLog one in logs.All)
@@ -42,7 +48,7 @@ internal sealed class CheckpointWitness(
         }
     }
 
-    /// <summary>Judges one request. Only cancelled while it waits; from the comparison on it runs to its end.</summary>
+    /// <summary>Judges one request. Cancellation works only while it waits for its origin's turn; after that it runs to its end.</summary>
     public async Task<CosignOutcome> AddCheckpointAsync(ReadOnlyMemory<byte> body, CancellationToken stop)
     {
         if (Hindrance is Unavailability why and not (Unavailability.ClockWrong or Unavailability.ClockAhead)) return new CosignOutcome.Unavailable(why);
@@ -52,7 +58,8 @@ internal sealed class CheckpointWitness(
             return new CosignOutcome.Malformed(error);
         }
 
-        // SPEC TW-20: if the origin is unknown, 404. Before anything that costs: a stranger's note is not even parsed.
+        // SPEC TW-20: if the origin is unknown, 404.
+        // This comes before anything costly: the note of an unknown log is not even parsed.
         if (logs.Find(request.Checkpoint.Span) is not WitnessedLog known) return new CosignOutcome.UnknownOrigin();
         return await JudgeAsync(known, request, stop) with { Log = known };
     }
@@ -63,14 +70,15 @@ internal sealed class CheckpointWitness(
         if (!SubmittedNote.TryParse(request.Checkpoint.Span, known.Trust.Keys, out Note? note)) return new CosignOutcome.Malformed("the checkpoint is not a signed note");
 
         // SPEC TW-21: without a signature by a trusted key, or with one that fails, 403. SPEC TW-22: unknown keys are ignored.
-        // Our own key is not among the trusted: a line with our name is a stranger's like any other (W-05).
+        // Our own key is not among the trusted keys here: a line with our name is ignored like a line of any unknown key (W-05).
         NoteVerification verification = note.Verify(known.Trust.Keys);
         if (verification.Status == NoteStatus.BadSignature) return new CosignOutcome.NotSigned("invalid signature: a line with the name and ID of a trusted key does not verify");
         if (verification.Status == NoteStatus.NoKnownKey) return new CosignOutcome.NotSigned("no signature by a key that is trusted for this log");
 
         if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return new CosignOutcome.Malformed("the note is not a checkpoint");
         NoteSignature[] logLines = [.. verification.Verified.Select(one => one.Signature)];
-        // spec/conformance.md, section 8, point 2: extension lines are in what an Ed25519 cosigner signs and not in what an ML-DSA one does, so this witness signs none.
+        // spec/conformance.md, section 8, point 2: an Ed25519 cosignature covers extension lines and an ML-DSA one does not, so this witness signs no
+        // checkpoint that has any.
         if (checkpoint.Extensions.Count > 0) return Refuse(new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here"));
         // SPEC TW-23: an old size above the checkpoint's is 400.
         if (request.OldSize > checkpoint.Size) return Refuse(new CosignOutcome.Malformed("the old size is above the size of the checkpoint"));
@@ -79,12 +87,12 @@ internal sealed class CheckpointWitness(
 
         if (!known.Gate.Wait(0, CancellationToken.None))
         {
-            // It comes after the frame that the holder of the lock waits for.
+            // This update cannot be part of the frame that the holder of the lock waits for, so that frame must not wait for it.
             coming.Dispose();
             if (!await known.Gate.WaitAsync(limit, stop)) return new CosignOutcome.Unavailable(Unavailability.Busy);
         }
 
-        // From here on the caller may leave: the lock is the commit's, and it gives it back when the state is decided.
+        // From here on the caller may leave. The commit owns the lock, and releases it when the state is decided.
         Task<CosignOutcome> commit = CommitAsync(known, request, checkpoint, logLines, coming);
         try
         {
@@ -92,7 +100,7 @@ internal sealed class CheckpointWitness(
         }
         catch (TimeoutException)
         {
-            // The disk hangs, or the guard. Whether it will be stored is open; the origin stays locked until that is known.
+            // The disk hangs, or the guard. It is not known yet whether the checkpoint will be stored, and the origin stays locked until it is.
             return new CosignOutcome.Unavailable(store.GuardTrouble is null ? Unavailability.Busy : Unavailability.GuardUnavailable);
         }
 
@@ -112,8 +120,8 @@ internal sealed class CheckpointWitness(
     }
 
     /// <summary>
-    /// The commit path; holds the origin's lock at its beginning and releases it at its end. SPEC TW-39: comparing the old size and storing the new
-    /// checkpoint are one atomic step.
+    /// The commit path. The caller has acquired the origin's lock, and this method releases it at its end.
+    /// SPEC TW-39: comparing the old size and storing the new checkpoint are one atomic step.
     /// </summary>
     private async Task<CosignOutcome> CommitAsync(WitnessedLog known, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines, IDisposable coming)
     {
@@ -121,21 +129,22 @@ internal sealed class CheckpointWitness(
         {
             if (Halted is not null) return new CosignOutcome.Unavailable(Unavailability.Halted);
 
-            // 1. Against the newest state, which nobody else can change now.
+            // 1. Compare with the newest state, which nobody else can change while the lock is held.
             CosignedCheckpoint? latest = known.Latest;
             if (Judge(latest, request, checkpoint, logLines) is CosignOutcome refusal) return refusal;
 
-            // 2. How often. Only what would be cosigned counts, so that strangers cannot use up what a log may ask for: what they send without its signature is refused
-            // before, and so is whatever it has signed and everybody can read, but for its newest checkpoint, and that has a limit of its own (W-13).
+            // 2. Limit the rate. Only requests that would be cosigned count, so that clients cannot use up the limit of a log. Requests without its signature
+            // have been refused above. So have requests with checkpoints that it has signed and published, except the newest one, which has a separate limit
+            // (W-13).
             bool refresh = latest is not null && latest.Checkpoint == checkpoint;
             RateLimits limits = known.Trust.Limits;
             if (!(refresh ? limits.Refresh : limits.Growth).TryTake(out TimeSpan wait)) return new CosignOutcome.TooOften(wait);
 
-            // A note keeps the lines it had: the same checkpoint with fewer of them takes none away.
+            // A note keeps the lines that it had: a request with the same checkpoint and fewer lines removes none.
             if (refresh) logLines = Union(logLines, latest!.LogLines);
 
-            // 3. The time. The same checkpoint in the same second would be signed to the same bytes, so there is nothing to store: a flood of
-            // such requests costs one sync a second (W-13).
+            // 3. Get the time. Signing the same checkpoint in the same second would give the same bytes, so there is nothing to store: a flood of such requests
+            // costs one sync a second (W-13).
             if (await clock.NextAsync(FloorOf(known, latest)) is not ulong timestamp)
             {
                 if (clock.State is not ClockState.Right and ClockState state) return new CosignOutcome.Unavailable(state == ClockState.Ahead ? Unavailability.ClockAhead : Unavailability.ClockWrong);
@@ -145,11 +154,11 @@ internal sealed class CheckpointWitness(
 
             if (refresh && timestamp == latest!.Timestamp && logLines.Length == latest.LogLines.Count) return new CosignOutcome.Cosigned(latest.Answer);
 
-            // 4. Sign, with each key or not at all (W-20). Signatures are verified as they are made; a crash here has changed nothing.
+            // 4. Sign, with every key or not at all (W-20). Each signature is verified when it is made. A crash here has changed nothing.
             CosignedCheckpoint next = CosignedCheckpoint.Sign(checkpoint, logLines, cosigners, timestamp);
 
-            // 5. SPEC TW-38: the new checkpoint is stored before the answer. A crash behind this line: the state is new, the log asks again
-            // with the new size as its old one and gets a fresh cosignature.
+            // 5. SPEC TW-38: the new checkpoint is stored before the answer.
+            // When the process crashes after this line, the state is new: the log asks again with the new size as its old size, and gets a fresh cosignature.
             await store.SaveAsync(next.Note, coming);
 
             // 6. SPEC TW-78: monitors see it before the log does.
@@ -170,10 +179,12 @@ internal sealed class CheckpointWitness(
         }
     }
 
-    /// <summary>The least time that the next cosignature may state: that of the last one, but where an operator has accepted that the time goes back once.</summary>
+    /// <summary>
+    /// The earliest time that the next cosignature may state: the time of the last one, unless an operator has accepted that the time goes back once.
+    /// </summary>
     private ulong FloorOf(WitnessedLog known, CosignedCheckpoint? latest) => latest is null ? 0 : clock.FloorOf(known.Origin, latest.Timestamp, latest.Note);
 
-    /// <summary>Null when the checkpoint extends, or is, the newest one.</summary>
+    /// <summary>Returns null when the checkpoint extends the newest one or is equal to it.</summary>
     private CosignOutcome? Judge(CosignedCheckpoint? latest, AddCheckpointRequest request, Checkpoint checkpoint, NoteSignature[] logLines)
     {
         long size = latest?.Checkpoint.Size ?? 0;
@@ -206,7 +217,7 @@ internal sealed class CheckpointWitness(
         }
     }
 
-    /// <summary>Cosigns nothing more: this copy of the witness was fenced.</summary>
+    /// <summary>Stops all cosigning, because this copy of the witness was fenced.</summary>
     public void HaltOn(Exception failure) => Halt(failure);
 
     private CosignOutcome.Unavailable Halt(Exception failure)
@@ -215,7 +226,7 @@ internal sealed class CheckpointWitness(
         return new CosignOutcome.Unavailable(Unavailability.Halted);
     }
 
-    /// <summary>The new lines, and those stored lines whose keys are not among them.</summary>
+    /// <summary>The new lines, and the stored lines of keys that have no new line, up to <see cref="LogList.MaxKeysOfOrigin"/>.</summary>
     private static NoteSignature[] Union(NoteSignature[] lines, IReadOnlyList<NoteSignature> stored)
     {
         List<NoteSignature> union = [.. lines];
@@ -228,7 +239,7 @@ internal sealed class CheckpointWitness(
     }
 }
 
-/// <summary>Keeps a line that strangers can cause from filling the operator's disk.</summary>
+/// <summary>Limits how often a log line is written that clients can cause, so that they cannot fill the operator's disk.</summary>
 internal sealed class OncePerMinute(TimeProvider time)
 {
     private long _last = long.MinValue;

@@ -1,5 +1,5 @@
-// tlog-witness clock accept: an operator says that the clock is right. Afterwards a clock that was further ahead of the last known time than it may be is believed, and the named
-// origins, whose last cosignatures are later than the clock, may be cosigned with an earlier time once (spec/operations.md, "Time").
+// tlog-witness clock accept: an operator says that the clock is right. A clock that was too far ahead of the last known time is then believed. The named
+// origins, whose last cosignatures are later than the clock, may be cosigned once with an earlier time (spec/operations.md, "Time").
 
 using System.CommandLine;
 using System.Globalization;
@@ -8,7 +8,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>The command, and what it does.</summary>
+/// <summary>The command and its implementation.</summary>
 internal static class ClockCommand
 {
     /// <summary>Makes the command.</summary>
@@ -40,15 +40,15 @@ internal static class ClockCommand
         }
     }
 
-    /// <summary>Records the acceptance; what it comes to, in words.</summary>
+    /// <summary>Records the acceptance. Returns the result in words.</summary>
     /// <param name="data">The data directory of a witness that is stopped.</param>
     /// <param name="reason">Why, 1 to 1,000 characters.</param>
-    /// <param name="origins">The origins whose time may go back once; none for all that wait.</param>
+    /// <param name="origins">The origins whose time may go back once; empty for all that wait.</param>
     /// <param name="time">The clock that is accepted.</param>
     /// <param name="journalFileBytes">Size of a journal file.</param>
     /// <param name="allowGroup">Whether the group of a key file may have access to it.</param>
-    /// <exception cref="ConfigurationException">There is no reason, or an origin does not wait.</exception>
-    /// <exception cref="StorageException">The witness runs, or is damaged, or there is nothing to accept.</exception>
+    /// <exception cref="ConfigurationException">The reason is empty or too long, the clock is before 2026, or an origin does not wait.</exception>
+    /// <exception cref="StorageException">The witness is running or damaged, or there is nothing to accept.</exception>
     public static string Accept(string data, string reason, IReadOnlyList<string> origins, TimeProvider time, int journalFileBytes = WitnessStore.JournalFileBytes, bool allowGroup = false)
     {
         if (reason.Length is 0 or > ClockAcceptances.MaxReason) throw new ConfigurationException($"reason: 1 to {ClockAcceptances.MaxReason} characters that say why the clock is right (--reason TEXT)");
@@ -58,7 +58,7 @@ internal static class ClockCommand
         if (now < ClockJudgement.Earliest) throw new ConfigurationException($"{says}, which cannot be right: set it first");
 
         SigningClock clock = SigningClock.Open(directory.Root, TimeSpan.Zero, time);
-        Dictionary<string, TrustedLog> unlisted = []; // lists change, and what was cosigned stays
+        Dictionary<string, TrustedLog> unlisted = []; // the lists do not matter here: a log that is no longer listed may wait too
         using WitnessedLogs logs = WitnessedLogs.Load(unlisted, WitnessStore.ReadNewest(directory, journalFileBytes), [.. directory.Cosigners.Select(one => one.Key)], time, 1, 1);
         Dictionary<string, CosignedCheckpoint> waiting = logs.All
             .Where(log => clock.WaitsUntil(clock.FloorOf(log.Origin, log.Latest!.Timestamp, log.Latest.Note)) is not null)

@@ -1,5 +1,5 @@
-// The two commands, and the one place where a failure becomes an exit code and one line on standard error.
-// Standard output carries what programs read: the vkeys of `create`, the `listening URL` of `serve`.
+// The commands create, serve and guard (clock is in ClockCommand.cs), and the run of the program. ProgramEnd turns failures into exit codes.
+// Standard output is for programs: the vkeys of `create`, the `listening URL` of `serve`.
 
 using System.CommandLine;
 using TransparencyLog.Hosting;
@@ -13,11 +13,11 @@ internal static class Commands
     internal const string Program = "tlog-witness";
 
     /// <summary>
-    /// Longest wait for a clean end after SIGTERM: a container is killed 10 s after it. Requests get most of it (WitnessHost), the store the rest.
+    /// Longest wait for a clean end after SIGTERM: a container is killed after 10 s. Requests get most of this time (WitnessHost), and the store the rest.
     /// </summary>
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(9);
 
-    /// <summary>Makes a witness: keys, identity, empty store; prints its vkeys, one a line, Ed25519 first.</summary>
+    /// <summary>Makes a witness: keys, identity, empty store. Prints its vkeys, one a line, Ed25519 first.</summary>
     public static Command Create()
     {
         Command command = new("create", "Makes a new witness; refuses where any state exists. Prints its vkeys, one a line: Ed25519, ML-DSA-44.");
@@ -34,7 +34,7 @@ internal static class Commands
     }
 
     /// <summary>Runs a witness until SIGTERM or SIGINT.</summary>
-    /// <param name="journal">Puts something between the store and its journal, for faults in tests; null for nothing.</param>
+    /// <param name="journal">Wraps the journal of the store, for faults in tests; null for no wrapper.</param>
     public static Command Serve(Func<IJournal, IJournal>? journal = null)
     {
         Command command = new("serve", "Runs the witness. Every option is also a key of the file of --config and an environment variable (TLOG_WITNESS_LISTEN ...).");
@@ -52,7 +52,7 @@ internal static class Commands
         return command;
     }
 
-    /// <summary>Replaces the guard of a witness, or gives it up; recorded in its directory.</summary>
+    /// <summary>Replaces the guard of a witness, or drops it. The change is recorded in the data directory.</summary>
     public static Command GuardCommand()
     {
         Command group = new("guard", "Replace the guard of a witness, or give it up; recorded in its directory.");
@@ -75,16 +75,16 @@ internal static class Commands
         }
     }
 
-    /// <summary>Parses and runs. A command line that does not parse is answered with the reason and <see cref="ExitCode.Usage"/>.</summary>
+    /// <summary>Parses the command line and runs it. When it does not parse, prints the reason and returns <see cref="ExitCode.Usage"/>.</summary>
     public static Task<int> RunAsync(RootCommand root, string[] args) => ProgramEnd.RunAsync(Program, async () =>
     {
-        // First of all: each library that is loaded takes a descriptor, and in the end even a refusal could not be written.
+        // This check comes first: each library that is loaded uses a descriptor, and with none left even the error could not be written.
         if (args is ["serve", ..] && Descriptors.Complaint is string complaint) return ProgramEnd.Report(Program, ExitCode.Usage, complaint);
         NativeSha256.TryUse();
         ParseResult result = CommandSettings.Parse(root, args, out string? wrong);
         if (wrong is not null) return ProgramEnd.Report(Program, ExitCode.Usage, $"{wrong} (tlog-witness --help)");
 
-        // Signals are the host's: SIGTERM stops it, and `serve` then ends in order.
+        // The host handles signals: SIGTERM stops it, and `serve` then ends in order.
         return await result.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
     });
 

@@ -1,14 +1,14 @@
-// The newest cosigned checkpoint of an origin, as it is stored and as monitors see it (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"):
+// The newest cosigned checkpoint of an origin, as it is stored and as monitors read it (c2sp.org/tlog-witness, "Monitor Retrieval Mechanism"):
 //
 //     example.com/behind-the-sofa
 //     20852163
 //     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
 //
 //     — example.com/behind-the-sofa Az3grlg...          the log's lines that we verified
-//     — witness.example/w1 CMp+6LW...                   ours, the lines that add-checkpoint answered: one for each of our keys,
-//     — witness.example/w1 GuvvwNqq...                  all with one time
+//     — witness.example/w1 CMp+6LW...                   ours, the lines of the answer to add-checkpoint: one for each of our keys,
+//     — witness.example/w1 GuvvwNqq...                  all with the same time
 //
-// Nothing else: a line that was not verified could be made to look like ours (SPEC TW-77).
+// It has no other lines: a line that was not verified could be made to look like ours (SPEC TW-77).
 
 using System.Diagnostics.CodeAnalysis;
 
@@ -26,22 +26,24 @@ internal sealed class CosignedCheckpoint
         Answer = AddCheckpointResponse.ToBytes(cosignatures);
     }
 
-    /// <summary>What was cosigned.</summary>
+    /// <summary>The checkpoint that was cosigned.</summary>
     public Checkpoint Checkpoint { get; }
 
-    /// <summary>The log's lines, each verified when it came.</summary>
+    /// <summary>The log's lines. Each was verified when it came.</summary>
     public IReadOnlyList<NoteSignature> LogLines { get; }
 
-    /// <summary>The time our cosignatures state, in seconds since the Epoch.</summary>
+    /// <summary>The time that our cosignatures state, in seconds since the Epoch.</summary>
     public ulong Timestamp { get; }
 
-    /// <summary>The signed note: what is stored, and what monitors get.</summary>
+    /// <summary>The signed note, as it is stored and as monitors read it.</summary>
     public byte[] Note { get; }
 
-    /// <summary>The body of the 200: our signature lines.</summary>
+    /// <summary>The body of the answer with status 200: our signature lines.</summary>
     public byte[] Answer { get; }
 
-    /// <summary>Cosigns with each of the keys, or throws. The text that is signed is the checkpoint's own, formatted anew from its fields.</summary>
+    /// <summary>
+    /// Cosigns with each of the keys, or throws. The signed text is formatted from the fields of the checkpoint, not copied from the request.
+    /// </summary>
     public static CosignedCheckpoint Sign(Checkpoint checkpoint, IReadOnlyList<NoteSignature> logLines, IReadOnlyList<ICosigner> cosigners, ulong timestamp)
     {
         byte[] text = checkpoint.ToText();
@@ -49,8 +51,8 @@ internal sealed class CosignedCheckpoint
     }
 
     /// <summary>
-    /// Reads what was stored, and verifies it again: a cosignature of each of our keys, and the lines of every key that is still trusted for the log.
-    /// False when it is not ours. Lines of keys that are not configured any more are kept as they are.
+    /// Reads a stored note and verifies it again: it needs a cosignature by each of our keys, all with the same time, and the lines of every key that is still
+    /// trusted for the log have to verify. Returns false when it is not ours. Lines of keys that are no longer configured are kept unchanged.
     /// </summary>
     public static bool TryLoad(byte[] stored, IReadOnlyList<INoteVerifier> trusted, IReadOnlyList<INoteVerifier> own, [NotNullWhen(true)] out CosignedCheckpoint? cosigned)
     {

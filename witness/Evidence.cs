@@ -1,8 +1,8 @@
-// Evidence: what a log signed and could not show to be an extension of what it had signed before (SPEC TW-32 allows to keep it). The file is spec/evidence.md's, the
-// folder Storage's; here is what of a request can be evidence.
+// Evidence: what a log has signed and could not show to be an extension of what it had signed before (SPEC TW-32 allows to keep it). The file format is in
+// spec/evidence.md, and EvidenceFolder stores the files. This class decides which part of a request is evidence.
 //
-// Both notes hold only lines that were verified when they came, so both are the log's own words. What convinces nobody but whoever has the entries ("unproven": perhaps
-// somebody just sent a bad proof with a good checkpoint) is counted apart and can never take the place of the rest.
+// Both notes hold only lines that were verified when they came, so both are statements of the log. Evidence of the kind "unproven" convinces only those who
+// have the entries: perhaps a client just sent a bad proof with a good checkpoint. It is counted separately and can never displace the other kinds.
 
 using System.Globalization;
 using TransparencyLog.Hosting;
@@ -10,17 +10,18 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>Keeps evidence, tells the operator, and wakes the webhooks. Thread-safe.</summary>
+/// <summary>Keeps evidence, reports it to the operator, and wakes the webhooks. Thread-safe.</summary>
 internal sealed class Evidence(EvidenceFolder folder, EvidenceWebhooks webhooks, ILogger log)
 {
-    /// <summary>Who is told of it.</summary>
+    /// <summary>The webhooks that evidence is sent to.</summary>
     public EvidenceWebhooks Webhooks => webhooks;
 
-    /// <summary>Keeps what a submitted checkpoint shows alone or beside the newest cosigned one.</summary>
+    /// <summary>Keeps what a submitted checkpoint proves, alone or together with the newest cosigned one.</summary>
     /// <param name="latest">The newest cosigned checkpoint of the origin; null when there is none.</param>
     /// <param name="submitted">The checkpoint of the request.</param>
     /// <param name="logLines">Its lines that were verified.</param>
-    /// <param name="proof">The hashes of the request, if they are said to lead from the one to the other; else null, and two sizes show nothing.</param>
+    /// <param name="proof">The hashes of the request, when it claims that they lead from one checkpoint to the other. Otherwise null, and two different sizes
+    /// then prove nothing.</param>
     /// <exception cref="StorageException">It could not be written.</exception>
     public void Keep(CosignedCheckpoint? latest, Checkpoint submitted, IReadOnlyList<NoteSignature> logLines, IReadOnlyList<Hash>? proof)
     {
@@ -38,7 +39,7 @@ internal sealed class Evidence(EvidenceFolder folder, EvidenceWebhooks webhooks,
         webhooks.Wake();
     }
 
-    /// <summary>For the page: what is proven against a log, in words; null when that is nothing.</summary>
+    /// <summary>The proofs against a log, in words for the page; null when there are none.</summary>
     public string? Describe(Hash originHash)
     {
         int proofs = Enum.GetValues<EvidenceKind>().Where(kind => kind != EvidenceKind.Unproven).Sum(kind => folder.CountOf(kind, originHash));

@@ -1,10 +1,12 @@
-// The guard: what a restored data directory cannot know, and the fence between two live copies of it, kept in another place (--guard DIR). As for the log
-// (src/Storage/GuardFence.cs, spec/storage.md): a lock `<SHA-256 of the first vkey, hex>.lock` and a row of files `<the same>.<sequence, 20 digits>.witness`, each
+// The guard is kept in another place (--guard DIR). It holds what a restored data directory cannot know, and it is the fence between two live copies of the
+// directory. As for the log (src/Storage/GuardFence.cs, spec/storage.md), it has a lock `<SHA-256 of the first vkey, hex>.lock` and a row of files
+// `<the same>.<sequence, 20 digits>.witness`, each
 //
-//     tlog-witness-guard v1 <index> <chain, 64 hex> <CRC-32C of what stands before it, 8 hex>\n
+//     tlog-witness-guard v1 <index> <chain, 64 hex> <CRC-32C of everything before it, 8 hex>\n
 //
-// One is added after each frame of the journal and before any answer to it. So at a start the newest is equal to the store, or behind it by the frame at whose end the process
-// stopped; anything else means that the directory is another copy. The file `guarded` in the data directory remembers that there is a guard: it may not just go missing.
+// A file is added after each frame of the journal and before any answer to that frame. So at a start the newest file agrees with the store, or is behind it by
+// the last frame, after which the process stopped. Anything else means that the directory or the guard is another copy. The file `guarded` in the data
+// directory records that there is a guard, so that a missing guard is noticed.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -14,7 +16,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>The second memory of how far the store is. One owner: the store's writer.</summary>
+/// <summary>A second record of how far the store is. It has one owner, the writer of the store.</summary>
 internal sealed class Guard : IDisposable
 {
     private const string Header = "tlog-witness-guard v1 ";
@@ -28,20 +30,22 @@ internal sealed class Guard : IDisposable
 
     private Guard(string dataDirectory, GuardFence fence, bool agrees, bool isKnown) => (_dataDirectory, Fence, _agrees, _isKnown) = (dataDirectory, fence, agrees, isKnown);
 
-    /// <summary>Looks, advances, and knows whether the guard answers.</summary>
+    /// <summary>The fence: looks, advances, and knows whether the guard answers.</summary>
     public GuardFence Fence { get; }
 
     /// <summary>
-    /// Takes the guard's lock and compares the store with it: <see cref="Begin"/> brings a guard that a crash left behind up to date, once what the store holds is durable.
+    /// Acquires the guard's lock and compares the store with the guard. A crash may have left the guard one frame behind: <see cref="Begin"/> brings it up to
+    /// date, once the content of the store is durable.
     /// </summary>
     /// <param name="dataDirectory">The data directory, locked.</param>
-    /// <param name="guardDirectory">Where the guard is; null for none.</param>
-    /// <param name="witness">Whose it is.</param>
-    /// <param name="notes">What the store holds.</param>
+    /// <param name="guardDirectory">The directory of the guard; null for none.</param>
+    /// <param name="witness">The witness that the guard belongs to.</param>
+    /// <param name="notes">The content of the store.</param>
     /// <param name="chains">The chain at each index from the snapshot's on; the last is that of <paramref name="notes"/>.</param>
     /// <param name="lastFrame">The index at which the last frame of the journal begins.</param>
-    /// <param name="time">The clock, for what is told of a guard that does not answer.</param>
-    /// <exception cref="StorageException">They do not tell one story, the guard of a guarded store is gone, or another process has it.</exception>
+    /// <param name="time">The clock for reports of a guard that does not answer.</param>
+    /// <exception cref="StorageException">Store and guard disagree, the guard of a guarded store is missing or not named, or another process has
+    /// it.</exception>
     public static Guard? Open(string dataDirectory, string? guardDirectory, VerifierKey witness, StoredNotes notes, IReadOnlyList<Hash> chains, long lastFrame, TimeProvider time)
     {
         string? used = GuardedFile.Read(dataDirectory, "tlog-witness");
@@ -69,8 +73,8 @@ internal sealed class Guard : IDisposable
     }
 
     /// <summary>
-    /// Begins a new guard, or gives the guard up, without asking the one that was: an operator says so. Recorded in the file <c>guard-changes</c> of the data directory.
-    /// Returns what was done, in words.
+    /// Begins a new guard, or drops the guard, without asking the previous one: an operator says so. Records it in the file <c>guard-changes</c> of the data
+    /// directory. Returns what was done, in words.
     /// </summary>
     public static string Change(WitnessDirectory directory, string? guardDirectory, string reason, TimeProvider time, int journalFileBytes = WitnessStore.JournalFileBytes)
     {
@@ -92,17 +96,17 @@ internal sealed class Guard : IDisposable
         return $"the guard is in {folder} now ({before}){held}";
     }
 
-    /// <summary>Brings the guard to where the store is, at a start.</summary>
+    /// <summary>Brings the guard up to date with the store, at a start.</summary>
     public void Begin(StoredNotes notes)
     {
-        // The guard before the word that there is one: a crash between the two leaves a guard that agrees.
+        // The guard is written before the file that says that there is one: a crash in between leaves a guard that agrees.
         Fence.Begin(Line(notes), _agrees);
         if (!_isKnown) GuardedFile.Write(_dataDirectory, Fence.Directory);
     }
 
-    /// <summary>Remembers where the store is; durable when it returns. Blocks: the store's writer has a thread of its own.</summary>
-    /// <exception cref="ConflictException">Another copy of this witness goes on.</exception>
-    /// <exception cref="GuardUnavailableException">Nobody knows: it may be tried again.</exception>
+    /// <summary>Records how far the store is. Durable on return. Blocks: the writer of the store has a separate thread.</summary>
+    /// <exception cref="ConflictException">Another copy of this witness has gone on.</exception>
+    /// <exception cref="GuardUnavailableException">It is not known whether it was recorded. The call may be repeated.</exception>
     public void Advance(StoredNotes notes) => Fence.AdvanceAsync(Line(notes)).GetAwaiter().GetResult();
 
     public void Dispose() => Fence.Dispose();
@@ -122,7 +126,7 @@ internal sealed class Guard : IDisposable
     private static string HowToReplace(string dataDirectory) =>
         $"If no other copy of this witness is at work or may have cosigned more, begin a new guard with tlog-witness guard replace --data {dataDirectory} --guard DIR --reason TEXT";
 
-    /// <summary>Keeps what was found when this copy was fenced off; what cannot be written is in the operator's log.</summary>
+    /// <summary>Records in the data directory that this copy was fenced off. When that fails, only the operator's log has it.</summary>
     public void KeepFence(ConflictException fenced)
     {
         if (Interlocked.Exchange(ref _isFenceKept, true)) return;
@@ -132,7 +136,7 @@ internal sealed class Guard : IDisposable
         }
         catch (StorageException)
         {
-            // The fence stands without.
+            // The fence holds without the record.
         }
     }
 
@@ -144,7 +148,7 @@ internal sealed class Guard : IDisposable
         DurableFile.Replace(path, [.. before, .. Encoding.UTF8.GetBytes(line)]);
     }
 
-    /// <summary>True when the guard is where the store is, false when it is behind by the last frame.</summary>
+    /// <summary>True when the guard is as far as the store, false when it is behind by the last frame. Throws otherwise.</summary>
     private static bool Check(string path, ReadOnlySpan<byte> bytes, string dataDirectory, StoredNotes notes, IReadOnlyList<Hash> chains, long lastFrame)
     {
         if (!TryParse(bytes, out long index, out Hash? chain)) throw new StorageException($"the guard {path} is damaged. {HowToReplace(dataDirectory)}");
@@ -153,7 +157,7 @@ internal sealed class Guard : IDisposable
             throw new StorageException($"the guard {path} has seen {index} updates, but {dataDirectory} holds {notes.Index}: this directory is an older copy, and with it this witness would cosign what it has already superseded");
         }
 
-        // chains[^1] is at notes.Index. Below the snapshot nothing is left to compare with; no crash brings a guard there.
+        // chains[^1] is at notes.Index. Below the snapshot there is nothing left to compare with, and no crash leaves a guard there.
         long behind = notes.Index - index;
         if (behind < chains.Count && chains[^(int)(behind + 1)] != chain)
         {

@@ -1,6 +1,6 @@
 namespace TransparencyLog.Witness;
 
-/// <summary>Everything the witness says on standard error. No keys, nothing of a request but the origin of a configured log.</summary>
+/// <summary>The log events of the witness. They hold no keys, and of a request only sizes and the origin of a configured log.</summary>
 internal static partial class Log
 {
     [LoggerMessage(1, LogLevel.Information, "{Witness} serves {Logs} logs at {Url}; {Stored} have been cosigned before")]

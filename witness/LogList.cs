@@ -1,10 +1,10 @@
-// The logs that a witness witnesses, from a text of one of two forms.
+// The logs of a witness, read from a text in one of two forms.
 //
-//     log example.com/behind-the-sofa+1c3c6b1e+AZ...  https://example.com/behind-the-sofa        c2sp.org/tlog-policy: the `log` lines; others are
-//     log example.com/behind-the-sofa+33aa45c1+AV...                                             read and mean nothing here. Several keys of an origin
+//     log example.com/behind-the-sofa+1c3c6b1e+AZ...  https://example.com/behind-the-sofa        c2sp.org/tlog-policy: only its `log` lines count here.
+//     log example.com/behind-the-sofa+33aa45c1+AV...                                             An origin may have several keys
 //
-//     logs/v0                                                                                    c2sp.org/tlog-list: one key of an origin, which may
-//     vkey sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8                  have another name than the key, and a rate
+//     logs/v0                                                                                    c2sp.org/tlog-list: each origin has one key, whose name may
+//     vkey sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8                  differ from the origin, and a rate
 //     origin go.sum database tree
 //     qpd 86400
 //     contact sysadmin (at) example.org
@@ -17,27 +17,28 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>What a list says of one log.</summary>
+/// <summary>One log, as a list describes it.</summary>
 /// <param name="Origin">Its origin line, at most <see cref="LogList.MaxOrigin"/> bytes.</param>
-/// <param name="Keys">The keys that are trusted for it, one at least.</param>
-/// <param name="QueriesPerDay">How often it may ask; null where the list does not say.</param>
+/// <param name="Keys">The keys that are trusted for it, at least one.</param>
+/// <param name="QueriesPerDay">How often it may ask; null when the list does not say.</param>
 internal sealed record TrustedLog(string Origin, IReadOnlyList<INoteVerifier> Keys, int? QueriesPerDay);
 
-/// <summary>Reads lists, and refuses what could be mistaken for this witness.</summary>
+/// <summary>Reads lists, and refuses logs that could be mistaken for this witness.</summary>
 internal static class LogList
 {
     /// <summary>
-    /// Most keys of one origin: all lines of a stored note (16 of up to 3.5 kB, ML-DSA-44, and as much of ours) have to fit an entry of the journal, 65,535 bytes.
+    /// Most keys of one origin. All lines of a stored note have to fit an entry of the journal, 65,535 bytes: 16 lines of up to 3.5 kB (ML-DSA-44), and our
+    /// own, which are as large.
     /// </summary>
     public const int MaxKeysOfOrigin = 16;
 
-    /// <summary>Longest origin line in bytes: what an ML-DSA-44 cosignature can name (c2sp.org/tlog-cosignature).</summary>
+    /// <summary>Longest origin line in bytes: the longest that an ML-DSA-44 cosignature can name (c2sp.org/tlog-cosignature).</summary>
     public const int MaxOrigin = VerifierKey.MaxNameSize;
 
-    /// <summary>Reads a file of either form. Nothing of it may be wrong: an operator wrote it.</summary>
+    /// <summary>Reads a file in either form. Any error in it is a refusal, because an operator wrote the file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="witness">The keys of this witness; they share one name.</param>
-    /// <exception cref="ConfigurationException">It cannot be read, a line is wrong, or a log could be mistaken for this witness.</exception>
+    /// <exception cref="ConfigurationException">The file cannot be read, a line is wrong, or a log could be mistaken for this witness.</exception>
     public static IReadOnlyList<TrustedLog> Read(string path, IReadOnlyList<VerifierKey> witness)
     {
         try
@@ -50,7 +51,7 @@ internal static class LogList
         }
     }
 
-    /// <summary>The same of a text that was read.</summary>
+    /// <summary>Reads a text in either form.</summary>
     /// <exception cref="ConfigurationException">A line is wrong, or a log could be mistaken for this witness.</exception>
     public static IReadOnlyList<TrustedLog> Parse(byte[] text, string path, IReadOnlyList<VerifierKey> witness)
     {
@@ -58,7 +59,7 @@ internal static class LogList
         return logs.Count > 0 ? logs : throw new ConfigurationException($"logs: {path}: there is no log in it; a witness of nothing would answer 404 to everybody");
     }
 
-    /// <summary>The logs of a list that somebody else keeps, and for each one that is not taken the reason.</summary>
+    /// <summary>The accepted logs of a list that somebody else maintains, and the reason for each refused log.</summary>
     public static IReadOnlyList<TrustedLog> Take(IEnumerable<ListedLog> listed, IReadOnlyList<VerifierKey> witness, out IReadOnlyList<string> refused)
     {
         List<TrustedLog> taken = [];
@@ -97,13 +98,13 @@ internal static class LogList
         return [.. origins.Select(origin => new TrustedLog(origin.Key, origin.Value, null))];
     }
 
-    /// <summary>Why a log is not taken; null when it is, and then there is a verifier. Lists of the network have Ed25519 keys alone.</summary>
+    /// <summary>Why a log is refused. Null when it is accepted, and then there is a verifier. The logs of tlog-list have Ed25519 keys alone.</summary>
     private static string? Objection(VerifierKey key, string origin, IReadOnlyList<VerifierKey> witness, byte[] types, out INoteVerifier? verifier)
     {
         verifier = null;
         if (Encoding.UTF8.GetByteCount(origin) > MaxOrigin) return $"an origin has at most {MaxOrigin} bytes";
-        // W-10: a line under a checkpoint must say by its name alone whether it is the log's or the witness's,
-        // and one key must not sign both a note and a cosignature.
+        // W-10: the name alone has to show whether a line under a checkpoint is the log's or the witness's, and one key must not sign both a note and a
+        // cosignature.
         if (witness.Any(own => own.Name == key.Name || own.Name == origin)) return "a log cannot have the name of this witness";
         if (witness.Any(own => own.PublicKey.Span.SequenceEqual(key.PublicKey.Span))) return "a log cannot have the key of this witness";
         if (!types.Contains(key.SignatureType))
@@ -115,7 +116,7 @@ internal static class LogList
         return verifier is not null ? null : $"nothing can be verified with its key: {Verifiers.WhyUnusable(key)}";
     }
 
-    /// <summary>The parser has said which lines are log lines; this finds the one that a key stands on, for the operator.</summary>
+    /// <summary>Finds the line that a key stands on, for the operator. The parser has already decided which lines are log lines.</summary>
     private static string LineOf(ReadOnlySpan<byte> text, VerifierKey key)
     {
         int at = text.IndexOf(Encoding.UTF8.GetBytes(key.ToString()));

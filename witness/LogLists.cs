@@ -1,10 +1,11 @@
-// Where the lists of logs come from (--logs), while the witness runs.
+// The sources of the lists of logs (--logs), while the witness runs.
 //
-//     a file    is the operator's word. It is read every ten seconds, through links, and its content decides whether it has changed: neither its time nor its length need to
-//               (an orchestrator swaps a link above it). It says the whole of what it lists: a log that was taken out is not cosigned any more, and is still remembered and
-//               shown (W-19). Wrong, missing or unreadable at the start, the witness does not start. Later each of the three is reported, and what was read before stays:
-//               a mount that is gone for a moment must not end the service for every log.
-//     a URL     is somebody else's word, so it can only add: a log that it has named stays, and its key never changes. What it has named is kept in
+//     a file    is written by the operator. It is read every ten seconds, through links. Its content decides whether it has changed: an orchestrator may swap
+//               a link without a change of time or length. It is the complete list: a log that was taken out is no longer cosigned, but is still remembered
+//               and served (W-19). When it is wrong, missing or unreadable at the start, the witness does not start. Later, each of the three is reported, and
+//               the previous content stays in force: a mount that is gone for a moment must not end the service for every log.
+//     a URL     is maintained by somebody else, so it can only add: a log that it has named stays with its key. Only the rate of a log may change, and a key
+//               that cannot verify anything. The logs that it has named are kept in
 //
 //                   lists/<SHA-256 of the URL, hex>
 //
@@ -12,9 +13,9 @@
 //                   logs/v0
 //                   ...
 //
-//               so that a start needs nobody. To forget it: stop, remove that file.
+//               so that a start needs no network. To forget them, stop the witness and remove that file.
 //
-// Files come before URLs, and otherwise the first that names an origin says what holds for it.
+// Files come before URLs. Apart from that, the first list that names an origin decides.
 
 using System.Globalization;
 using System.Net;
@@ -26,19 +27,19 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>The lists of one witness. Polled by one loop; counters are read by anyone.</summary>
+/// <summary>The lists of one witness. One loop polls them; any thread may read the counters.</summary>
 internal sealed class LogLists : IAsyncDisposable
 {
     /// <summary>The folder in the data directory.</summary>
     public const string Folder = "lists";
 
-    /// <summary>Longest wait for a list to begin to come, and for its next bytes.</summary>
+    /// <summary>Longest wait for a response to begin, and then for its next bytes. Also the longest wait for a file to be read.</summary>
     public static readonly TimeSpan FetchTime = TimeSpan.FromSeconds(30);
 
-    /// <summary>How often a file is read, if URLs are not asked more often.</summary>
+    /// <summary>How often a file is read, unless URLs are fetched more often.</summary>
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(10);
 
-    /// <summary>How soon a URL is asked again after it failed, if that is not more often than otherwise.</summary>
+    /// <summary>How soon a URL is fetched again after a failure, unless it is fetched more often in any case.</summary>
     private static readonly TimeSpan Again = TimeSpan.FromMinutes(1);
 
     private readonly IReadOnlyList<Source> _sources;
@@ -47,7 +48,7 @@ internal sealed class LogLists : IAsyncDisposable
     private readonly HttpClient _http;
     private readonly CancellationTokenSource _stop = new();
     private Task _loop = Task.CompletedTask;
-    private HashSet<string> _told = new(StringComparer.Ordinal); // the loop's
+    private HashSet<string> _told = new(StringComparer.Ordinal); // used by the loop only
     private long _reads, _failures, _refused;
 
     private LogLists(IReadOnlyList<Source> sources, TimeSpan interval, TimeProvider time, TimeSpan fetchTime)
@@ -59,19 +60,21 @@ internal sealed class LogLists : IAsyncDisposable
         Logs = Merge(sources, out _);
     }
 
-    /// <summary>What holds now, by origin.</summary>
+    /// <summary>The logs in force now, by origin.</summary>
     public IReadOnlyDictionary<string, TrustedLog> Logs { get; private set; }
 
-    /// <summary>Lists that were read anew since the start.</summary>
+    /// <summary>How often a list was read since the start and had changed.</summary>
     public long Reads => Interlocked.Read(ref _reads);
 
-    /// <summary>Lists that could not be read since the start: what was known of them stays.</summary>
+    /// <summary>
+    /// How often a list could not be read since the start. Its previous content stays in force. A file that fails again for the same reason counts once.
+    /// </summary>
     public long Failures => Interlocked.Read(ref _failures);
 
-    /// <summary>Logs that stand in the lists now and are not taken.</summary>
+    /// <summary>Logs that are in the lists now and are refused.</summary>
     public long Refused => Interlocked.Read(ref _refused);
 
-    /// <summary>The lists that hold no longer what they say or are not what they should be, with the reason; what was known of each stays.</summary>
+    /// <summary>The lists whose last read failed, with the reason. The previous content of each stays in force.</summary>
     public IEnumerable<(string Name, ListTrouble Trouble)> Troubles
     {
         get
@@ -86,28 +89,28 @@ internal sealed class LogLists : IAsyncDisposable
     /// <summary>Whether a text names a list by its URL.</summary>
     public static bool IsUrl(string source) => source.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || source.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
 
-    /// <summary>Reads the files, and what is kept of the URLs. Asks nobody.</summary>
+    /// <summary>Reads the files, and the kept copies of the URLs. Does not use the network.</summary>
     /// <param name="sources">Files and URLs, checked (<see cref="Settings"/>).</param>
     /// <param name="data">The data directory.</param>
     /// <param name="witness">The keys of this witness.</param>
-    /// <param name="interval">How often URLs are asked.</param>
+    /// <param name="interval">How often URLs are fetched.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="fetchTime">How long a URL may be silent; <see cref="FetchTime"/>.</param>
-    /// <exception cref="ConfigurationException">A file is wrong.</exception>
-    /// <exception cref="StorageException">What was kept of a URL is damaged.</exception>
+    /// <param name="fetchTime">How long a URL may be silent, and how long reading a file may take; <see cref="FetchTime"/>.</param>
+    /// <exception cref="ConfigurationException">A file is wrong, or two files contradict each other.</exception>
+    /// <exception cref="StorageException">The kept copy of a URL is damaged.</exception>
     public static LogLists Open(IReadOnlyList<string> sources, string data, IReadOnlyList<VerifierKey> witness, TimeSpan interval, TimeProvider time, TimeSpan fetchTime)
     {
         FileSource[] files = [.. sources.Where(source => !IsUrl(source)).Select(path => new FileSource(path, witness, fetchTime))];
-        // What two files of an operator say differently, one of them says wrongly.
+        // When two files of an operator contradict each other, one of them is wrong.
         Merge(files, out List<string> refused);
         if (refused.Count > 0) throw new ConfigurationException(refused[0]);
         return new LogLists([.. files, .. sources.Where(IsUrl).Select(url => new UrlSource(new Uri(url), data, witness, fetchTime))], interval, time, fetchTime);
     }
 
-    /// <summary>Begins to look for changes, and gives them to the logs.</summary>
+    /// <summary>Starts the loop, which looks for changes and applies them to the logs.</summary>
     public void Start(WitnessedLogs logs, ILogger log) => _loop = Task.Run(() => RunAsync(logs, log, _stop.Token));
 
-    /// <summary>Looks at every list that is due, and takes what is new.</summary>
+    /// <summary>Reads every list that is due, and applies the changes.</summary>
     public async Task PollAsync(WitnessedLogs logs, ILogger log, CancellationToken stop)
     {
         bool changed = false;
@@ -137,7 +140,7 @@ internal sealed class LogLists : IAsyncDisposable
         if (changed) Apply(logs, log);
     }
 
-    /// <summary>Stops looking.</summary>
+    /// <summary>Stops the loop.</summary>
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
@@ -159,7 +162,7 @@ internal sealed class LogLists : IAsyncDisposable
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            // The end of the loop.
+            // Normal shutdown.
         }
     }
 
@@ -168,14 +171,14 @@ internal sealed class LogLists : IAsyncDisposable
         int before = Logs.Count;
         Logs = Merge(_sources, out List<string> refused);
         Interlocked.Exchange(ref _refused, refused.Count);
-        // Each reason once, as long as it holds.
+        // Each reason is logged once, for as long as it holds.
         foreach (string reason in refused.Where(reason => !_told.Contains(reason))) log.LogRefused(reason);
         _told = [.. refused];
         logs.Trust(Logs);
         if (Logs.Count != before) log.ListsChanged(Logs.Count);
     }
 
-    /// <summary>All sources as one: the first that names an origin says what holds for it.</summary>
+    /// <summary>Merges all sources. The first one that names an origin decides.</summary>
     private static Dictionary<string, TrustedLog> Merge(IEnumerable<Source> sources, out List<string> refused)
     {
         Dictionary<string, TrustedLog> merged = new(StringComparer.Ordinal);
@@ -205,22 +208,22 @@ internal sealed class LogLists : IAsyncDisposable
         static HashSet<string> Keys(TrustedLog log) => [.. log.Keys.Select(verifier => verifier.Key.ToString())];
     }
 
-    /// <summary>Where a list comes from. The loop's, but for what the constructor reads.</summary>
+    /// <summary>The source of a list. Used by the loop only, except for the reading in the constructor.</summary>
     private abstract class Source(string name)
     {
-        private ListTrouble? _trouble; // written by the loop, read by anyone
-        private long? _due; // of the monotonic clock; null: at once
+        private ListTrouble? _trouble; // written by the loop, read by any thread
+        private long? _due; // on the monotonic clock; null: due now
 
-        /// <summary>For the operator.</summary>
+        /// <summary>The name of the source, for the operator.</summary>
         public string Name { get; } = name;
 
-        /// <summary>What it lists and may be witnessed.</summary>
+        /// <summary>The logs that it lists and that may be witnessed.</summary>
         public IReadOnlyList<TrustedLog> Logs { get; protected set; } = [];
 
-        /// <summary>Why some of what it lists is not.</summary>
+        /// <summary>Why the other logs that it lists are refused.</summary>
         public IReadOnlyList<string> Refused { get; protected set; } = [];
 
-        /// <summary>Why the list could not be read the last time; null when it could.</summary>
+        /// <summary>Why the last read failed; null when it succeeded.</summary>
         public ListTrouble? Trouble
         {
             get => Volatile.Read(ref _trouble);
@@ -231,13 +234,13 @@ internal sealed class LogLists : IAsyncDisposable
 
         public virtual void Next(TimeProvider time, TimeSpan interval) => _due = time.GetTimestamp() + (long)(interval.TotalSeconds * time.TimestampFrequency);
 
-        /// <summary>Reads it; false when it says what it said. After an exception it says what it said.</summary>
+        /// <summary>Reads the list. Returns false when it has not changed. After an exception the previous content stays in force.</summary>
         public abstract Task<bool> ReadAsync(HttpClient http, CancellationToken stop);
 
-        /// <summary>It was read.</summary>
+        /// <summary>Called after a read that succeeded.</summary>
         public virtual void Succeeded() => Trouble = null;
 
-        /// <summary>It was not read. Whether that is to be said.</summary>
+        /// <summary>Called after a read that failed. Returns whether to report it.</summary>
         public virtual bool Failed(Exception failure, string reason)
         {
             Trouble = new ListTrouble("unreachable", reason);
@@ -251,8 +254,8 @@ internal sealed class LogLists : IAsyncDisposable
         private readonly string _path;
         private readonly IReadOnlyList<VerifierKey> _witness;
         private readonly TimeSpan _readTime;
-        private byte[] _text;      // what was read last
-        private string? _mistake;  // what is wrong with it
+        private byte[] _text;      // the text that was read last
+        private string? _mistake;  // the error in that text
         private Task<byte[]?>? _reading;
 
         public FileSource(string path, IReadOnlyList<VerifierKey> witness, TimeSpan readTime)
@@ -273,14 +276,14 @@ internal sealed class LogLists : IAsyncDisposable
             Logs = LogList.Parse(_text, path, witness);
         }
 
-        // Read each time that the loop comes round.
+        // A file is read in every round of the loop.
         public override void Next(TimeProvider time, TimeSpan interval)
         {
         }
 
         public override async Task<bool> ReadAsync(HttpClient http, CancellationToken stop)
         {
-            // A file system that hangs holds up this list and no other, and one thread.
+            // When the file system hangs, it keeps one thread, and each round of the loop waits for the time limit.
             _reading ??= Task.Run(Read, CancellationToken.None);
             byte[]? text;
             try
@@ -309,7 +312,7 @@ internal sealed class LogLists : IAsyncDisposable
             return true;
         }
 
-        /// <summary>Each reason is said once, as long as it holds.</summary>
+        /// <summary>Each reason is reported once, for as long as it holds.</summary>
         public override bool Failed(Exception failure, string reason)
         {
             bool isNew = Trouble?.Reason != reason;
@@ -320,12 +323,12 @@ internal sealed class LogLists : IAsyncDisposable
         private byte[]? Read() => OperatorFile.TryRead(_path, Policy.MaxSize, out byte[] text) ? text : null;
     }
 
-    /// <summary>A list that somebody else keeps.</summary>
+    /// <summary>A list that somebody else maintains.</summary>
     private sealed class UrlSource : Source
     {
         private const string Magic = "# tlog-witness list v1 ";
 
-        /// <summary>A list as large as any, its first line with a URL of 2 kB, and a newline.</summary>
+        /// <summary>A list of the largest size, a first line with a URL of 2 kB, and a newline.</summary>
         private const int MaxCopy = TlogList.MaxSize + 4096;
 
         private readonly Uri _url;
@@ -349,12 +352,12 @@ internal sealed class LogLists : IAsyncDisposable
             byte[] body = await FetchAsync(http, stop);
             if (!TlogList.TryParse(body, out TlogList? list, out string error)) throw new InvalidDataException(error);
 
-            // It only adds. A key that changes is not its to change: with another key, whoever hands out the list could sign for the log.
+            // A list can only add. It must not change a key: with another key, those who serve the list could sign for the log.
             Dictionary<string, ListedLog> all = _known.ToDictionary(log => log.Origin, StringComparer.Ordinal);
             List<string> refused = [];
             foreach (ListedLog log in list.Logs)
             {
-                // A key that verifies nothing was never used, so the list may correct it.
+                // A key that cannot verify anything was never used, so the list may correct it.
                 if (!all.TryGetValue(log.Origin, out ListedLog? known) || known.Key.Equals(log.Key) || Signing.Verifiers.TryCreate(known.Key) is null) all[log.Origin] = log;
                 else refused.Add(string.Create(CultureInfo.InvariantCulture, $"the log with key ID {log.Key.KeyId:x8}: the list had its origin with key ID {known.Key.KeyId:x8} before; that one stays"));
             }
@@ -364,7 +367,7 @@ internal sealed class LogLists : IAsyncDisposable
             if (!isNew && refused.Count == 0 && Refused.Count == 0) return false;
             if (isNew)
             {
-                // Kept before it is used: what a start would not know is not cosigned.
+                // Kept before it is used: a log that a start would not know is not cosigned.
                 DurableFile.CreateDirectory(Path.GetDirectoryName(_copy)!);
                 DurableFile.Replace(_copy, Seal(merged));
             }
@@ -400,8 +403,8 @@ internal sealed class LogLists : IAsyncDisposable
             }
         }
 
-        /// <summary>The file.</summary>
-        /// <exception cref="InvalidDataException">With all that the list has named before there are too many logs, or too many bytes of them.</exception>
+        /// <summary>Makes the content of the kept file.</summary>
+        /// <exception cref="InvalidDataException">Together with all logs that the list has named before, there are too many logs or too many bytes.</exception>
         private byte[] Seal(IReadOnlyList<ListedLog> logs)
         {
             byte[] rest;
@@ -429,5 +432,5 @@ internal sealed class LogLists : IAsyncDisposable
 
 /// <summary>Why a list could not be read.</summary>
 /// <param name="State">missing, unreadable, wrong, or for a URL unreachable.</param>
-/// <param name="Reason">In words.</param>
+/// <param name="Reason">The reason in words.</param>
 internal sealed record ListTrouble(string State, string Reason);

@@ -1,5 +1,5 @@
-// tlog-witness: a witness of transparency logs (c2sp.org/tlog-witness). What it does on the command line is in Commands.cs;
-// what it does with a checkpoint is in CheckpointWitness.cs.
+// tlog-witness: a witness of transparency logs (c2sp.org/tlog-witness). The command line is in Commands.cs and ClockCommand.cs, and the handling of a
+// checkpoint in CheckpointWitness.cs.
 //
 //     tlog-witness create --data DIR --name NAME [--no-ml-dsa]
 //     tlog-witness clock accept --data DIR --reason TEXT [--origin NAME ...]

@@ -1,16 +1,16 @@
-// The snapshot: the newest note of every origin at one moment, so that the journal below that moment can be trimmed.
+// The snapshot has the newest note of every origin at one moment, so that the journal below that moment can be trimmed.
 //
 //   offset  size
 //        0     8  magic "TLWSNAP1"
-//        8     8  index: the journal's entries below it are in here
-//       16    32  chain: hash over all entries below it (StoredNotes.cs)
+//        8     8  index: the snapshot covers the journal's entries below it
+//       16    32  chain: hash over all entries below the index (StoredNotes.cs)
 //       48     8  identity of the journal
 //       56     4  number of notes
-//       60     4  bytes of notes
-//       64        the notes in the order of their origins, each behind a u16 length
-//        +     4  CRC-32C of everything before
+//       60     4  bytes of the notes
+//       64        the notes in the order of their origins, each with a u16 length before it
+//        +     4  CRC-32C of everything before it
 //
-// All numbers are big-endian. The file is replaced as a whole; it exists from `create` on, so that a missing one is a loss.
+// All numbers are big-endian. The file is replaced as a whole. `create` writes the first one, so a missing file is a loss.
 
 using System.Buffers.Binary;
 using TransparencyLog.Storage;
@@ -20,14 +20,14 @@ namespace TransparencyLog.Witness;
 /// <summary>Writes and reads the snapshot file.</summary>
 internal static class Snapshot
 {
-    /// <summary>Largest snapshot in bytes: some 60,000 notes of 1 kB, hundreds of times the logs of one configuration.</summary>
+    /// <summary>Largest snapshot in bytes: about 60,000 notes of 1 kB. The lists of a witness name at most 4,096 logs.</summary>
     private const int MaxSize = 64 * 1024 * 1024;
 
     private const int HeaderSize = 64;
 
     private static ReadOnlySpan<byte> Magic => "TLWSNAP1"u8;
 
-    /// <summary>Replaces the snapshot; durable when it returns.</summary>
+    /// <summary>Replaces the snapshot. Durable on return.</summary>
     public static void Write(string path, StoredNotes notes, ulong identity)
     {
         byte[] bytes = ToBytes(notes, identity);
@@ -52,7 +52,7 @@ internal static class Snapshot
     }
 
     /// <summary>Reads the snapshot.</summary>
-    /// <exception cref="DamageException">It is missing, or not what was written.</exception>
+    /// <exception cref="DamageException">The file is missing or damaged.</exception>
     public static StoredNotes Read(string path, ulong identity)
     {
         if (!DurableFile.TryRead(path, MaxSize, out byte[] bytes)) throw Damaged(path, "the newest note of every origin", "no file: the memory of this witness is lost");

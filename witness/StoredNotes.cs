@@ -1,15 +1,15 @@
-// What the store holds: for each origin the newest note, as one entry of the journal each time it changes. An entry is the note and
-// nothing else: the origin is its first line, size and root are the next two, and its signature lines are the log's, verified, and ours.
+// The content of the store: the newest note of each origin. Each change is one entry of the journal. An entry is the note and nothing else: its first line is
+// the origin, the next two are size and root, and its signature lines are the verified lines of the log and ours.
 //
-// The chain is a hash over every entry there ever was: chain' = SHA-256(chain || entry), from 32 zero bytes. Two copies of one
-// directory that went different ways may have the same index; they never have the same chain.
+// The chain is a hash over every entry since the beginning: chain' = SHA-256(chain || entry), starting with 32 zero bytes. Two copies of a directory that have
+// diverged may have the same index, but they never have the same chain.
 
 using System.Security.Cryptography;
 using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>The newest note of each origin, and how many entries made it so. Not thread-safe; one owner.</summary>
+/// <summary>The newest note of each origin, and how many entries have led to them. Not thread-safe; one owner.</summary>
 internal sealed class StoredNotes(long index, Hash chain)
 {
     private readonly SortedDictionary<string, byte[]> _newest = new(StringComparer.Ordinal);
@@ -18,17 +18,17 @@ internal sealed class StoredNotes(long index, Hash chain)
     /// <summary>How many entries the journal has had.</summary>
     public long Index { get; private set; } = index;
 
-    /// <summary>The hash over all of them.</summary>
+    /// <summary>The hash over all entries.</summary>
     public Hash Chain { get; private set; } = chain;
 
-    /// <summary>How many bytes the newest notes have together.</summary>
+    /// <summary>Total size of the newest notes, in bytes.</summary>
     public long Bytes { get; private set; }
 
-    /// <summary>Notes by origin.</summary>
+    /// <summary>The newest notes, by origin.</summary>
     public IReadOnlyDictionary<string, byte[]> Newest => _newest;
 
-    /// <summary>Takes a note of a snapshot: it counts as no entry.</summary>
-    /// <exception cref="DamageException">It is no note of a checkpoint, or the second of its origin.</exception>
+    /// <summary>Adds a note of a snapshot. It does not count as an entry.</summary>
+    /// <exception cref="DamageException">It is not the note of a checkpoint, or its origin already has a note.</exception>
     public void Restore(byte[] note, string place)
     {
         Checkpoint checkpoint = Parse(note, place);
@@ -37,8 +37,8 @@ internal sealed class StoredNotes(long index, Hash chain)
         Bytes += note.Length;
     }
 
-    /// <summary>Takes the next entry of the journal.</summary>
-    /// <exception cref="DamageException">It is no note of a checkpoint, or it takes its origin back to a smaller size.</exception>
+    /// <summary>Applies the next entry of the journal.</summary>
+    /// <exception cref="DamageException">It is not the note of a checkpoint, or its size is smaller than the last one of its origin.</exception>
     public void Apply(byte[] note, string place)
     {
         Checkpoint checkpoint = Parse(note, place);

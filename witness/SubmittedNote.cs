@@ -1,15 +1,15 @@
-// The note in a request (c2sp.org/tlog-witness, "add-checkpoint"): which defects of its signature lines are 400, which are 403, and which do not matter. The text says 403 where a
-// line with the name and ID of a trusted key fails to verify, and that lines of unknown keys are ignored. A line whose base64 is not the canonical text of a signature is such
-// a line as long as its name and key ID can be read:
+// The note in a request (c2sp.org/tlog-witness, "add-checkpoint"): which defects of its signature lines are answered with 400, which with 403, and which are
+// ignored. The specification says 403 for a line that has the name and ID of a trusted key and does not verify, and says that lines of unknown keys are
+// ignored. A line whose base64 is not the canonical text of a signature is treated in the same way, as long as its name and key ID can be read:
 //
 //     the line                                                        by a trusted key    by any other key
-//     reads, and does not verify; its signature has another length    403                 ignored
-//     its base64 has trailing bits that are not zero                  403                 ignored
-//     it is no base64 otherwise, but the key ID can be read           403                 400
-//     it has no key name, no base64 or no key ID                      400                 400
+//     can be read, and does not verify or has another length          403                 ignored
+//     has base64 with trailing bits that are not zero                 403                 ignored
+//     is otherwise not base64, but the key ID can be read             403                 400
+//     has no key name, no base64 or no key ID                         400                 400
 //
-// Every other defect of a note is 400. Witnesses that use Go's note package ignore trailing bits and verify the rest; no witness has to accept a text that is not canonical
-// (RFC 4648, section 3.5), and this one does not: two texts for one signature would be two notes for one checkpoint.
+// Every other defect of a note is 400. Witnesses that use Go's note package ignore trailing bits and verify the rest. No witness has to accept a text that is
+// not canonical (RFC 4648, section 3.5), and this one does not: two texts for one signature would be two notes for one checkpoint.
 
 using System.Buffers;
 using System.Buffers.Binary;
@@ -23,12 +23,12 @@ internal static class SubmittedNote
 {
     private const string Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-    /// <summary>Characters of base64 that hold the four bytes of a key ID: 36 bits.</summary>
+    /// <summary>Characters of base64 that hold the four bytes of a key ID: six characters hold 36 bits.</summary>
     private const int KeyIdCharacters = 6;
 
     /// <summary>
-    /// Reads a note. A line that is not canonical, but is known to be of one key, stands in <paramref name="note"/> with a signature of one byte, which verifies with no key: so
-    /// <see cref="Note.Verify"/> rejects it where the key is trusted, and ignores it where not. False where the note is malformed.
+    /// Reads a note. A line that is not canonical, but whose key is known, is put into <paramref name="note"/> with a signature of one byte, which no key
+    /// verifies. So <see cref="Note.Verify"/> rejects it where the key is trusted, and ignores it where it is not. Returns false when the note is malformed.
     /// </summary>
     /// <param name="bytes">The note as it came.</param>
     /// <param name="trusted">The keys that are trusted for its origin.</param>
@@ -41,7 +41,8 @@ internal static class SubmittedNote
         ReadOnlySpan<byte> lines = bytes[(split + 2)..];
         if (lines.Count((byte)'\n') > Note.MaxSignatures) return false;
 
-        // Each line is made readable, or stays what it is and fails below: the other rules for a note are applied once, by the parser of all notes.
+        // Each line is replaced by a readable one, or copied unchanged and then fails below. So the other rules for a note are applied in one place, the parser
+        // of all notes.
         ArrayBufferWriter<byte> readable = new(bytes.Length);
         readable.Write(bytes[..(split + 2)]);
         while (!lines.IsEmpty)
@@ -56,7 +57,7 @@ internal static class SubmittedNote
         return Note.TryParse(readable.WrittenSpan, out note);
     }
 
-    /// <summary>Whose line it is. False for one that is malformed whoever has signed.</summary>
+    /// <summary>Reads the name and ID of a line's key. Returns false when the line is malformed for every key.</summary>
     private static bool TryReadKey(ReadOnlySpan<byte> line, IReadOnlyList<INoteVerifier> trusted, [NotNullWhen(true)] out string? name, out uint keyId)
     {
         (name, keyId) = (null, 0);
@@ -78,7 +79,7 @@ internal static class SubmittedNote
         int padding = base64.EndsWith("=="u8) ? 2 : base64.EndsWith("="u8) ? 1 : 0, last = base64.Length - padding - 1;
         if (padding == 0 || last < 0 || Alphabet.IndexOf((char)base64[last], StringComparison.Ordinal) is not (>= 0 and int bits)) return false;
         byte[] zeroed = base64.ToArray();
-        // Behind one "=" two bits are unused, behind two of them four.
+        // With one "=" two bits are unused, with two of them four.
         zeroed[last] = (byte)Alphabet[bits & (padding == 1 ? ~0b11 : ~0b1111)];
         return Strict.TryReadBase64(zeroed, Note.MaxSize, out byte[] signature) && signature.Length > sizeof(uint);
     }

@@ -1,16 +1,16 @@
-// sign-subtree (c2sp.org/tlog-witness, "sign-subtree"): a subtree of a tree that this witness has cosigned gets a signature of its own, so that a proof for one entry need not
-// reach up to the root.
+// sign-subtree (c2sp.org/tlog-witness, "sign-subtree"): signs a subtree of a tree that this witness has cosigned, so that the proof for an entry need not reach
+// up to the root.
 //
 //     framing and subtree 400, origin 404, note 400, own cosignature 403, checkpoint 400, subtree within it 400, consistency 422, rate 429, sign, 200
 //
-// Nothing is compared with the state and nothing is stored: the reference checkpoint has our signature, so it was stored before that left (TW-38), and what it says of its tree
-// holds for ever.
+// Nothing is compared with the state and nothing is stored. The reference checkpoint has our signature, so it was stored before the signature left (TW-38), and
+// its statement about its tree stays true for ever.
 
 using TransparencyLog.Signing;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>Signs subtrees with a key that can (ML-DSA-44). Safe for concurrent use.</summary>
+/// <summary>Signs subtrees with a key that supports it (ML-DSA-44). Safe for concurrent use.</summary>
 internal sealed class SubtreeWitness(WitnessedLogs logs, ISubtreeCosigner cosigner, CheckpointWitness witness)
 {
     private readonly INoteVerifier _own = Verifiers.TryCreate(cosigner.Key) ?? throw new ArgumentException("a key that verifies nothing", nameof(cosigner));
@@ -20,7 +20,7 @@ internal sealed class SubtreeWitness(WitnessedLogs logs, ISubtreeCosigner cosign
 
     private CosignOutcome SignSubtree(ReadOnlySpan<byte> body)
     {
-        // It states no time, and yet: while nobody has accepted the clock, nothing is signed.
+        // A subtree signature states no time. Even so, nothing is signed while the clock is ahead and no operator has accepted it.
         if (witness.Hindrance is Unavailability why and (Unavailability.Halted or Unavailability.GuardUnavailable or Unavailability.ClockAhead)) return new CosignOutcome.Unavailable(why);
         // SPEC TW-52: numbers as they must be. SPEC TW-55: a valid subtree. Else 400.
         if (!SignSubtreeRequest.TryParse(body, out SignSubtreeRequest? request, out string error)) return new CosignOutcome.Malformed(error);
@@ -38,7 +38,7 @@ internal sealed class SubtreeWitness(WitnessedLogs logs, ISubtreeCosigner cosign
         if (verification.Status == NoteStatus.NoKnownKey) return new CosignOutcome.NotSigned("no cosignature by the key of this witness that signs subtrees");
 
         if (!Checkpoint.TryParse(note.Text.Span, out Checkpoint? checkpoint)) return new CosignOutcome.Malformed("the note is not a checkpoint");
-        // The cosignature does not cover them, so this is not what was cosigned.
+        // The cosignature does not cover extension lines, so this is not the text that was cosigned.
         if (checkpoint.Extensions.Count > 0) return new CosignOutcome.Malformed("a checkpoint with extension lines is not cosigned here");
         // SPEC TW-55: its end is at most the size of the checkpoint.
         if (request.End > checkpoint.Size) return new CosignOutcome.Malformed("the subtree ends above the size of the checkpoint");
@@ -48,7 +48,7 @@ internal sealed class SubtreeWitness(WitnessedLogs logs, ISubtreeCosigner cosign
             return new CosignOutcome.Inconsistent("the subtree consistency proof does not verify");
         }
 
-        // Behind the cosignature and the proof, as with add-checkpoint: strangers that have neither use nothing up.
+        // As in add-checkpoint, this comes after the checks of cosignature and proof: clients that have neither use nothing up.
         if (!known.Trust.Limits.Subtrees.TryTake(out TimeSpan wait)) return new CosignOutcome.TooOften(wait);
         // SPEC TW-59: signature lines. SPEC TW-61: of a type that covers subtrees. SPEC TW-62: with the timestamp 0.
         NoteSignature line = cosigner.CosignSubtree(checkpoint.Origin, request.Start, request.End, request.Hash);

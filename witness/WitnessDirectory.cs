@@ -1,15 +1,16 @@
 // The data directory of a witness.
 //
-//     witness            identity: "tlog-witness v1\nvkey <vkey>\nvkey <vkey>\n". Written last by `create`: without it there is no witness
+//     witness            identity: "tlog-witness v1\nvkey <vkey>\nvkey <vkey>\n". `create` writes it last: without it the directory is not a witness
 //     key.pem            the Ed25519 key (0x04), mode 0600. The store and the guard are bound to it
-//     key-ml-dsa-44.pem  the ML-DSA-44 key (0x06) under the same name, mode 0600; with the second vkey, or not at all
-//     lock               flock of the process that has it open
-//     snapshot journal/  what it has cosigned (WitnessStore.cs)
+//     key-ml-dsa-44.pem  the ML-DSA-44 key (0x06) under the same name, mode 0600. It exists together with the second vkey, or neither exists
+//     lock               flock of the process that has the directory open
+//     snapshot journal/  what the witness has cosigned (WitnessStore.cs)
 //     guarded            says that a guard is in use, and where (Guard.cs)
-//     guard-changes      when an operator replaced the guard or gave it up, and when it fenced this copy off
-//     evidence/          what logs have signed and cannot both be true (Evidence.cs)
-//     heartbeat          the last time that it believed (Hosting/Heartbeat.cs); clock-accepted: what operators accepted (Hosting/ClockAcceptances.cs)
-//     lists/             what lists of logs have named that somebody else keeps (LogLists.cs)
+//     guard-changes      when an operator replaced or dropped the guard, and when the guard fenced this copy off
+//     evidence/          contradictions that logs have signed (Evidence.cs)
+//     heartbeat          the last time that the witness believed (Hosting/Heartbeat.cs)
+//     clock-accepted     each time an operator accepted the clock (Hosting/ClockAcceptances.cs)
+//     lists/             the logs that lists of others have named (LogLists.cs)
 
 using System.Text;
 using TransparencyLog.Signing;
@@ -17,7 +18,7 @@ using TransparencyLog.Storage;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>Creates and opens the directory. Opening never creates: an empty directory must never look like a new witness.</summary>
+/// <summary>Creates and opens the directory. Opening never creates: otherwise an empty directory would silently become a new witness.</summary>
 internal sealed class WitnessDirectory : IDisposable
 {
     private const string Header = "tlog-witness v1";
@@ -25,7 +26,7 @@ internal sealed class WitnessDirectory : IDisposable
     private const string MlDsa44KeyName = "key-ml-dsa-44.pem";
     private const string IdentityName = "witness";
 
-    /// <summary>Header and two vkeys: two names of 255 bytes, and an ML-DSA-44 key in base64, are 2.4 kB.</summary>
+    /// <summary>Header and two vkeys: with names of 255 bytes and an ML-DSA-44 key in base64 they have 2.4 kB.</summary>
     private const int MaxIdentity = 4096;
 
     private readonly DirectoryLock _lock;
@@ -43,11 +44,11 @@ internal sealed class WitnessDirectory : IDisposable
     /// <summary>The directory.</summary>
     public string Root { get; }
 
-    /// <summary>Who this witness is: its keys under one name, Ed25519 first.</summary>
+    /// <summary>The identity of this witness: its keys under one name, Ed25519 first.</summary>
     public IReadOnlyList<ICosigner> Cosigners { get; }
 
     /// <summary>
-    /// Whether this process still is the only one: false when the lock file was removed or replaced, and another may have taken a new one.
+    /// Whether this process is still the only one. False when the lock file was removed or replaced, so that another process may have locked a new one.
     /// </summary>
     public bool IsHeld => _lock.IsHeld;
 
@@ -57,12 +58,12 @@ internal sealed class WitnessDirectory : IDisposable
     /// <summary>The key files.</summary>
     public IEnumerable<string> KeyPaths => Cosigners.Select(one => Path.Combine(Root, one.Key.SignatureType == VerifierKey.Ed25519Cosignature ? KeyName : MlDsa44KeyName));
 
-    /// <summary>Makes a new witness in a directory that does not exist or is empty; its vkeys, Ed25519 first.</summary>
+    /// <summary>Makes a new witness in a directory that does not exist or is empty. Returns its vkeys, Ed25519 first.</summary>
     /// <param name="path">The directory.</param>
     /// <param name="name">The name of its keys.</param>
-    /// <param name="mlDsa44">Whether it gets an ML-DSA-44 key too.</param>
+    /// <param name="mlDsa44">Whether it also gets an ML-DSA-44 key.</param>
     /// <param name="journalFileBytes">Size of a journal file.</param>
-    /// <exception cref="StorageException">There is something already, or it cannot be written.</exception>
+    /// <exception cref="StorageException">The directory is not empty, or cannot be written.</exception>
     public static IReadOnlyList<VerifierKey> Create(string path, string name, bool mlDsa44 = true, int journalFileBytes = WitnessStore.JournalFileBytes)
     {
         string root = Path.GetFullPath(path);
@@ -88,15 +89,15 @@ internal sealed class WitnessDirectory : IDisposable
         DurableFile.CreateDirectory(Path.Combine(root, EvidenceFolder.Name));
         WitnessStore.Create(root, vkeys[0], journalFileBytes);
 
-        // Last: a crash before this line leaves a directory that neither serves nor can be created in again.
+        // Written last: a crash before this line leaves a directory that cannot serve, and in which no witness can be created.
         DurableFile.Replace(Path.Combine(root, IdentityName), IdentityOf(vkeys));
         return vkeys;
     }
 
-    /// <summary>Takes the lock and reads identity and keys.</summary>
+    /// <summary>Reads the identity, acquires the lock, and reads the keys.</summary>
     /// <param name="path">The directory.</param>
     /// <param name="allowGroup">Whether the group of a key file may have access to it.</param>
-    /// <exception cref="StorageException">It is no witness, or another process has it.</exception>
+    /// <exception cref="StorageException">It is not a witness, or another process has it open.</exception>
     /// <exception cref="KeyFileException">A key cannot be used.</exception>
     public static WitnessDirectory Open(string path, bool allowGroup = false)
     {
@@ -136,7 +137,7 @@ internal sealed class WitnessDirectory : IDisposable
         }
     }
 
-    /// <summary>Forgets the keys and releases the lock.</summary>
+    /// <summary>Disposes of the keys and releases the lock.</summary>
     public void Dispose()
     {
         foreach (IDisposable key in _privateKeys) key.Dispose();
@@ -149,7 +150,7 @@ internal sealed class WitnessDirectory : IDisposable
         if (!Paths.DirectoryExists(root)) throw new StorageException($"{root} does not exist; tlog-witness create makes a new witness");
         if (!DurableFile.TryRead(path, MaxIdentity, out byte[] bytes))
         {
-            // Where something is, a witness may be: only an empty directory is a place for a new one.
+            // A directory that holds anything may be a witness: only an empty one is a place for a new witness.
             string? other = Paths.FirstIn(root, "lock");
             throw new StorageException($"{root} is not a witness: it has no file named {IdentityName}{(other is null ? "; tlog-witness create makes a new witness, with a new key and no memory" : $", but it holds {other}: check the path; if the witness was here, take {path} from a backup")}");
         }

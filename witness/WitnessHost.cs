@@ -4,13 +4,13 @@ using TransparencyLog.Witness.Http;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>A running witness: directory, store, logs, and a web server in front. Started once.</summary>
+/// <summary>A running witness: directory, store, logs and web server. Started once.</summary>
 internal sealed class WitnessHost : IAsyncDisposable
 {
-    /// <summary>How long requests may take to end after SIGTERM: the store needs the last second of the ten.</summary>
+    /// <summary>How long requests may take to end after SIGTERM. Of the 9 s that <see cref="Commands"/> allows, the store has the rest.</summary>
     private static readonly TimeSpan ShutdownTime = TimeSpan.FromSeconds(7);
 
-    /// <summary>How often a halted witness says so again (O-03).</summary>
+    /// <summary>How often a witness that does not cosign repeats the reason in its log (O-03).</summary>
     private static readonly TimeSpan HaltedReminder = TimeSpan.FromMinutes(1);
 
     private readonly WebApplication _app;
@@ -37,20 +37,20 @@ internal sealed class WitnessHost : IAsyncDisposable
         Url = url;
     }
 
-    /// <summary>Where it listens, with the real port.</summary>
+    /// <summary>The URL that it listens on, with the actual port.</summary>
     public string Url { get; }
 
     /// <summary>The log of the program.</summary>
     public ILogger Log => _app.Logger;
 
     /// <summary>
-    /// Opens everything and then the socket. In this order: the lists and keys an operator gave, the lock, the store with its guard; a port
-    /// is opened only by a witness that may sign.
+    /// Opens the directory with its lock and keys, then the lists, the store with its guard, and the clock, and at last the socket. So no port is opened when
+    /// one of them refuses. A witness whose clock is wrong starts, serves reads, and cosigns nothing.
     /// </summary>
     /// <param name="settings">Checked settings.</param>
     /// <param name="time">The clock, for cosignatures and for time limits.</param>
-    /// <param name="journal">Puts something between the store and its journal, for faults in tests; null for nothing.</param>
-    /// <param name="cosigner">Puts something in the place of a cosigner, for faults in tests; null for nothing.</param>
+    /// <param name="journal">Wraps the journal of the store, for faults in tests; null for no wrapper.</param>
+    /// <param name="cosigner">Replaces a cosigner, for faults in tests; null for no replacement.</param>
     public static async Task<WitnessHost> StartAsync(Settings settings, TimeProvider time, Func<IJournal, IJournal>? journal = null, Func<ICosigner, ICosigner>? cosigner = null)
     {
         WitnessDirectory directory = WitnessDirectory.Open(settings.Data, settings.AllowGroupReadableKeys);
@@ -113,10 +113,10 @@ internal sealed class WitnessHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Until SIGTERM or SIGINT.</summary>
+    /// <summary>Waits for SIGTERM or SIGINT.</summary>
     public Task WaitForShutdownAsync() => _app.WaitForShutdownAsync();
 
-    /// <summary>Takes no more requests, finishes or refuses those it has, closes the store and gives the lock back.</summary>
+    /// <summary>Accepts no more requests, finishes or refuses those under way, closes the store, and releases the lock.</summary>
     public async ValueTask DisposeAsync()
     {
         foreach (ITimer timer in _timers) await timer.DisposeAsync();
@@ -132,7 +132,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         _directory.Dispose();
     }
 
-    /// <summary>A file that was removed or replaced halts the witness as a failed write does.</summary>
+    /// <summary>Halts the witness when a file was removed or replaced, as a failed write does.</summary>
     private static async Task WatchAsync(WitnessStore store, FileWatch watch, ILogger log, CancellationToken stop)
     {
         try
@@ -141,7 +141,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            // The orderly end.
+            // Normal shutdown.
         }
         catch (StorageException lost)
         {
@@ -155,7 +155,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         WebApplicationBuilder builder = WebHost.CreateBuilder(
             "tlog-witness", settings.LogLevel, TimeProvider.System, settings.Listen, settings.MaxConnections, settings.MaxConnectionsPerAddress, ShutdownTime);
 
-        // The endpoint has the exact limit and its own answer; this one also counts the framing of chunks, and ends a body we do not read.
+        // RequestBody sets the exact limit for a body that it reads. This limit, which also counts the framing of chunks, ends bodies that no endpoint reads.
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 2 * SubmissionEndpoint.MaxBody);
         return builder.Build();
     }
@@ -168,7 +168,7 @@ internal sealed class WitnessHost : IAsyncDisposable
         }
         catch (StorageException failure)
         {
-            // The one before stays, and the next judgement is stricter for it.
+            // The previous heartbeat stays, which makes the next judgement stricter.
             log.NoHeartbeat(failure.Message);
         }
     }

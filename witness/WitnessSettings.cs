@@ -2,7 +2,7 @@ using TransparencyLog.Hosting;
 
 namespace TransparencyLog.Witness;
 
-/// <summary>Every setting of tlog-witness. The table of spec/operations.md is compared with this one by a test.</summary>
+/// <summary>Every setting of tlog-witness. A test compares the table of spec/operations.md with this one.</summary>
 internal static class WitnessSettings
 {
     public static readonly TextSetting Data = new("data", "The witness's directory, made by tlog-witness create.") { IsPath = true, HelpName = "DIR", Commands = ["create", "serve", "accept"] };
@@ -23,7 +23,9 @@ internal static class WitnessSettings
     public static readonly TextSetting Name = new("name", "The key name of the witness, as witness.example.com/w1.") { HelpName = "NAME", Commands = ["create"] };
     public static readonly SwitchSetting NoMlDsa = new("no-ml-dsa", "Make an Ed25519 key alone. The witness then signs no subtrees.") { Commands = ["create"] };
 
-    /// <summary>All of them, in the order of the documents. The log's variables begin with TLOG_ alone, so that an environment can serve both programs.</summary>
+    /// <summary>
+    /// All settings, in the order of the documents. The variables of the log begin with TLOG_ alone, so that one environment can serve both programs.
+    /// </summary>
     public static SettingTable Table { get; } = new(
         "tlog-witness",
         "TLOG_WITNESS_",

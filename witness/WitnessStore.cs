@@ -1,11 +1,12 @@
-// The memory of the witness: one store for all origins, committed in groups.
+// The memory of the witness: one store for all origins, with group commits.
 //
 //     snapshot     the newest note of each origin at some index (Snapshot.cs)
-//     journal/     every update since, an entry each (StoredNotes.cs); frames and files as in Storage/Journal.cs
-//     a guard      in another directory, if asked for; it fences this copy of the store off from others (Guard.cs)
+//     journal/     every update since then, one entry each (StoredNotes.cs); frames and files as in Storage/Journal.cs
+//     a guard      in another directory, if configured; it fences this copy of the store off from others (Guard.cs)
 //
-// One writer, on a thread of its own, takes all updates that wait, puts them into one frame, syncs once, moves the guard, and only then lets their
-// callers answer. Requests that are being checked are announced, and a frame waits a little for them: 64 at once cost one sync. After a failure nothing is taken any more: whether the last frame is on disk is unknown, and only a new start can look.
+// A single writer thread puts all waiting updates into one frame, syncs once, advances the guard, and only then lets the callers answer. Requests that are
+// being checked are announced, and a frame waits a little for them: 64 requests at the same time cost one sync. After a failure the store accepts no more
+// updates: it is unknown whether the last frame is on disk, and only a new start can find out.
 
 using System.Buffers.Binary;
 using System.Diagnostics;
@@ -19,18 +20,19 @@ namespace TransparencyLog.Witness;
 internal sealed class WitnessStore : IAsyncDisposable
 {
     /// <summary>
-    /// Size of a journal file: a witness's frames are small, one to a few kilobytes, so 8 MiB are thousands of them. A start reads two
-    /// or three files.
+    /// Size of a journal file. The frames of a witness are small, one to a few kilobytes, so 8 MiB hold thousands of them. A start reads two or three files.
     /// </summary>
     public const int JournalFileBytes = 8 * 1024 * 1024;
 
-    /// <summary>How long a frame waits for requests that are announced: a check takes 0.2 ms, so 64 on two cores take as long as this at most.</summary>
+    /// <summary>
+    /// How long a frame waits for announced requests. A check takes 0.2 ms, so the checks of 64 requests on two cores take no longer than this.
+    /// </summary>
     private static readonly TimeSpan Gathering = TimeSpan.FromMilliseconds(8);
 
     /// <summary>How often the guard is asked again while it is unavailable.</summary>
     private static readonly TimeSpan UsualGuardRetry = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Largest note in bytes: an entry has a u16 length.</summary>
+    /// <summary>Largest note in bytes: the length of an entry is a u16.</summary>
     public const int MaxNote = EntryBundle.MaxEntrySize;
 
     private readonly WitnessDirectory _directory;
@@ -38,22 +40,22 @@ internal sealed class WitnessStore : IAsyncDisposable
     private readonly ulong _identity;
     private readonly int _snapshotEvery;
     private readonly IJournal _journal;
-    private readonly Journal _opened; // the same, or what a test has put a fault around
+    private readonly Journal _opened; // the journal itself; in tests _journal may be a wrapper with faults
     private readonly Guard? _guard;
     private readonly TimeSpan _guardRetry;
-    private readonly StoredNotes _notes; // the writer's, once it runs
+    private readonly StoredNotes _notes; // used by the writer only, once it runs
     private readonly JournalFrame _frame = new();
     private readonly Task _writer;
-    private long _sinceSnapshot; // bytes of entries; the writer's
-    private Exception? _failure; // the writer's, read by anyone
+    private long _sinceSnapshot; // bytes of entries; used by the writer only
+    private Exception? _failure; // set once, read by any thread
     private Task _watching = Task.CompletedTask;
     private readonly CancellationTokenSource _stopWatching = new();
 
-    private readonly object _gate = new(); // guards what follows
+    private readonly object _gate = new(); // guards _waiting, _coming and _closed
 
-    // Not bounded by itself: each origin has at most one update here (its lock is held until the answer), and origins are configured.
+    // Needs no bound: each origin has at most one update here (its lock is held until the answer), and the origins are configured.
     private readonly Queue<Update> _waiting = new();
-    private int _coming;  // announced, and neither here nor refused yet
+    private int _coming;  // announced updates that are neither here nor refused yet
     private bool _closed;
     private readonly CancellationTokenSource _closing = new();
 
@@ -62,7 +64,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         _directory = directory;
         _snapshotPath = SnapshotPath(directory.Root);
         _identity = identity;
-        // Half a file of entries: with the frames' rounding to sectors that is about one file behind the snapshot.
+        // Half a file of entries. Frames are rounded up to sectors, so that is about one file of journal after the snapshot.
         _snapshotEvery = journalFileBytes / 2;
         _opened = opened;
         _journal = journal;
@@ -73,7 +75,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         _writer = Task.Factory.StartNew(Run, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
-    /// <summary>The newest notes as they were when the store was opened, by origin.</summary>
+    /// <summary>The newest notes, by origin, at the time when the store was opened.</summary>
     public IReadOnlyDictionary<string, byte[]> Loaded { get; }
 
     /// <summary>Watches the files of this store and of its directory.</summary>
@@ -81,13 +83,13 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// <param name="time">The clock.</param>
     public FileWatch Watch(Action<string> keyGone, TimeProvider time) => FileWatch.Of(_opened, [_directory.IdentityPath], [_snapshotPath], _directory.KeyPaths, keyGone, time);
 
-    /// <summary>What opening cut away as a frame that was never answered, in words; null when there was nothing.</summary>
+    /// <summary>Describes a frame that was never answered and that the opening cut off; null when there was none.</summary>
     public string? Cut { get; private init; }
 
-    /// <summary>Why the guard cannot be used now; null while it can. Nothing is answered then.</summary>
+    /// <summary>Why the guard cannot be used now; null while it can. Without the guard, no update completes.</summary>
     public GuardTrouble? GuardTrouble => _guard?.Fence.Trouble;
 
-    /// <summary>Why nothing is taken any more; null while all is well.</summary>
+    /// <summary>Why no more updates are accepted; null while all is well.</summary>
     public Exception? Failure => Volatile.Read(ref _failure) ?? _guard?.Fence.Fenced;
 
     /// <summary>Makes an empty store.</summary>
@@ -98,15 +100,15 @@ internal sealed class WitnessStore : IAsyncDisposable
     }
 
     /// <summary>
-    /// Opens the store of a locked directory: snapshot, then every entry of the journal behind it.
+    /// Opens the store of a locked directory. Reads the snapshot, then every later entry of the journal.
     /// </summary>
-    /// <param name="directory">The data directory, with its lock.</param>
-    /// <param name="guardDirectory">The guard's directory, or null.</param>
+    /// <param name="directory">The data directory, locked.</param>
+    /// <param name="guardDirectory">The directory of the guard; null for none.</param>
     /// <param name="journalFileBytes">Size of a journal file.</param>
-    /// <param name="wrap">Puts something between the store and its journal; null for nothing.</param>
+    /// <param name="wrap">Wraps the journal; null for no wrapper.</param>
     /// <param name="time">The clock of the guard.</param>
-    /// <param name="guardRetry">How often the guard is asked again while it is unavailable; null for what is usual.</param>
-    /// <exception cref="StorageException">Snapshot, journal and guard do not tell one story, or something is missing.</exception>
+    /// <param name="guardRetry">How often the guard is asked again while it is unavailable; null for the default.</param>
+    /// <exception cref="StorageException">Snapshot, journal and guard do not agree, or something is missing.</exception>
     public static WitnessStore Open(WitnessDirectory directory, string? guardDirectory, int journalFileBytes, Func<IJournal, IJournal>? wrap, TimeProvider? time = null, TimeSpan? guardRetry = null)
     {
         string root = directory.Root, journalPath = JournalPath(root);
@@ -115,8 +117,8 @@ internal sealed class WitnessStore : IAsyncDisposable
         (StoredNotes notes, List<Hash> chains, long lastFrame, long sinceSnapshot) = Read(root, options);
         Guard? guard = Guard.Open(root, guardDirectory, witness, notes, chains, lastFrame, time ?? TimeProvider.System);
 
-        // Only the last frame may have been read from the page cache and not be on disk: each one before it had returned from its sync
-        // before the next was written. It is written anew and synced before anything is answered from it.
+        // Only the last frame may have been read from the page cache without being on disk: the sync of each earlier frame had returned before the next was
+        // written. So the last frame is written again and synced before anything is answered from it.
         Journal? journal = null;
         try
         {
@@ -137,12 +139,12 @@ internal sealed class WitnessStore : IAsyncDisposable
         };
     }
 
-    /// <summary>What the store of a locked directory holds; changes nothing.</summary>
-    /// <exception cref="StorageException">Snapshot and journal do not tell one story, or something is missing.</exception>
+    /// <summary>Reads the content of the store of a locked directory. Changes nothing.</summary>
+    /// <exception cref="StorageException">Snapshot and journal do not agree, or something is missing.</exception>
     public static StoredNotes ReadNotes(WitnessDirectory directory, int journalFileBytes) => Read(directory.Root, OptionsFor(directory.Cosigners[0].Key, journalFileBytes)).Notes;
 
-    /// <summary>Looks at the guard now and then until the store is closed; a fence is a failure of the store.</summary>
-    /// <param name="changed">Called when it becomes unavailable, and with null when it answers again.</param>
+    /// <summary>Looks at the guard from time to time until the store is closed. A fence is a failure of the store.</summary>
+    /// <param name="changed">Called when the guard becomes unavailable, and with null when it answers again.</param>
     /// <param name="failed">Called once, when this copy is fenced.</param>
     public void WatchGuard(Action<GuardTrouble?> changed, Action<Exception> failed)
     {
@@ -158,7 +160,7 @@ internal sealed class WitnessStore : IAsyncDisposable
             }
             catch (OperationCanceledException) when (_stopWatching.IsCancellationRequested)
             {
-                // The orderly end.
+                // Normal shutdown.
             }
             catch (ConflictException fenced)
             {
@@ -194,8 +196,8 @@ internal sealed class WitnessStore : IAsyncDisposable
         return (notes, chains, lastFrame, sinceSnapshot);
     }
 
-    /// <summary>The newest notes in a locked directory, by origin. Changes nothing and asks no guard: a start judges the store, this only reads it.</summary>
-    /// <param name="directory">The data directory, with its lock.</param>
+    /// <summary>Reads the newest notes in a locked directory, by origin. Changes nothing, and does not ask the guard: only a start judges the store.</summary>
+    /// <param name="directory">The data directory, locked.</param>
     /// <param name="journalFileBytes">Size of a journal file.</param>
     /// <exception cref="StorageException">Snapshot or journal is damaged.</exception>
     public static IReadOnlyDictionary<string, byte[]> ReadNewest(WitnessDirectory directory, int journalFileBytes)
@@ -215,7 +217,10 @@ internal sealed class WitnessStore : IAsyncDisposable
         return notes.Newest;
     }
 
-    /// <summary>Says that an update may come, so that the next frame waits for it; to be disposed when none will. <see cref="SaveAsync"/> does that too.</summary>
+    /// <summary>
+    /// Announces that an update may come, so that the next frame waits for it. To be disposed when no update will come; <see cref="SaveAsync"/> disposes it
+    /// too.
+    /// </summary>
     public IDisposable Announce()
     {
         lock (_gate) _coming++;
@@ -223,11 +228,11 @@ internal sealed class WitnessStore : IAsyncDisposable
     }
 
     /// <summary>
-    /// Makes the note the newest of its origin. When the task is done it is durable, and final; when it fails, whether it is stored is
-    /// unknown and every later call fails too. The caller holds the origin's lock.
+    /// Makes the note the newest of its origin. When the task completes, the note is durable and final. When the task fails, it is unknown whether the note is
+    /// stored, and every later call fails too. The caller holds the origin's lock.
     /// </summary>
     /// <param name="note">The note.</param>
-    /// <param name="announced">What <see cref="Announce"/> gave for it; ends here.</param>
+    /// <param name="announced">The announcement of this update by <see cref="Announce"/>; it ends here.</param>
     public Task SaveAsync(byte[] note, IDisposable? announced = null)
     {
         if (note.Length > MaxNote) throw new ArgumentException($"a note has at most {MaxNote} bytes", nameof(note));
@@ -243,14 +248,14 @@ internal sealed class WitnessStore : IAsyncDisposable
         return update.Done.Task;
     }
 
-    /// <summary>Takes nothing more, as after a failure of its own.</summary>
+    /// <summary>Accepts no more updates, as after a failure of the store itself.</summary>
     public void Fail(Exception failure)
     {
         Interlocked.CompareExchange(ref _failure, failure, null);
         Close();
     }
 
-    /// <summary>Finishes what was taken, and closes the journal.</summary>
+    /// <summary>Finishes the accepted updates and closes the journal.</summary>
     public async ValueTask DisposeAsync()
     {
         Close();
@@ -278,7 +283,7 @@ internal sealed class WitnessStore : IAsyncDisposable
     {
         lock (_gate)
         {
-            // The writer waits for the first update, or for the last that was announced.
+            // The writer waits for the first update, or for the last one that was announced.
             if (--_coming == 0 || _waiting.Count == 1) Monitor.Pulse(_gate);
         }
     }
@@ -296,7 +301,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         }
         catch (Exception failure)
         {
-            // Sticky, and before the callers hear of it: nobody may see the failure and a store that seems well.
+            // The failure is permanent, and is set before the callers learn of it: none of them may see a failed update and a store that seems well.
             Interlocked.CompareExchange(ref _failure, failure, null);
             if (failure is ConflictException fenced) _guard?.KeepFence(fenced);
             Close();
@@ -308,7 +313,7 @@ internal sealed class WitnessStore : IAsyncDisposable
         }
     }
 
-    /// <summary>All that waits, as far as it fits, into one frame. False once the store is closed and nothing waits.</summary>
+    /// <summary>Puts all waiting updates into one frame, as far as they fit. Returns false once the store is closed and nothing waits.</summary>
     private bool Take(List<Update> batch)
     {
         lock (_gate)
@@ -330,32 +335,37 @@ internal sealed class WitnessStore : IAsyncDisposable
     /// <summary>The commit path of the witness.</summary>
     private void Commit(List<Update> batch)
     {
-        // 1. All that waits is in the frame.
-        // 2. Still the only process? A lock file that was removed lets in a second one, and two memories are none (C-03).
+        // 1. The frame already has the waiting updates.
+        // 2. Check that this is still the only process. A removed lock file lets in a second process, and the two could cosign contradicting checkpoints
+        // (C-03).
         if (!_directory.IsHeld) throw new StorageException($"the lock file of {_directory.Root} was removed or replaced: another process may be using this directory");
         if (_guard is not null) Ask(() => _guard.Fence.LookAsync().GetAwaiter().GetResult());
 
-        // 3. One write, one sync. A crash before its end: the frame is torn and cut at the next start, or whole; no caller has been answered.
+        // 3. Write once and sync once. After a crash before the end of this step the frame is whole, or it is torn and the next start cuts it off. No caller
+        // was answered.
         long first = Wait(_journal.AppendAsync(_frame, _closing.Token));
         foreach (Update update in batch) _notes.Apply(update.Note, $"update {first}");
         if (_notes.Index != first + batch.Count) throw new StorageException($"the journal gave index {first} to an update that is number {_notes.Index - batch.Count}");
         _sinceSnapshot += _frame.EntryBytes;
 
-        // 4. The guard, before anybody hears of the frame. A crash between 3 and 4: it is one frame behind, and a start brings it up.
+        // 4. Advance the guard before any caller is answered. After a crash between 3 and 4 it is one frame behind, and the next start brings it up to date.
         if (_guard is not null) Ask(() => _guard.Advance(_notes));
 
-        // 5. Durable: the cosignatures may leave the process.
+        // 5. The frame is durable: the cosignatures may leave the process.
         foreach (Update update in batch) update.Done.SetResult();
 
-        // 6. Now and then all notes anew, and the journal below is not needed any more. A crash between the two: it is trimmed next time.
-        // Never more often than the journal has grown by as much as a snapshot has, so that they are half of what is written at most.
+        // 6. From time to time write a snapshot of all notes, after which the journal below it is not needed. After a crash between the two it is trimmed next
+        // time. A snapshot is written only after the journal has grown by the size of one, so snapshots are at most half of all that is written.
         if (_sinceSnapshot < Math.Max(_snapshotEvery, _notes.Bytes)) return;
         Snapshot.Write(_snapshotPath, _notes, _identity);
         Wait(_journal.TrimAsync(_notes.Index, CancellationToken.None));
         _sinceSnapshot = 0;
     }
 
-    /// <summary>Asks the guard until it answers: a guard that is unavailable decides nothing, and callers have a limit of their own. An end of the store ends it.</summary>
+    /// <summary>
+    /// Asks the guard until it answers. An unavailable guard decides nothing, and callers have a separate time limit. When the store is closed, the wait ends
+    /// with the exception of the last attempt.
+    /// </summary>
     private void Ask(Action question)
     {
         while (true)
@@ -367,12 +377,12 @@ internal sealed class WitnessStore : IAsyncDisposable
             }
             catch (GuardUnavailableException) when (!_stopWatching.Token.WaitHandle.WaitOne(_guardRetry))
             {
-                // Again.
+                // Ask again.
             }
         }
     }
 
-    /// <summary>Blocks: the writer has a thread of its own.</summary>
+    /// <summary>Blocks: the writer has a separate thread.</summary>
     private static void Wait(ValueTask task)
     {
         if (!task.IsCompletedSuccessfully) task.AsTask().GetAwaiter().GetResult();
@@ -380,7 +390,9 @@ internal sealed class WitnessStore : IAsyncDisposable
 
     private static long Wait(ValueTask<long> task) => task.IsCompletedSuccessfully ? task.Result : task.AsTask().GetAwaiter().GetResult();
 
-    /// <summary>Bytes on the disk below which nothing more is taken: the next journal file, the snapshot beside the one that it replaces, and evidence.</summary>
+    /// <summary>
+    /// Free bytes on the disk below which nothing more is accepted. They are for the next journal file, a snapshot next to the one it replaces, and evidence.
+    /// </summary>
     public static long ReserveFor(int journalFileBytes) => (2L * journalFileBytes) + (16 * 1024 * 1024);
 
     private static JournalOptions OptionsFor(VerifierKey witness, int fileBytes) => new()
@@ -395,7 +407,7 @@ internal sealed class WitnessStore : IAsyncDisposable
 
     private static StorageException Disagree(string directory, string what) => new($"{directory}: {what}: one of the two is from another time, or lost");
 
-    /// <summary>One update that may come; disposing it twice is once.</summary>
+    /// <summary>An announcement of one update. Disposing it again has no effect.</summary>
     private sealed class Announced(WitnessStore store) : IDisposable
     {
         private int _ended;

@@ -5,8 +5,8 @@ using TransparencyLog.Storage;
 namespace TransparencyLog.Witness;
 
 /// <summary>
-/// One origin: its trusted keys, its limits, its lock, its newest cosigned checkpoint. Made when it is first listed or found in the store, and never again: a request for
-/// another origin leaves nothing behind.
+/// One origin: its trusted keys, its limits, its lock, its newest cosigned checkpoint. Created when the origin is first listed or found in the store, and only
+/// then: a request for another origin leaves nothing in memory.
 /// </summary>
 internal sealed class WitnessedLog(string origin, CosignedCheckpoint? latest) : IDisposable
 {
@@ -22,10 +22,13 @@ internal sealed class WitnessedLog(string origin, CosignedCheckpoint? latest) : 
     /// <summary>Held from the comparison of the old size until the new state is durable and public (TW-39).</summary>
     public SemaphoreSlim Gate { get; } = new(1, 1);
 
-    /// <summary>What was answered that is no cosignature, since the start.</summary>
+    /// <summary>Counts refused requests since the start.</summary>
     public Refusals Refusals { get; } = new();
 
-    /// <summary>Who may sign for it and how often; nobody when it was taken off the list: then it is only remembered and shown. Replaced as a whole.</summary>
+    /// <summary>
+    /// The keys that may sign for it and how often it may ask. There are no keys for a log that was taken off the list: it is then only remembered and served.
+    /// Replaced as a whole.
+    /// </summary>
     public LogTrust Trust
     {
         get => Volatile.Read(ref _trust);
@@ -33,7 +36,7 @@ internal sealed class WitnessedLog(string origin, CosignedCheckpoint? latest) : 
     }
 
     /// <summary>
-    /// The newest cosigned checkpoint; null before the first. Read by anyone, replaced by the holder of <see cref="Gate"/>, never by a smaller one.
+    /// The newest cosigned checkpoint; null before the first. Any thread may read it. The holder of <see cref="Gate"/> replaces it, never by a smaller one.
     /// </summary>
     public CosignedCheckpoint? Latest
     {
@@ -41,20 +44,20 @@ internal sealed class WitnessedLog(string origin, CosignedCheckpoint? latest) : 
         set => Volatile.Write(ref _latest, value);
     }
 
-    /// <summary>Ends the lock.</summary>
+    /// <summary>Disposes of the lock.</summary>
     public void Dispose() => Gate.Dispose();
 }
 
-/// <summary>What a list says of a log now.</summary>
-/// <param name="Keys">Who may sign for it.</param>
+/// <summary>What the lists say of a log now.</summary>
+/// <param name="Keys">The keys that may sign for it.</param>
 /// <param name="Limits">How often it may ask.</param>
 internal sealed record LogTrust(IReadOnlyList<INoteVerifier> Keys, RateLimits Limits)
 {
-    /// <summary>Not listed.</summary>
+    /// <summary>The trust in a log that is not listed.</summary>
     public static LogTrust None { get; } = new([], new RateLimits(TimeProvider.System, 1, 1));
 }
 
-/// <summary>Refused requests that named one origin, by their status. Anybody can send one.</summary>
+/// <summary>Refused requests that named one origin, by their status. Any client can send such requests.</summary>
 internal sealed class Refusals
 {
     /// <summary>The statuses of refusals that a known log can get, and what they mean.</summary>
@@ -63,7 +66,7 @@ internal sealed class Refusals
 
     private readonly long[] _counts = new long[Kinds.Count];
 
-    /// <summary>Counts an answer; one that is no refusal is none.</summary>
+    /// <summary>Counts an answer. Ignores answers that are not refusals.</summary>
     public void Count(int status)
     {
         for (int i = 0; i < _counts.Length; i++)
@@ -72,7 +75,7 @@ internal sealed class Refusals
         }
     }
 
-    /// <summary>How many there were of a status.</summary>
+    /// <summary>The number of refusals with this status.</summary>
     public long Of(int status)
     {
         for (int i = 0; i < _counts.Length; i++)
@@ -84,12 +87,12 @@ internal sealed class Refusals
     }
 }
 
-/// <summary>All origins, by origin line and by its hash. Origins are added while it runs, and none is ever taken away.</summary>
+/// <summary>All origins, by origin line and by its hash. Origins are added while the witness runs, and never removed.</summary>
 internal sealed class WitnessedLogs : IDisposable
 {
     private readonly TimeProvider _time;
     private readonly int _perDay, _burst;
-    private readonly Lock _gate = new(); // of those who change the two
+    private readonly Lock _gate = new(); // guards changes of the two dictionaries
     private FrozenDictionary<string, WitnessedLog> _byOrigin;
     private FrozenDictionary<Hash, WitnessedLog> _byHash;
 
@@ -102,16 +105,18 @@ internal sealed class WitnessedLogs : IDisposable
         _byHash = _byOrigin.Values.ToFrozenDictionary(log => log.OriginHash);
     }
 
-    /// <summary>In no order.</summary>
+    /// <summary>All origins, in no particular order.</summary>
     public IReadOnlyList<WitnessedLog> All => Volatile.Read(ref _byOrigin).Values;
 
-    /// <summary>Joins what is listed with what is stored. A log that was taken off the list keeps its state, and finds it when it comes back (W-19).</summary>
-    /// <param name="listed">The lists, by origin.</param>
+    /// <summary>
+    /// Combines the listed logs with the stored ones. A log that was taken off the list keeps its state, and continues from it when it is listed again (W-19).
+    /// </summary>
+    /// <param name="listed">The listed logs, by origin.</param>
     /// <param name="stored">The newest notes, by origin.</param>
-    /// <param name="witness">This witness's keys, with which it has signed each of them.</param>
+    /// <param name="witness">The keys of this witness, all of which have signed each stored note.</param>
     /// <param name="time">The clock of the limits.</param>
-    /// <param name="perDay">Requests a day where a list does not say.</param>
-    /// <param name="burst">Requests at once.</param>
+    /// <param name="perDay">Requests a day when a list does not say.</param>
+    /// <param name="burst">Requests without a wait after a pause.</param>
     /// <exception cref="DamageException">A stored note does not verify.</exception>
     public static WitnessedLogs Load(
         IReadOnlyDictionary<string, TrustedLog> listed, IReadOnlyDictionary<string, byte[]> stored, IReadOnlyList<VerifierKey> witness, TimeProvider time, int perDay, int burst)
@@ -134,8 +139,8 @@ internal sealed class WitnessedLogs : IDisposable
     }
 
     /// <summary>
-    /// From now on these, and no others, are cosigned. An origin that was never seen is added; one that is not listed any more keeps its state. Limits that stay the same
-    /// stay as far used as they are.
+    /// From now on these logs are cosigned and no others. A new origin is added, and an origin that is no longer listed keeps its state. A limit that stays the
+    /// same also keeps its count of requests.
     /// </summary>
     public void Trust(IReadOnlyDictionary<string, TrustedLog> listed)
     {
@@ -163,19 +168,19 @@ internal sealed class WitnessedLogs : IDisposable
         }
     }
 
-    /// <summary>The log of a note, by its first line; null when it is not witnessed here.</summary>
+    /// <summary>Finds the log of a note by the note's first line; null when it is not witnessed here.</summary>
     public WitnessedLog? Find(ReadOnlySpan<byte> note)
     {
         int end = note.IndexOf((byte)'\n');
-        // A longer line than any listed origin costs no string.
+        // A line that is longer than any listed origin does not cost a string.
         if (end is < 1 or > LogList.MaxOrigin) return null;
         return Volatile.Read(ref _byOrigin).GetValueOrDefault(System.Text.Encoding.UTF8.GetString(note[..end])) is { Trust.Keys.Count: > 0 } log ? log : null;
     }
 
-    /// <summary>The log of a path under the monitoring prefix; null when there is none.</summary>
+    /// <summary>Finds the log of a path under the monitoring prefix; null when there is none.</summary>
     public WitnessedLog? Find(in Hash originHash) => Volatile.Read(ref _byHash).GetValueOrDefault(originHash);
 
-    /// <summary>Ends the locks.</summary>
+    /// <summary>Disposes of the locks.</summary>
     public void Dispose()
     {
         foreach (WitnessedLog log in All) log.Dispose();
