@@ -91,7 +91,7 @@ internal sealed class Compare(Options options, string work, string before) : IDi
         Console.Write(report.Write(
             await Machine.DescribeAsync(),
             Report.Text($"""
-                `make bench BEFORE={before}`: *ours* is the build in `bin/`, in brackets the cost of the other. Medians of {options.Rounds} rounds of {options.Seconds} s after {options.WarmSeconds} s of
+                `make bench BEFORE=DIR`: *ours* is the build in `bin/`, in brackets the cost of the other build. Medians of {options.Rounds} rounds of {options.Seconds} s after {options.WarmSeconds} s of
                 warming up, ratios made in each round; generators on the same cores, everything on loopback, data and guard on {await Machine.FileSystemAsync(work)}. {Stopwatch.GetElapsedTime(start).TotalMinutes:F0} minutes, load of the
                 machine at the end {Machine.Load()}.
                 """)));
