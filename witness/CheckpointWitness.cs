@@ -23,12 +23,23 @@ internal sealed class CheckpointWitness(
     /// Why nothing is cosigned now; null while nothing prevents it. A halt lasts until a restart. A wrong clock lasts until the clock is set right, or until an
     /// operator accepts it or restarts the program (<see cref="ClockState"/>). The other states end together with their cause.
     /// </summary>
-    public Unavailability? Hindrance => Halted is not null ? Unavailability.Halted : store.GuardTrouble is not null ? Unavailability.GuardUnavailable : space.IsLow ? Unavailability.DiskFull : clock.State switch
+    public Unavailability? Hindrance => HindranceOf(Halted is not null, store.GuardTrouble is not null, space.IsLow, clock.State);
+
+    /// <summary>
+    /// Why no statement is signed now, not even one that states no time and is not stored; null while nothing prevents it. A disk that is nearly full does not: what is
+    /// not stored needs no room.
+    /// </summary>
+    public Unavailability? Silence => SilenceOf(Halted is not null, store.GuardTrouble is not null, clock.State);
+
+    internal static Unavailability? HindranceOf(bool halted, bool guardTrouble, bool diskLow, ClockState clock) => SilenceOf(halted, guardTrouble, ClockState.Right) ?? (diskLow ? Unavailability.DiskFull : clock switch
     {
         ClockState.Right => null,
         ClockState.Ahead => Unavailability.ClockAhead,
         _ => Unavailability.ClockWrong,
-    };
+    });
+
+    internal static Unavailability? SilenceOf(bool halted, bool guardTrouble, ClockState clock) =>
+        halted ? Unavailability.Halted : guardTrouble ? Unavailability.GuardUnavailable : clock == ClockState.Ahead ? Unavailability.ClockAhead : null;
 
     /// <summary>
     /// Why at least one listed log gets no cosignature now; null while every log can get one. A clock that is behind the last cosignatures of some logs affects

@@ -21,7 +21,7 @@ internal sealed class SubtreeWitness(WitnessedLogs logs, ISubtreeCosigner cosign
     private CosignOutcome SignSubtree(ReadOnlySpan<byte> body)
     {
         // A subtree signature states no time. Even so, nothing is signed while the clock is ahead and no operator has accepted it.
-        if (witness.Hindrance is Unavailability why and (Unavailability.Halted or Unavailability.GuardUnavailable or Unavailability.ClockAhead)) return new CosignOutcome.Unavailable(why);
+        if (witness.Silence is Unavailability why) return new CosignOutcome.Unavailable(why);
         // SPEC TW-52: numbers as they must be. SPEC TW-55: a valid subtree. Else 400.
         if (!SignSubtreeRequest.TryParse(body, out SignSubtreeRequest? request, out string error)) return new CosignOutcome.Malformed(error);
         // SPEC TW-57: unknown origin, 404.

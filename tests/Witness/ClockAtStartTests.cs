@@ -338,4 +338,20 @@ public sealed class ClockAtStartTests : IAsyncLifetime
         SweptVerdict[] wrong = sweep.Wrong(verdicts);
         Assert.True(wrong.Length == 0, $"{DiskSweep.Table(verdicts)}{string.Join('\n', wrong.Take(40))}");
     }
+    [Fact]
+    public void N03_a_full_disk_hides_neither_a_halt_nor_a_silent_guard_nor_a_clock_that_is_ahead_from_subtrees()
+    {
+        foreach (ClockState clock in Enum.GetValues<ClockState>())
+        {
+            foreach ((bool halted, bool guard) in new[] { (false, false), (false, true), (true, false), (true, true) })
+            {
+                Unavailability? expected = halted ? Unavailability.Halted : guard ? Unavailability.GuardUnavailable : clock == ClockState.Ahead ? Unavailability.ClockAhead : null;
+                Assert.Equal(expected, CheckpointWitness.SilenceOf(halted, guard, clock));
+                Unavailability? full = CheckpointWitness.HindranceOf(halted, guard, diskLow: true, clock);
+                Assert.Equal(halted ? Unavailability.Halted : guard ? Unavailability.GuardUnavailable : Unavailability.DiskFull, full);
+                Unavailability? room = CheckpointWitness.HindranceOf(halted, guard, diskLow: false, clock);
+                Assert.Equal(expected ?? (clock == ClockState.Right ? null : Unavailability.ClockWrong), room);
+            }
+        }
+    }
 }
