@@ -12,6 +12,12 @@ public sealed partial class DocumentsTests
         string readme = await File.ReadAllTextAsync(Path.Combine(Programs.Root, "README.md"));
         string[] blocks = [.. ShellBlock().Matches(readme).Select(match => match.Groups[1].Value)];
         Assert.Equal(6, blocks.Length);
+        Assert.Equal(await File.ReadAllTextAsync(Path.Combine(Programs.Root, "samples/Append/Program.cs")), CSharpBlock().Match(readme).Groups[1].Value);
+
+        // The C# runs where the text says: before the last line of the first block.
+        const string Last = "kill $first; wait $first\n";
+        Assert.EndsWith(Last, blocks[0], StringComparison.Ordinal);
+        blocks[0] = blocks[0][..^Last.Length] + $"'{Programs.Root}/artifacts/bin/TransparencyLog.Samples.Append/release/sample-append' http://127.0.0.1:2025\n{Last}";
         string script = string.Concat(blocks)
             .Replace("127.0.0.1:2025", $"127.0.0.1:{Ports.Take().ToString(CultureInfo.InvariantCulture)}", StringComparison.Ordinal)
             .Replace("127.0.0.1:2026", $"127.0.0.1:{Ports.Take().ToString(CultureInfo.InvariantCulture)}", StringComparison.Ordinal);
@@ -25,6 +31,7 @@ public sealed partial class DocumentsTests
         Assert.True(ended.ExitCode == 0, ended.ToString());
         Assert.Contains("refused, as it must be", ended.Output, StringComparison.Ordinal);
         Assert.Contains("c2sp.org/tlog-proof@v1", ended.Output, StringComparison.Ordinal);
+        Assert.Contains("index 1, size 2, origin log.example/first\n", ended.Output, StringComparison.Ordinal);
         Assert.Contains("\n1001\n", ended.Output, StringComparison.Ordinal);
         Assert.Equal(4, Regex.Count(ended.Output, "^entries 1002$", RegexOptions.Multiline | RegexOptions.NonBacktracking));
     }
@@ -46,7 +53,7 @@ public sealed partial class DocumentsTests
     [Fact]
     public void Every_link_of_the_documents_leads_somewhere()
     {
-        string[] documents = [Path.Combine(Programs.Root, "README.md"), .. Directory.GetFiles(Path.Combine(Programs.Root, "spec"), "*.md", SearchOption.AllDirectories)];
+        string[] documents = [Path.Combine(Programs.Root, "README.md"), Path.Combine(Programs.Root, "CONTRIBUTING.md"), .. Directory.GetFiles(Path.Combine(Programs.Root, "spec"), "*.md", SearchOption.AllDirectories)];
         int links = 0;
         foreach (string document in documents)
         {
@@ -83,6 +90,9 @@ public sealed partial class DocumentsTests
 
     [GeneratedRegex("```sh\n(.*?)```", RegexOptions.Singleline)]
     private static partial Regex ShellBlock();
+
+    [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex CSharpBlock();
 
     [GeneratedRegex(@"\]\(([^)\s]+)\)", RegexOptions.NonBacktracking)]
     private static partial Regex Link();
