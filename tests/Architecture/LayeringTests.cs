@@ -10,6 +10,7 @@ public sealed class LayeringTests
         ["TransparencyLog"] = [],
         ["TransparencyLog.Signing"] = ["TransparencyLog"],
         ["TransparencyLog.Storage"] = ["TransparencyLog"],
+        ["TransparencyLog.Store"] = ["TransparencyLog"],
         ["TransparencyLog.Outbound"] = [],
         ["TransparencyLog.Client"] = ["TransparencyLog.Outbound", "TransparencyLog.Signing"],
         ["TransparencyLog.Hosting"] = ["TransparencyLog.Outbound", "TransparencyLog.Signing", "TransparencyLog.Storage"],

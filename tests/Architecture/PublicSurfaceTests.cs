@@ -12,6 +12,7 @@ public sealed class PublicSurfaceTests
     [InlineData("TransparencyLog", "src/Core/Core.api.txt")]
     [InlineData("TransparencyLog.Signing", "src/Signing/Signing.api.txt")]
     [InlineData("TransparencyLog.Storage", "src/Storage/Storage.api.txt")]
+    [InlineData("TransparencyLog.Store", "src/Store/Store.api.txt")]
     [InlineData("TransparencyLog.Client", "src/Client/Client.api.txt")]
     public void The_public_surface_is_the_one_that_is_written_down(string assembly, string file)
     {
